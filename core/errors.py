@@ -1,0 +1,131 @@
+"""The error tree: facts as attributes, nothing about HTTP or exit codes.
+
+SluiceError
+├── ConfigurationError        a setting, a server or a handler module that cannot be used as it is
+│   ├── SchemaBehind          the database needs `sluice migrate`
+│   └── SchemaAhead           the code is older than the database
+├── StoreUnavailable          PostgreSQL or Redis did not answer
+│   └── OutcomeUnknown        ... and what was sent may have taken effect
+├── RowRefused                PostgreSQL refuses one row's values
+├── Overloaded                a bounded buffer is full
+├── TaskNotFound
+├── TransitionRefused         the task's status does not allow what was asked
+├── UnknownKind               no consumer ever registered the kind
+└── PayloadRefused            the payload does not fit the kind's schema
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from core.task import Status, TaskId
+
+
+class SluiceError(Exception):
+    """Everything that Sluice raises on purpose."""
+
+
+class ConfigurationError(SluiceError):
+    """Something outside of the code must change first; the message says what."""
+
+
+class SchemaBehind(ConfigurationError):
+    """The database's schema is older than this code, or not there at all."""
+
+    def __init__(self, found: str | None, wanted: str) -> None:
+        at = f"at revision {found}" if found else "empty"
+        super().__init__(f"the database is {at}, this version needs {wanted}: run `sluice migrate`")
+        self.found = found
+        self.wanted = wanted
+
+
+class SchemaAhead(ConfigurationError):
+    """The database's schema was made by a newer version than this code."""
+
+    def __init__(self, found: str, wanted: str) -> None:
+        super().__init__(
+            f"the database is at revision {found}, which this version (made for {wanted}) does not know: "
+            "install the version of Sluice that migrated it, or run `alembic downgrade` there"
+        )
+        self.found = found
+        self.wanted = wanted
+
+
+class StoreUnavailable(SluiceError):
+    """A store did not answer, or answered that it cannot serve now. Nothing was applied, as far as is known."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(f"{store} is not available: {reason}")
+        self.store = store
+        self.reason = reason
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The connection went away after the statement was sent: it may have taken effect."""
+
+
+class RowRefused(SluiceError):
+    """PostgreSQL refuses the values themselves (SQLSTATE classes 22 and 23); sending them again cannot help."""
+
+    def __init__(self, sqlstate: str, reason: str) -> None:
+        super().__init__(reason)
+        self.sqlstate = sqlstate
+        self.reason = reason
+
+
+class Overloaded(SluiceError):
+    """A bounded buffer is full; try again after `retry_after`."""
+
+    def __init__(self, what: str, retry_after: timedelta) -> None:
+        super().__init__(f"{what} is full")
+        self.retry_after = retry_after
+
+
+class TaskNotFound(SluiceError):
+    """No row has this id: it never had one, or retention removed it."""
+
+    def __init__(self, task_id: TaskId) -> None:
+        super().__init__(f"there is no task {task_id}")
+        self.task_id = task_id
+
+
+class TransitionRefused(SluiceError):
+    """The state machine has no edge from the task's status to the one asked for."""
+
+    def __init__(self, task_id: TaskId, status: Status, wanted: Status) -> None:
+        super().__init__(f"task {task_id} is {status}: it cannot become {wanted}")
+        self.task_id = task_id
+        self.status = status
+        self.wanted = wanted
+
+
+class UnknownKind(SluiceError):
+    """No consumer ever registered this kind."""
+
+    def __init__(self, kind: str, nearest: Sequence[str]) -> None:
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"no consumer has registered the kind {kind!r}{hint}")
+        self.kind = kind
+        self.nearest = tuple(nearest)
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing wrong with a value: `path` holds the keys and indexes from the value's root."""
+
+    path: tuple[str | int, ...]
+    detail: str
+
+
+class PayloadRefused(SluiceError):
+    """The payload does not fit the schema its kind was registered with."""
+
+    def __init__(self, kind: str, flaws: Sequence[Flaw]) -> None:
+        super().__init__(f"the payload does not fit the kind {kind!r}")
+        self.kind = kind
+        self.flaws = tuple(flaws)

@@ -1,0 +1,23 @@
+"""New ids. The one use of an application clock: it orders lists, and nothing depends on it."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+
+from core.task import ConsumerId, TaskId
+
+if sys.version_info >= (3, 14):
+    _uuid7 = uuid.uuid7
+else:
+    from uuid_utils.compat import uuid7 as _uuid7
+
+
+def new_task_id() -> TaskId:
+    """A UUIDv7 (RFC 9562): time-ordered, so that the primary key's hot end stays in cache."""
+    return TaskId(_uuid7())
+
+
+def new_consumer_id() -> ConsumerId:
+    """A consumer's name for one life: never reused, so that no successor vouches for the dead."""
+    return ConsumerId(_uuid7())

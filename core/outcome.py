@@ -1,0 +1,74 @@
+"""How one try ended, as a value. `execute` returns one of these and raises none; core/retry.py judges it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.task import MAX_ERROR_BYTES, JsonText
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the row keeps of an exception: its type's name and a message that PostgreSQL can store."""
+
+    type: str
+    message: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """From an exception; never raises, whatever the exception's `__str__` does."""
+        try:
+            message = str(error)
+        except Exception as unprintable:  # noqa: BLE001 - a handler's exception class is not ours to trust
+            message = f"(its message could not be read: {type(unprintable).__name__})"
+        return cls(storable(type(error).__name__, 256), storable(message, MAX_ERROR_BYTES))
+
+
+def storable(text: str, limit: int) -> str:
+    """`text` without NUL and lone surrogates, cut to `limit` bytes of UTF-8 on a character's border."""
+    clean = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+    return clean[:limit].decode("utf-8", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler returned; `result` is its JSON, None when it returned None."""
+
+    result: JsonText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The handler raised. `retry_after` overrides the backoff; `final` means no further try."""
+
+    failure: Failure
+    retry_after: timedelta | None = None
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The handler was still running when its time was over."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The handler asked to be run again later, uncharged."""
+
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled:
+    """The run was stopped because its row was said to be canceled or taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The consumer stopped the run for its own sake: a drain, or a lease that it no longer trusts."""
+
+
+Outcome = Succeeded | Failed | TimedOut | Snoozed | Canceled | Interrupted

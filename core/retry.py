@@ -1,0 +1,100 @@
+"""What follows from an outcome: pure functions, the random source an argument. Touches no store and no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, assert_never
+
+from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from core.task import JsonText
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Full jitter: uniform(0, min(ceiling, base * 2^(attempt-1))).
+
+    The form is that of "Exponential Backoff And Jitter" (Marc Brooker, AWS Architecture Blog, 2015).
+    """
+
+    base: timedelta = timedelta(seconds=1)
+    ceiling: timedelta = timedelta(hours=1)
+
+    def backoff(self, attempt: int, random: Random) -> timedelta:
+        """The pause before the try that follows try number `attempt` (from 1)."""
+        doublings = min(max(attempt, 1) - 1, 32)  # 2^32 base units are past any ceiling; more would overflow
+        return random.random() * min(self.ceiling, self.base * 2**doublings)
+
+
+DEFAULT_POLICY = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The task is completed with this result."""
+
+    result: JsonText | None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """This try failed; the next may start after `delay`."""
+
+    failure: Failure
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class FailForGood:
+    """The task has failed and no try is left."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The try ended by no fault of the handler: pending again after `delay`, the attempt handed back."""
+
+    delay: timedelta = timedelta()
+
+
+Verdict = Finish | RetryLater | FailForGood | GiveBack
+
+
+def verdict(
+    outcome: Outcome, *, attempt: int, max_attempts: int, random: Random, policy: RetryPolicy = DEFAULT_POLICY
+) -> Verdict:
+    """What to write for `outcome` of try number `attempt` out of `max_attempts`."""
+    match outcome:
+        case Succeeded(result):
+            return Finish(result)
+        case Failed(failure, final=True):
+            return FailForGood(failure)
+        case Failed(failure, retry_after):
+            return _again(failure, retry_after, attempt, max_attempts, random, policy)
+        case TimedOut(after):
+            failure = Failure("Timeout", f"did not end within {after.total_seconds():g} s")
+            return _again(failure, None, attempt, max_attempts, random, policy)
+        case Snoozed(delay):
+            return GiveBack(delay)
+        case Canceled() | Interrupted():
+            return GiveBack()
+        case _:
+            assert_never(outcome)
+
+
+def _again(
+    failure: Failure,
+    retry_after: timedelta | None,
+    attempt: int,
+    max_attempts: int,
+    random: Random,
+    policy: RetryPolicy,
+) -> Verdict:
+    if attempt >= max_attempts:
+        return FailForGood(failure)
+    return RetryLater(failure, policy.backoff(attempt, random) if retry_after is None else retry_after)

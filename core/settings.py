@@ -1,0 +1,163 @@
+"""The environment, read once and checked whole. The only reader of environment variables and of `.env`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.errors import ConfigurationError
+from core.task import QUEUE_PATTERN, QueueName
+
+_POSTGRESQL_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+def _url(schemes: tuple[str, ...]) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and urlsplit(text).scheme not in schemes:
+            raise ValueError("it must start with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return value
+
+    return AfterValidator(check)
+
+
+def _names(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    return value
+
+
+def _queues(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or not all(re.fullmatch(QUEUE_PATTERN, name) for name in value):
+        raise ValueError(f"it must be comma-separated names, each matching {QUEUE_PATTERN}")
+    return value
+
+
+def _modules(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_MODULE.fullmatch(name) for name in value):
+        raise ValueError("it must be comma-separated module names, such as myapp.tasks")
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
+LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_lower)]
+
+
+class LogSettings(BaseSettings):
+    """How this process talks. `log_format` None: console on a terminal, JSON otherwise."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=False, extra="ignore", frozen=True)
+
+    log_level: LogLevel = "info"
+    log_format: LogFormat | None = None
+
+
+class DatabaseSettings(LogSettings):
+    """What `sluice migrate` needs, and nothing more."""
+
+    database_url: Annotated[SecretStr, _url(_POSTGRESQL_SCHEMES), Field(min_length=1)]
+
+
+class StoreSettings(DatabaseSettings):
+    """Both stores. An empty `redis_url` means running without Redis."""
+
+    redis_url: Annotated[SecretStr, _url(_REDIS_SCHEMES)]
+    redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:{}-]{1,64}$")] = "sluice"
+
+
+class ApiSettings(StoreSettings):
+    """What an API process needs."""
+
+    api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    unknown_kinds: Annotated[Literal["refuse", "accept"], BeforeValidator(_lower)] = "refuse"
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
+
+
+class ConsumerSettings(StoreSettings):
+    """What a consumer process needs. Durations are seconds."""
+
+    worker_queue_maxsize: Annotated[int, Field(ge=1, le=100_000)] = 100
+    handlers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_modules)] = ()
+    queues: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_queues)] = ("default",)
+    drain_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 25.0
+    lease_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0
+    handler_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
+    retention_days: Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)] = 30.0
+
+    @property
+    def queue_names(self) -> tuple[QueueName, ...]:
+        """The queues as their own type."""
+        return tuple(QueueName(name) for name in self.queues)
+
+    @property
+    def lease(self) -> timedelta:
+        """Silence after which this consumer counts as dead."""
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def drain(self) -> timedelta:
+        """How long a stopping consumer lets its tasks finish."""
+        return timedelta(seconds=self.drain_seconds)
+
+    @property
+    def retention(self) -> timedelta | None:
+        """How long finished tasks are kept; None keeps them."""
+        return timedelta(days=self.retention_days) if self.retention_days else None
+
+
+class ClientSettings(BaseSettings):
+    """Where the command line finds the API."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    sluice_url: Annotated[str, AfterValidator(lambda url: _http(url))] = "http://127.0.0.1:8000"
+
+
+def _http(url: str) -> str:
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise ValueError("it must start with http:// or https://")
+    return url.rstrip("/")
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - each setting has a type of its own
+    """Read `kind` from the environment and `.env`; an override that is not None wins over both.
+
+    Raises ConfigurationError with one line that names the variable, the value and what is allowed.
+    """
+    try:
+        return kind(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as invalid:
+        raise ConfigurationError(_explain(invalid)) from None
+
+
+def _explain(invalid: ValidationError) -> str:
+    error = invalid.errors(include_url=False)[0]
+    variable = str(error["loc"][0]).upper()
+    if error["type"] == "missing":
+        return f"{variable} is not set; {_HINTS.get(variable, 'set it')}"
+    shown = "(not shown)" if variable.endswith("_URL") and variable != "SLUICE_URL" else repr(error["input"])
+    allowed = error["msg"].removeprefix("Value error, ")
+    if variable == "DATABASE_URL" and error["type"] in {"string_too_short", "too_short"}:
+        return f"{variable} is empty; {_HINTS[variable]}"
+    return f"{variable} is {shown}: {allowed[0].lower()}{allowed[1:]}"
+
+
+_HINTS = {
+    "DATABASE_URL": "set it to postgresql://user:password@host/database, or use `sluice up` for an embedded server",
+    "REDIS_URL": "set it to redis://host:6379, to nothing to run without Redis, or use `sluice up`",
+}

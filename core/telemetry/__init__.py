@@ -1,0 +1,1 @@
+"""The sinks of events: log lines and counters. Decides nothing."""
