@@ -1,0 +1,54 @@
+# Everything a developer types. Asks for Python 3.11+ and make; everything else comes from the lock.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.SUFFIXES:
+
+BIN := .venv/bin
+# Test processes. More than the machine has cores gains nothing.
+WORKERS ?= 2
+# Passed on: make test ARGS="tests/unit -k retry", make run ARGS=--ephemeral
+ARGS ?=
+# make install PYTHON=/path/to/python takes that one instead of the newest found.
+PYTHON ?=
+
+.PHONY: help
+help: ## Show these lines
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: install
+install: ## Create .venv with everything below needs; at once when it is there
+	@PYTHON='$(PYTHON)' tools/install
+
+.PHONY: run
+run: install ## PostgreSQL, Valkey, the API on http://127.0.0.1:8000 and a consumer; Ctrl-C stops all of it
+	@$(BIN)/sluice up $(ARGS)
+
+.PHONY: test
+test: install ## The whole test suite
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+
+.PHONY: lint
+lint: install ## Style, types, layers, file lengths, shell, image and compose files
+	@tools/lint
+
+.PHONY: fmt
+fmt: install ## Format, and mend what can be mended without thought
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: install ## Measure drain, submit and latency beside their limits on this machine
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: image-test
+image-test: install ## Build the image without a daemon and run every role from it (root, Linux)
+	@deploy/image-test
+
+.PHONY: lock
+lock: ## Pin all dependencies again (needs uv; ARGS=--upgrade takes the newest)
+	@tools/lock $(ARGS)
+
+.PHONY: clean
+clean: ## Remove caches and build products; .venv and .sluice stay
+	@rm -rf .build build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -path ./.venv -prune -o -path ./.sluice -prune -o -name __pycache__ -type d -exec rm -rf {} +
