@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ Say = Callable[[str], None]
 """Takes one line for the user."""
 
 POLL = 0.02
+_PROC = Path("/proc")
 
 
 def recorded_pid(pid_file: Path) -> int | None:
@@ -37,10 +37,10 @@ def runs(pid: int, mark: str) -> bool:
 async def evict(
     name: str, pid_file: Path, mark: str, stages: Sequence[tuple[signal.Signals, float]], say: Say
 ) -> None:
-    """Wait for the server of an earlier run to end, helping with `stages`: a signal, and the seconds to wait after it.
+    """Wait for the server of an earlier run to end, helping with `stages`: a signal, the seconds to wait after it.
 
-    Only called by the holder of the directory's lock, so nobody else has a claim on that server. Raises ConfigurationError
-    when it outlives them all.
+    Only called by the holder of the directory's lock, so nobody else has a claim on that server. Raises
+    ConfigurationError when it outlives them all.
     """
     pid = recorded_pid(pid_file)
     if pid is None or not runs(pid, mark):
@@ -58,9 +58,9 @@ async def evict(
 
 
 def _command_line(pid: int) -> str:
-    if sys.platform == "linux":
+    if (_PROC / "self").exists():
         with suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+            return (_PROC / str(pid) / "cmdline").read_text(errors="replace").replace("\0", " ")
         return ""
     done = subprocess.run(
         ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False

@@ -31,7 +31,8 @@ class Place:
     def under(cls, root: Path) -> Place:
         """Find and prepare the place for `root`. Raises ConfigurationError when it cannot be written.
 
-        As root, when the servers' account cannot reach `.sluice`, the data lies in /var/lib/sluice and `.sluice/where` says so.
+        As root, when the servers' account cannot reach `.sluice`, the data lies in /var/lib/sluice and `.sluice/where`
+        says so.
         """
         home = make_home(root)
         account = unprivileged([home / POSTGRES_DATA])
@@ -66,7 +67,7 @@ class Place:
             os.chown(path, self.account.uid, self.account.gid)
 
     def open_sockets(self) -> None:
-        """Make the private directory for sockets, or empty our own of an earlier run. Refuses one that another user made."""
+        """Make the private directory for sockets, or empty our own of an earlier run. Refuses another user's."""
         expected = {os.geteuid()} if self.account is None else {os.geteuid(), self.account.uid}
         try:
             self.sockets.mkdir(mode=0o700)

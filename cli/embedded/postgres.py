@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: cluster made once, settings on the command line, a Unix socket and no TCP. Speaks no SQL of ours."""
+"""The embedded PostgreSQL: cluster made once, settings on the command line, Unix socket only. Knows no table."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Postgres(Server):
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
     async def _make_cluster(self, program: Path) -> None:
-        """initdb beside the final place, then a rename: a start that is cut short leaves nothing half made."""
+        """Make it beside the final place, then a rename: a start that is cut short leaves nothing half made."""
         part = self._data.with_name(f"{self._data.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(mode=0o700)
@@ -119,8 +119,9 @@ class Postgres(Server):
     def _mend_pid_file(self) -> None:
         """Let a pid file that names a stranger name us instead.
 
-        PostgreSQL refuses to start when the pid of a crashed run has gone to any other process of its user. Its own parent's
-        pid it takes for stale, and still checks the shared memory that the file names, which removing the file would prevent.
+        PostgreSQL refuses to start when the pid of a crashed run has gone to any other process of its user. Its own
+        parent's pid it takes for stale, and still checks the shared memory that the file names; without the file
+        it could not.
         """
         if leftovers.recorded_pid(self._pid_file) is not None:
             _, _, rest = self._pid_file.read_text().partition("\n")

@@ -43,7 +43,7 @@ class Server(ABC):
         return self._child.pid if self._child is not None and self._child.alive else None
 
     async def start(self) -> None:
-        """Start it and wait until it serves, for as long as recovery takes. Raises ConfigurationError when it ends instead."""
+        """Start it and wait until it serves, however long recovery takes. ConfigurationError when it ends instead."""
         if self.pid is None:
             command = await self._prepare()
             try:

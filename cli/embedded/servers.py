@@ -30,9 +30,9 @@ class Urls:
 class Servers:
     """`async with Servers(root) as urls:` runs PostgreSQL and Valkey on data under `root/.sluice`.
 
-    `ephemeral` starts on nothing and forgets everything; fsync stays on. One holder per root: Held names it (`locked` says
-    that the caller holds the lock already). `say` takes lines for the user when something takes long. Enter it on the main
-    thread.
+    `ephemeral` starts on nothing and forgets everything; fsync stays on. One holder per root: Held names it (`locked`
+    says that the caller holds the lock already). `say` takes lines for the user when something takes long. Enter it
+    on the main thread.
     """
 
     def __init__(

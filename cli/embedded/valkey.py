@@ -61,7 +61,7 @@ class Valkey(Server):
         ]
         return [str(program), *settings]
 
-    async def _ready(self, pid: int) -> bool:
+    async def _ready(self, pid: int) -> bool:  # noqa: ARG002 - only it has the socket
         """Its own PING, answered with PONG once the data is loaded."""
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(ANSWER):

@@ -38,8 +38,8 @@ class Child:
     ) -> Child:
         """Start `command`, its stdout and stderr going to the file descriptor `output`.
 
-        `death_signal` reaches it when this process dies in whatever way. As the kernel ties that signal to the thread that
-        forks, this must be the main thread (RuntimeError).
+        `death_signal` reaches it when this process dies in whatever way. As the kernel ties that signal to the thread
+        that forks, this must be the main thread (RuntimeError).
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(

@@ -1,10 +1,10 @@
 """Becomes one supervised program: drops privileges, binds its life to its parent's, executes. Chooses nothing.
 
-A script, run by path with `python -I -S` (15 ms) and importing nothing of ours: it has to run between fork and exec, where
-a threaded Python may not run code of its own (`preexec_fn`).
+A script, run by path with `python -I -S` (15 ms) and importing nothing of ours: its work belongs between fork
+and exec, where a threaded Python may not run code of its own (`preexec_fn`).
 
-Arguments: PARENT (pid), SIGNAL (sent when that parent dies), BOND (`auto` or `pipe`), FD (a pipe whose other end only the
-parent holds), ACCOUNT (`uid:gid`, or `-` to stay who we are), then the command.
+Arguments: PARENT (pid), SIGNAL (sent when that parent dies), BOND (`auto` or `pipe`), FD (a pipe whose other end
+only the parent holds), ACCOUNT (`uid:gid`, or `-` to stay who we are), then the command.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
 
@@ -19,13 +20,14 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Never returns: the command takes this process over, or it ends."""
     parent, number, bond, fd, account, *command = sys.argv[1:]
+    prctl = find_prctl()  # while we may still read this Python's library
     if account != "-":
         become(*map(int, account.split(":")))
-    if bond == "auto" and ask_kernel(int(number)):
+    if bond == "auto" and prctl is not None and prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0) == 0:
         os.close(int(fd))
     else:
         leave_watcher(int(fd), int(number))
-        os.set_inheritable(int(fd), False)
+        os.set_inheritable(int(fd), False)  # noqa: FBT003 - its signature
     if os.getppid() != int(parent):
         sys.exit(f"{command[0]}: not started, its parent has died")
     restore_signals()
@@ -42,17 +44,17 @@ def become(uid: int, gid: int) -> None:
     os.setuid(uid)
 
 
-def ask_kernel(number: int) -> bool:
-    """Ask Linux for `number` at the parent's death; False where that cannot be had.
+def find_prctl() -> Callable[..., int] | None:
+    """Linux's call that asks for a signal at the parent's death, or None.
 
-    The request survives exec but not a change of user, and means the parent's *thread* that forked.
+    What it sets survives exec but not a change of user, and means the parent's *thread* that forked.
     """
     try:
-        import ctypes  # noqa: PLC0415 - some builds of Python lack it
+        from ctypes import CDLL  # noqa: PLC0415 - some builds of Python lack it
     except ImportError:
-        return False
-    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
-    return prctl is not None and prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(number), 0, 0, 0) == 0
+        return None
+    prctl: Callable[..., int] | None = getattr(CDLL(None), "prctl", None)
+    return prctl
 
 
 def leave_watcher(fd: int, number: int) -> None:
