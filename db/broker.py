@@ -1,0 +1,75 @@
+"""Connections to Redis: three clients, each option said aloud (S2). Knows no key and no command of ours.
+
+redis-py's defaults would repeat a pop in silence and cut off a blocking one; nothing here is left to them.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError
+
+from db.faults import from_redis
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+COMMAND_SECONDS = 0.9
+"""How long a command may take: a submission must be answered within a second of Redis going silent."""
+CONNECT_SECONDS = 0.8
+BLOCK_SECONDS = 1.0
+"""How long a blocking pop waits at the server: it ends by itself and is never canceled."""
+
+
+class Broker:
+    """The clients of one process. Opens nothing until the first command."""
+
+    def __init__(self, url: str, *, connections: int = 8) -> None:
+        self.commands = _client(url, connections, answer=COMMAND_SECONDS)
+        self.blocking = _client(url, 1, answer=BLOCK_SECONDS + 1.0)
+        self.messages = _client(url, 1, answer=None)
+
+    async def close(self) -> None:
+        """Close every connection, without waiting for a server that is silent."""
+        for client in (self.commands, self.blocking, self.messages):
+            await client.aclose(close_connection_pool=True)
+
+
+def _client(url: str, connections: int, *, answer: float | None) -> Redis:
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=COMMAND_SECONDS,
+        socket_timeout=answer,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_error=[],
+        health_check_interval=0,
+        protocol=3,
+        decode_responses=False,
+        client_name="sluice",
+    )
+    return Redis.from_pool(pool)
+
+
+@asynccontextmanager
+async def speaking(client: Redis) -> AsyncIterator[None]:
+    """Commands to `client` within: their errors in our words (StoreUnavailable).
+
+    A server that says READONLY is no longer the one to talk to, so its connections are dropped. redis-py itself drops
+    a connection whose answer did not come, so that no late answer is read as the answer to a later command.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ReadOnlyError):
+            await client.connection_pool.disconnect()
+        ours = from_redis(error)
+        if ours is None:
+            raise
+        raise ours from error

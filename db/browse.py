@@ -1,0 +1,146 @@
+"""Reading for people and for the API: pages, counts, kinds, consumers. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import UUID, Select, column, select, table, text
+
+from core.task import Kind, QueueName, Status, Task, TaskId
+from db.faults import from_postgresql
+from db.rows import to_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from core.task import ConsumerId
+    from db.session import Database
+
+DEPTH_CAP = 10_000
+WINDOW = 10_000
+"""Rows that one page of a filtered list may read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Tasks, newest first. `after` continues behind the last row that was looked at; None: there are no more."""
+
+    tasks: list[Task]
+    after: TaskId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A kind as consumers registered it. `schema`: JSON schema of the payload, None when any object fits."""
+
+    kind: Kind
+    schema: dict[str, Any] | None
+    max_attempts: int | None
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConsumer:
+    """A consumer whose lease is live."""
+
+    id: ConsumerId
+    host: str
+    pid: int
+    queues: list[str]
+    running: int
+    capacity: int
+    beat_at: datetime
+
+
+class Browse:
+    """Reads in their own transactions. Every method raises StoreUnavailable when PostgreSQL does not answer."""
+
+    def __init__(self, database: Database, engine: AsyncEngine) -> None:
+        self._database = database
+        self._engine = engine
+
+    async def page(
+        self,
+        *,
+        limit: int,
+        after: TaskId | None = None,
+        status: Status | None = None,
+        kind: Kind | None = None,
+        queue: QueueName | None = None,
+    ) -> Page:
+        """Up to `limit` tasks older than `after`, by id: ids never change, so a walk shows each row once.
+
+        A filter reads at most WINDOW rows, so a page may be short while `after` is not None. One or two round trips.
+        """
+        wanted = {
+            name: value
+            for name, value in (("status", status), ("kind", kind), ("queue", queue))
+            if value is not None
+        }
+        newest = select(*_COLUMNS).select_from(table("tasks")).order_by(_ID.desc())
+        if after is not None:
+            newest = newest.where(after > _ID)
+        if wanted == {"status": Status.FAILED}:
+            newest = newest.where(text("status = 'failed'"))  # as ix_tasks_failed says it
+            wanted = {}
+        if not wanted:
+            return _page(await self._fetch(newest.limit(limit + 1)), limit)
+        looked = newest.limit(WINDOW).subquery("looked")
+        fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
+        rows = await self._fetch(fitting.order_by(looked.c.id.desc()).limit(limit + 1))
+        if len(rows) > limit:
+            return _page(rows, limit)
+        last_looked_at = newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1)
+        last = await self._fetch(last_looked_at)
+        return Page([to_task(row) for row in rows], last[0].id if last else None)
+
+    async def get_many(self, ids: Sequence[TaskId]) -> list[Task]:
+        """Those of the tasks that exist, in no order."""
+        return [to_task(row) for row in await self._database.rows("get_many", ids=list(ids))]
+
+    async def kinds(self) -> dict[Kind, Served]:
+        """Every kind that some consumer has served."""
+        return {
+            row.kind: Served(
+                row.kind,
+                None if row.payload_schema is None else orjson.loads(row.payload_schema),
+                row.max_attempts,
+                row.timeout,
+            )
+            for row in await self._database.rows("kinds")
+        }
+
+    async def consumers(self) -> list[LiveConsumer]:
+        """The consumers whose lease is live, oldest first."""
+        return [LiveConsumer(*row) for row in await self._database.rows("consumers")]
+
+    async def depths(self, also: Sequence[str] = ()) -> dict[QueueName, int]:
+        """How many tasks wait in each queue that has any, and in those of `also`; counted to DEPTH_CAP."""
+        names = {row.queue for row in await self._database.rows("ready_lists")} | set(also)
+        rows = await self._database.rows("depths", queues=sorted(names), cap=DEPTH_CAP)
+        return {QueueName(row.name): row.depth for row in rows}
+
+    async def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        try:
+            async with self._engine.connect() as connection:
+                return (await connection.execute(query)).fetchall()
+        except Exception as error:
+            ours = from_postgresql(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+
+_COLUMNS = [column(field.name) for field in fields(Task)]
+_ID = column("id", UUID())
+
+
+def _page(rows: Sequence[Row[Any]], limit: int) -> Page:
+    shown = [to_task(row) for row in rows[:limit]]
+    return Page(shown, shown[-1].id if len(rows) > limit else None)

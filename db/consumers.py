@@ -1,0 +1,73 @@
+"""The consumers' rows: register, beat, unregister, and the kinds they serve. Judges nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from core.task import ConsumerId, JsonText, Kind, QueueName
+    from db.session import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a consumer says of itself once."""
+
+    host: str
+    pid: int
+    queues: Sequence[QueueName]
+    kinds: Sequence[Kind]
+    capacity: int
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ServedKind:
+    """One kind with its payload's JSON schema and its own settings; None: the default, any object."""
+
+    kind: Kind
+    schema: JsonText | None
+    max_attempts: int | None
+    timeout: float | None
+
+
+class Consumers:
+    """The tables `consumers` and `kinds`, as consumers change them. One round trip each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def register(self, consumer: ConsumerId, facts: Registration) -> None:
+        """The first beat (L1). May be repeated as it stands."""
+        await self._database.count(
+            "register",
+            id=consumer,
+            host=facts.host,
+            pid=facts.pid,
+            queues=list(facts.queues),
+            kinds=list(facts.kinds),
+            capacity=facts.capacity,
+            lease=facts.lease.total_seconds(),
+        )
+
+    async def beat(self, consumer: ConsumerId, running: int) -> bool:
+        """Stay alive for another lease; False when this id has been declared dead."""
+        return await self._database.count("beat", id=consumer, running=running) > 0
+
+    async def unregister(self, consumer: ConsumerId) -> None:
+        """Take the row away: the last thing that a consumer does."""
+        await self._database.count("unregister", id=consumer)
+
+    async def register_kinds(self, served: Sequence[ServedKind]) -> None:
+        """Tell the API what can be submitted. Writes nothing where nothing changed."""
+        await self._database.count(
+            "register_kinds",
+            kinds=[kind.kind for kind in served],
+            schemas=[kind.schema for kind in served],
+            max_attempts=[kind.max_attempts for kind in served],
+            timeouts=[kind.timeout for kind in served],
+        )

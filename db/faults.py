@@ -1,0 +1,65 @@
+"""What a driver's error means to us. The one place that knows SQLSTATE classes and driver exceptions."""
+
+from __future__ import annotations
+
+import asyncpg
+import redis.exceptions
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.errors import OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
+
+POSTGRESQL = "PostgreSQL"
+REDIS = "Redis"
+DEADLOCK = "40P01"
+_ROW_AT_FAULT = ("22", "23")
+# Refused before anything was done: no connection, too many connections, starting up, shutting down, lock timeout.
+_NOTHING_DONE = ("53", "55", "57P03", "28", "3D", "25006")
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a PostgreSQL error, however deep SQLAlchemy wrapped it."""
+    seen: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    while seen is not None:
+        state = getattr(seen, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+        seen = seen.__cause__
+    return None
+
+
+def from_postgresql(error: BaseException) -> SluiceError | None:
+    """Our word for `error`; None when it is a fault of the program and must be seen as it is."""
+    state = sqlstate(error)
+    if state is not None and state.startswith(_ROW_AT_FAULT):
+        return RowRefused(state, _brief(error))
+    if state is not None and state.startswith(_NOTHING_DONE):
+        return StoreUnavailable(POSTGRESQL, _brief(error))
+    if state is not None and state.startswith(("08", "57", "58", "40", "XX")):
+        return OutcomeUnknown(POSTGRESQL, _brief(error))
+    if isinstance(error, PoolTimeout):
+        return StoreUnavailable(POSTGRESQL, "no connection became free in time")
+    if isinstance(error, InterfaceError | asyncpg.InterfaceError | OSError | TimeoutError):
+        return OutcomeUnknown(POSTGRESQL, _brief(error))
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return OutcomeUnknown(POSTGRESQL, _brief(error))
+    return None
+
+
+def from_redis(error: BaseException) -> SluiceError | None:
+    """Our word for `error`; None when it is not about reaching Redis. The outcome is unknown in every case."""
+    if isinstance(error, redis.exceptions.RedisError | OSError | TimeoutError):
+        return OutcomeUnknown(REDIS, _brief(error))
+    return None
+
+
+def wrong_type(error: BaseException) -> bool:
+    """Whether one of our keys holds something that is not a list (S1)."""
+    return isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("WRONGTYPE")
+
+
+def _brief(error: BaseException) -> str:
+    """One line without the statement and its parameters: those may hold what must not be logged."""
+    inner = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    text = str(inner).strip().partition("\n")[0].removeprefix(f"{type(inner)}: ")
+    return text or type(inner).__name__

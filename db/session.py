@@ -1,0 +1,150 @@
+"""Connections to PostgreSQL: engines with every limit set, and one way to run a statement. Knows no statement."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from core.errors import ConfigurationError
+from db.faults import DEADLOCK, from_postgresql, sqlstate
+from db.statements import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import CursorResult, Row
+
+OLDEST_SERVER = 150_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection may take (R4). The server ends a statement; `answer` ends waiting for a silent server."""
+
+    connect: timedelta = timedelta(seconds=3)
+    statement: timedelta = timedelta(seconds=10)
+    lock: timedelta = timedelta(seconds=3)
+    idle_in_transaction: timedelta = timedelta(seconds=60)
+    answer: timedelta = timedelta(seconds=12)
+    pool_wait: timedelta = timedelta(seconds=5)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def make_engine(
+    url: str,
+    *,
+    role: str,
+    pool_size: int,
+    limits: Limits = DEFAULT_LIMITS,
+    transactional: bool = False,
+) -> AsyncEngine:
+    """An engine that opens nothing yet. `role` shows in pg_stat_activity as `sluice/<role>`.
+
+    Unless `transactional`, every statement is its own transaction: one round trip instead of three.
+    The URL goes to asyncpg as it is, so that all that libpq understands in one (sslmode, sockets, several hosts) works.
+    """
+    dsn = re.sub(r"^postgres(ql\+asyncpg)?://", "postgresql://", url)
+    settings = {
+        "application_name": f"sluice/{role}",
+        "statement_timeout": _milliseconds(limits.statement),
+        "lock_timeout": _milliseconds(limits.lock),
+        "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction),
+        "default_transaction_isolation": "read committed",
+        "timezone": "UTC",
+        "jit": "off",
+    }
+
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=limits.connect.total_seconds(),
+            command_timeout=limits.answer.total_seconds(),
+            server_settings=settings,
+        )
+        # Commits that are on disk are what a 201 promises: a weaker default is raised, a stronger one stays.
+        await connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) "
+            "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+        )
+        await connection.set_type_codec(
+            "uuid",
+            schema="pg_catalog",
+            encoder=lambda value: value.bytes,
+            decoder=lambda value: UUID(bytes=bytes(value)),
+            format="binary",
+        )
+        return connection
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=limits.pool_wait.total_seconds(),
+        pool_use_lifo=True,
+        pool_reset_on_return="rollback" if transactional else None,
+        isolation_level="READ COMMITTED" if transactional else "AUTOCOMMIT",
+    )
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return str(int(duration.total_seconds() * 1000))
+
+
+class Database:
+    """Runs one statement at a time, each its own transaction, and says what went wrong in our words."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def rows(self, name: str, **values: Any) -> Sequence[Row[Any]]:
+        """The rows that the statement returns, in one round trip.
+
+        Raises StoreUnavailable (OutcomeUnknown when it may have taken effect) and RowRefused. A deadlock's victim is
+        sent once more (R4). Not safe to cancel where the effect matters: the statement may still take place.
+        """
+        result = await self._run(name, values)
+        return result.fetchall()
+
+    async def count(self, name: str, **values: Any) -> int:
+        """How many rows the statement changed; errors as for `rows`."""
+        result = await self._run(name, values)
+        return result.rowcount
+
+    async def _run(self, name: str, values: dict[str, Any]) -> CursorResult[Any]:
+        for last in (False, True):
+            try:
+                async with self._engine.connect() as connection:
+                    return await connection.execute(statement(name), values)
+            except Exception as error:
+                if sqlstate(error) == DEADLOCK and not last:
+                    continue
+                ours = from_postgresql(error)
+                if ours is None:
+                    raise
+                raise ours from error
+        raise AssertionError  # the second round returns or raises
+
+    async def refuse_unsafe_server(self) -> None:
+        """Raise ConfigurationError when the server may lose what it acknowledged, or is too old."""
+        [found] = await self.rows("server_settings")
+        if int(found.version) < OLDEST_SERVER:
+            raise ConfigurationError("this PostgreSQL is older than 15: upgrade the server")
+        for name in ("fsync", "full_page_writes"):
+            if getattr(found, name) != "on":
+                raise ConfigurationError(
+                    f"PostgreSQL runs with {name} = {getattr(found, name)}: a crash could lose accepted tasks; "
+                    f"set {name} = on in postgresql.conf"
+                )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()

@@ -1,0 +1,73 @@
+"""Messages between processes over Redis pub/sub. Each may be lost: every one has a slower way that does not fail."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from core.task import FencingToken, RunKey, TaskId
+from db.broker import speaking
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from core.task import Task
+    from db.broker import Broker
+    from db.keys import Keys
+
+PROMOTE_LOOKS_EVERY = timedelta(seconds=1)
+"""A row due later than this is found by promote without being told."""
+_LISTEN_SECONDS = 5.0
+_LONGEST_MESSAGE = 100
+
+
+class Signals:
+    """The channels of one REDIS_PREFIX. Methods raise StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, broker: Broker, keys: Keys) -> None:
+        self._broker = broker
+        self._keys = keys
+
+    async def tell_canceled(self, task: Task) -> None:
+        """The run that `task` (just canceled, so its token is one ahead) had is to stop (S3)."""
+        await self._publish(self._keys.cancels, f"{task.id} {task.fencing_token - 1}")
+
+    async def tell_delayed(self, due_in: timedelta) -> None:
+        """A row falls due in `due_in`; said only when promote would look too late."""
+        if due_in < PROMOTE_LOOKS_EVERY:
+            await self._publish(self._keys.delayed, f"{due_in.total_seconds():.6f}")
+
+    async def listen(self) -> AsyncIterator[RunKey | timedelta | None]:
+        """Canceled runs and delays as they come, None now and then. What is neither is passed over (S1).
+
+        Raises StoreUnavailable when the connection is lost; messages of the time in between are lost too.
+        """
+        client = self._broker.messages
+        async with speaking(client), client.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(self._keys.cancels, self._keys.delayed)
+            while True:
+                message = await channel.get_message(timeout=_LISTEN_SECONDS)
+                if message is None:
+                    # A half-open connection looks like silence: the ping makes it fail.
+                    await channel.ping()
+                    yield None
+                else:
+                    yield _decode(self._keys, message["channel"], message["data"])
+
+    async def _publish(self, channel: str, text: str) -> None:
+        async with speaking(self._broker.commands):
+            await self._broker.commands.execute_command("PUBLISH", channel, text)
+
+
+def _decode(keys: Keys, channel: bytes, data: object) -> RunKey | timedelta | None:
+    if not isinstance(data, bytes) or len(data) > _LONGEST_MESSAGE:
+        return None
+    try:
+        if channel.decode() == keys.delayed:
+            seconds = float(data)
+            return timedelta(seconds=seconds) if 0 <= seconds <= 1 else None
+        task_id, token = data.decode("ascii").split(" ")
+        return (TaskId(UUID(task_id)), FencingToken(int(token)))
+    except (ValueError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,1 @@
+"""One statement, one file, one verb: each can be pasted into psql and explained."""

@@ -1,0 +1,7 @@
+-- Stay alive (L1). No row: declared dead, for good.
+UPDATE consumers
+   SET beat_at = now(),
+       running = CAST(:running AS integer),
+       expires_at = now() + lease_seconds * interval '1 second'
+ WHERE id = CAST(:id AS uuid)
+   AND expires_at > now()

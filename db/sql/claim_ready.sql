@@ -1,0 +1,30 @@
+-- The gate without Redis (S4): up to :n due tasks, list by list in the order given, oldest first in each.
+-- One index probe a list; the outer LIMIT ends the walk at the first lists that fill it.
+WITH held AS MATERIALIZED (
+  SELECT due.id
+    FROM unnest(CAST(:queues AS text[]), CAST(:priorities AS smallint[])) AS list (queue, priority)
+   CROSS JOIN LATERAL (
+     SELECT id
+       FROM tasks
+      WHERE status = 'pending'
+        AND queue = list.queue
+        AND priority = list.priority
+        AND run_at <= now()
+        AND kind = ANY (CAST(:kinds AS text[]))
+      ORDER BY run_at, id
+      LIMIT CAST(:n AS integer)
+        FOR UPDATE SKIP LOCKED
+   ) AS due
+   LIMIT CAST(:n AS integer)
+)
+UPDATE tasks AS task
+   SET status = 'processing',
+       consumer_id = CAST(:consumer_id AS uuid),
+       fencing_token = task.fencing_token + 1,
+       attempt = task.attempt + 1,
+       started_at = now(),
+       updated_at = now()
+  FROM held
+ WHERE task.id = held.id
+RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, task.payload,
+          task.attempt, task.max_attempts, task.crashes, task.timeout

@@ -1,0 +1,7 @@
+-- Which of these ids are pending and due, and on which list they belong.
+SELECT id, run_at
+  FROM (SELECT id, run_at, status, queue, priority FROM tasks WHERE id = ANY (CAST(:ids AS uuid[])) OFFSET 0) AS listed
+ WHERE status = 'pending'
+   AND run_at <= now()
+   AND queue = :queue
+   AND priority = CAST(:priority AS smallint)

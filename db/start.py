@@ -1,0 +1,61 @@
+"""The first look at PostgreSQL when a process starts: waits while it is away, names at once what no waiting mends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from core.errors import ConfigurationError, StoreUnavailable
+from db.faults import from_postgresql, sqlstate
+
+PATIENCE = timedelta(seconds=30)
+_ROUND_SECONDS = 0.5
+# The role or its password, and a database that is not there.
+_ONLY_A_PERSON_MENDS = ("28", "3D")
+
+
+async def await_postgresql(
+    engine: AsyncEngine, *, patience: timedelta = PATIENCE, on_wait: Callable[[str], None]
+) -> None:
+    """Return once a connection opens. `on_wait` is told the reason once, when the first one does not.
+
+    Raises ConfigurationError at once when the URL, the role, the password or the database's name is wrong, and
+    StoreUnavailable after `patience`. Safe to cancel.
+    """
+    deadline = time.monotonic() + patience.total_seconds()
+    told = False
+    while True:
+        try:
+            async with engine.connect():
+                return
+        except Exception as error:
+            away = _judge(error)
+            if time.monotonic() + _ROUND_SECONDS > deadline:
+                raise StoreUnavailable(
+                    away.store, f"{away.reason} (waited {patience.total_seconds():g} s): start it, or set DATABASE_URL"
+                ) from error
+            if not told:
+                on_wait(away.reason)
+            told = True
+        await asyncio.sleep(_ROUND_SECONDS)
+
+
+def _judge(error: Exception) -> StoreUnavailable:
+    """What to wait out; raises what is not."""
+    if (sqlstate(error) or "").startswith(_ONLY_A_PERSON_MENDS) or isinstance(
+        error, asyncpg.exceptions.ClientConfigurationError
+    ):
+        raise ConfigurationError(f"PostgreSQL: {_first_line(error)}: set DATABASE_URL") from error
+    ours = from_postgresql(error)
+    if not isinstance(ours, StoreUnavailable):
+        raise error
+    return ours
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

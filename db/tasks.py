@@ -1,0 +1,92 @@
+"""Changing tasks from the outside: submit, get, cancel, retry. Pushes nothing and tells nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.errors import TaskNotFound, TransitionRefused
+from core.lifecycle import TRANSITIONS
+from core.task import Status
+from db.rows import to_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from core.task import NewTask, Task, TaskId
+    from db.session import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the database made of a submission that is now committed. `due`: nobody else will push its id (U3)."""
+
+    created_at: datetime
+    run_at: datetime
+    due: bool
+
+
+class Tasks:
+    """The table `tasks`, as the API changes it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def submit(self, new: Sequence[NewTask]) -> dict[TaskId, Accepted]:
+        """Insert all of them or none, one round trip; committed on return.
+
+        An id that is there already is left as it is and still answered for (a second round trip), so a submission
+        whose answer was lost is repeated as it stands (A1). Raises RowRefused when one row's values are to blame.
+        """
+        rows = await self._database.rows(
+            "submit",
+            ids=[task.id for task in new],
+            kinds=[task.kind for task in new],
+            queues=[task.queue for task in new],
+            priorities=[task.priority for task in new],
+            messages=[task.message for task in new],
+            payloads=[task.payload for task in new],
+            run_ats=[task.run_at for task in new],
+            delays=[task.delay for task in new],
+            max_attempts=[task.max_attempts for task in new],
+            timeouts=[task.timeout for task in new],
+        )
+        accepted = {row.id: Accepted(row.created_at, row.run_at, row.due) for row in rows}
+        if len(accepted) < len(new):
+            missing = [task.id for task in new if task.id not in accepted]
+            for row in await self._database.rows("get_many", ids=missing):
+                accepted[row.id] = Accepted(row.created_at, row.run_at, due=row.run_at == row.created_at)
+        return accepted
+
+    async def get(self, task_id: TaskId) -> Task:
+        """The task. Raises TaskNotFound."""
+        rows = await self._database.rows("get", id=task_id)
+        if not rows:
+            raise TaskNotFound(task_id)
+        return to_task(rows[0])
+
+    async def cancel(self, task_id: TaskId) -> tuple[Task, bool]:
+        """The task, canceled, and whether it was this call that did it; `canceled_from` says which side won (C1).
+
+        Raises TaskNotFound, and TransitionRefused when it had completed or failed.
+        """
+        return await self._move("cancel", task_id, Status.CANCELED)
+
+    async def retry(self, task_id: TaskId) -> Task:
+        """The task, pending with a fresh budget. Raises TaskNotFound, TransitionRefused unless failed or canceled."""
+        task, _ = await self._move("retry", task_id, Status.PENDING)
+        return task
+
+    async def _move(self, verb: str, task_id: TaskId, wanted: Status) -> tuple[Task, bool]:
+        """One conditional UPDATE; the row is read only to say why it changed nothing."""
+        while True:
+            rows = await self._database.rows(verb, id=task_id)
+            if rows:
+                return to_task(rows[0]), True
+            found = await self.get(task_id)
+            if found.status is wanted is Status.CANCELED:
+                return found, False
+            if found.status in TRANSITIONS[verb].sources:
+                continue  # it moved between the two statements: ask again
+            raise TransitionRefused(task_id, found.status, wanted)

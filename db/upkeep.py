@@ -1,0 +1,144 @@
+"""What upkeep reads and changes: turns, due rows, dead consumers' tries, old rows. Runs no loop and pushes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+
+from core.task import POISONED_AFTER_CRASHES, FencingToken, ReadyList, RunKey, TaskId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from db.session import Database
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a walk by (run_at, id) stands."""
+
+    run_at: datetime
+    id: TaskId
+
+
+BEGINNING = Place(datetime(1, 1, 2, tzinfo=UTC), TaskId(UUID(int=0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that was won: where the last one stopped, and the database's time."""
+
+    cursor: dict[str, Any]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DueRow:
+    """A delayed row whose time has come."""
+
+    place: Place
+    list: ReadyList
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """A pending row that republish looked at; `served`: some live consumer has its kind."""
+
+    place: Place
+    served: bool
+
+
+class Upkeep:
+    """Each method is one round trip and its own transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_steps(self, steps: Sequence[str]) -> None:
+        """Make sure that each step has its row."""
+        await self._database.count("add_steps", steps=list(steps))
+
+    async def take_turn(self, step: str, period: timedelta) -> Turn | None:
+        """Win the turn of `step`, or None when it is not due or somebody else has it (U1)."""
+        rows = await self._database.rows("take_turn", step=step, period=period.total_seconds())
+        if not rows:
+            return None
+        return Turn(orjson.loads(rows[0].cursor or "{}"), rows[0].now)
+
+    async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None:
+        """Store where the turn stopped; `again`: due sooner than after a whole period."""
+        await self._database.count(
+            "end_turn",
+            step=step,
+            cursor=orjson.dumps(cursor).decode(),
+            again=None if again is None else again.total_seconds(),
+        )
+
+    async def bring_forward(self, step: str, within: timedelta) -> None:
+        """Make `step` due in `within`, unless it is due sooner."""
+        await self._database.count("bring_forward", step=step, within=within.total_seconds())
+
+    async def due(self, after: Place, n: int) -> list[DueRow]:
+        """Up to `n` delayed rows whose time has come, in order."""
+        rows = await self._database.rows("promote_due", after_run_at=after.run_at, after_id=after.id, n=n)
+        return [DueRow(Place(row.run_at, row.id), ReadyList(row.queue, row.priority)) for row in rows]
+
+    async def next_due_in(self) -> timedelta | None:
+        """How long until the next delayed row is due; None when none waits."""
+        rows = await self._database.rows("promote_next")
+        return timedelta(seconds=float(rows[0].due_in)) if rows else None
+
+    async def ready_lists(self) -> list[ReadyList]:
+        """Every list that has a pending row."""
+        return [ReadyList(row.queue, row.priority) for row in await self._database.rows("ready_lists")]
+
+    async def ready_among(self, ready: ReadyList, ids: Sequence[TaskId]) -> dict[TaskId, datetime]:
+        """Those of `ids` that are pending, due and of this list, with their run_at."""
+        rows = await self._database.rows(
+            "ready_among", ids=list(ids), queue=ready.queue, priority=ready.priority
+        )
+        return {row.id: row.run_at for row in rows}
+
+    async def chunk(
+        self, ready: ReadyList, after: Place, watermark: datetime | None, slack: timedelta, n: int
+    ) -> list[LookedAt]:
+        """The next `n` pending rows of the list, older than the watermark (None: now) by the slack, in order (U4)."""
+        rows = await self._database.rows(
+            "republish_chunk",
+            queue=ready.queue,
+            priority=ready.priority,
+            after_run_at=after.run_at,
+            after_id=after.id,
+            watermark=watermark,
+            slack=slack.total_seconds(),
+            n=n,
+        )
+        return [LookedAt(Place(row.run_at, row.id), row.served) for row in rows]
+
+    async def dead_tries(self, n: int) -> list[RunKey]:
+        """Up to `n` tries whose consumer is absent or expired: a look, and no more (R3)."""
+        rows = await self._database.rows("reap_look", n=n)
+        return [(TaskId(row.id), FencingToken(row.fencing_token)) for row in rows]
+
+    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
+        """Take these back where the token still matches; how many there were (U2)."""
+        rows = await self._database.rows(
+            "reap",
+            ids=[task_id for task_id, _ in dead],
+            tokens=[token for _, token in dead],
+            spread=spread.total_seconds(),
+            poisoned=POISONED_AFTER_CRASHES,
+        )
+        return len(rows)
+
+    async def prune(self, age: timedelta, n: int) -> int:
+        """Remove up to `n` tasks that ended longer than `age` ago (U5)."""
+        return await self._database.count("prune", age=age.total_seconds(), n=n)
+
+    async def prune_consumers(self) -> int:
+        """Forget consumers that have long been dead."""
+        return await self._database.count("prune_consumers")
