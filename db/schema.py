@@ -60,11 +60,11 @@ def make_migration_engine(url: str) -> AsyncEngine:
 
 @asynccontextmanager
 async def migration_lock(connection: AsyncConnection, *, on_wait: Callable[[], None]) -> AsyncIterator[None]:
-    """Hold the session's advisory lock: one migration at a time on this database. `on_wait` is called once if it is taken.
+    """Hold a session's advisory lock: one migration at a time on a database. `on_wait` is called once if it is taken.
 
-    Asked for again and again instead of waited for in the server: a session that waits there holds a snapshot, and
-    CREATE INDEX CONCURRENTLY in the migration that holds the lock would wait for that snapshot in turn. Once it is held,
-    no statement waits longer than 5 s for a table: those that queue behind it would be our own API and consumers.
+    It is asked for again and again, not waited for in the server: a session that waits there holds a snapshot, and
+    CREATE INDEX CONCURRENTLY in the migration that has the lock would wait for that snapshot in turn. Once it is
+    held, no statement waits longer than 5 s for a table: our own API and consumers would queue behind it.
     """
     waiting = False
     while not await _try(connection):

@@ -37,7 +37,8 @@ async def await_postgresql(
             away = _judge(error)
             if time.monotonic() + _ROUND_SECONDS > deadline:
                 raise StoreUnavailable(
-                    away.store, f"{away.reason} (waited {patience.total_seconds():g} s): start it, or set DATABASE_URL"
+                    away.store,
+                    f"{away.reason} (waited {patience.total_seconds():g} s): start it, or set DATABASE_URL",
                 ) from error
             if not told:
                 on_wait(away.reason)

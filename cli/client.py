@@ -1,0 +1,157 @@
+"""The HTTP API as calls that return decoded JSON or raise one of two errors. Knows nothing of terminals.
+
+Every answer that is not what was asked for becomes an error here: a problem document becomes ApiRefused with
+its pointers, silence becomes ApiUnreachable. A POST is never repeated: it might submit twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx2
+
+from core.errors import SluiceError
+
+Task = dict[str, Any]
+"""A task as the API shows it."""
+
+PAGE_LIMIT = 500
+"""The most rows that the API puts on one page."""
+
+_TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
+
+
+class ApiUnreachable(SluiceError):
+    """Nothing answers at the address, or the answer broke off. What was sent may have taken effect."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"no answer from {url} ({reason}): is `sluice up` running? If it is elsewhere, set SLUICE_URL"
+        )
+        self.url = url
+        self.reason = reason
+
+
+class ApiRefused(SluiceError):
+    """The API answered with a problem document. `flaws` are (pointer, detail) pairs, empty unless it validated."""
+
+    def __init__(self, status: int, title: str, detail: str, flaws: Iterable[tuple[str, str]] = ()) -> None:
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.flaws = tuple(flaws)
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        if self.flaws:
+            reasons = "; ".join(f"{pointer or 'body'}: {detail}" for pointer, detail in self.flaws)
+            return f"{self.title} ({self.status}): {reasons}"
+        return (
+            f"{self.title} ({self.status}): {self.detail}" if self.detail else f"{self.title} ({self.status})"
+        )
+
+
+class NotSluice(SluiceError):
+    """Something answers, but it does not speak as Sluice's API does."""
+
+    def __init__(self, url: str, status: int) -> None:
+        super().__init__(
+            f"{url} answered {status}, but not as Sluice does: does SLUICE_URL name a Sluice API?"
+        )
+        self.status = status
+
+
+class Api:
+    """One connection pool to one API; a context manager. Blocking: a command does one thing at a time."""
+
+    def __init__(self, url: str, *, transport: httpx2.BaseTransport | None = None) -> None:
+        self.url = url
+        self._http = httpx2.Client(
+            base_url=url, timeout=_TIMEOUT, trust_env=not _is_loopback(url), transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def submit(self, task: str) -> Task:
+        """Submit one task, given as JSON text; the row as it was committed."""
+        return self._object("POST", "/tasks", content=task)
+
+    def submit_batch(self, tasks: Iterable[str]) -> list[str]:
+        """Submit tasks, given as JSON texts, all or none; their ids in the same order."""
+        ids = self._object("POST", "/tasks/batch", content=f'{{"tasks":[{",".join(tasks)}]}}').get("ids")
+        if not isinstance(ids, list):
+            raise NotSluice(self.url, 201)
+        return [str(task_id) for task_id in ids]
+
+    def get(self, task_id: str) -> Task:
+        """One task as it is now."""
+        return self._object("GET", f"/tasks/{task_id}")
+
+    def page(
+        self, *, cursor: str | None = None, limit: int = PAGE_LIMIT, filters: Mapping[str, str] | None = None
+    ) -> tuple[list[Task], str | None]:
+        """One page, newest first, and the cursor of the next one (None on the last)."""
+        params = {**(filters or {}), "limit": str(limit), **({"cursor": cursor} if cursor else {})}
+        page = self._object("GET", "/tasks", params=params)
+        tasks = page.get("tasks")
+        if not isinstance(tasks, list):
+            raise NotSluice(self.url, 200)
+        return tasks, page.get("next_cursor")
+
+    def set_status(self, task_id: str, status: str) -> Task:
+        """Ask for another status: `canceled`, or `pending` to run a task again."""
+        return self._object("PATCH", f"/tasks/{task_id}", content=json.dumps({"status": status}))
+
+    def _object(
+        self, method: str, path: str, *, content: str | None = None, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        try:
+            response = self._http.request(method, path, content=content, params=params, headers=headers)
+        except httpx2.TransportError as error:
+            raise ApiUnreachable(self.url, _reason(error)) from error
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise NotSluice(self.url, response.status_code) from error
+        if response.is_success and isinstance(answer, dict):
+            return answer
+        if "problem+json" in response.headers.get("content-type", "") and isinstance(answer, dict):
+            raise _refused(response.status_code, answer)
+        raise NotSluice(self.url, response.status_code)
+
+
+def _refused(status: int, problem: Mapping[str, Any]) -> ApiRefused:
+    errors = problem.get("errors")
+    flaws = [
+        (str(flaw.get("pointer", "")), str(flaw.get("detail", "")))
+        for flaw in (errors if isinstance(errors, list) else [])
+        if isinstance(flaw, dict)
+    ]
+    return ApiRefused(status, str(problem.get("title", "refused")), str(problem.get("detail") or ""), flaws)
+
+
+def _reason(error: httpx2.TransportError) -> str:
+    if isinstance(error, httpx2.TimeoutException):
+        return "timed out"
+    return str(error).partition("] ")[2] or str(error) or type(error).__name__
+
+
+def _is_loopback(url: str) -> bool:
+    """Proxies named by the environment are for other hosts: nobody means them for 127.0.0.1."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,198 @@
+"""`sluice submit`, `show`, `list`, `cancel`, `retry`: one function each, speaking HTTP to the API at SLUICE_URL.
+
+Each returns its exit status. Knows nothing of how options are written (cli/main.py) and keeps no rule about tasks:
+what is allowed, the API says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from cli import render
+from cli.client import PAGE_LIMIT, Api, ApiRefused, Task
+from cli.progress import Bar, wait
+from cli.submission import Submission
+from cli.text import to_json
+from cli.watch import Watch
+from core.errors import SluiceError
+from core.settings import ClientSettings, load
+
+
+def submit(submission: Submission, *, waits: bool, wait_timeout: float | None, as_json: bool) -> int:
+    """Submit once or `count` times. With `waits`, 1 when a task does not complete."""
+    with _api() as api:
+        if submission.count == 1:
+            return _submit_one(api, submission, waits=waits, wait_timeout=wait_timeout, as_json=as_json)
+        return _submit_many(api, submission, waits=waits, wait_timeout=wait_timeout, as_json=as_json)
+
+
+def show(task_id: str, *, as_json: bool) -> int:
+    """One task with every field that is set."""
+    with _api() as api:
+        task = api.get(task_id)
+    if as_json:
+        render.write_json(task)
+    else:
+        render.stdout().print(render.task_details(task))
+    return 0
+
+
+def list_tasks(filters: Mapping[str, str], *, limit: int | None, as_json: bool) -> int:
+    """The newest `limit` tasks, or all (None), a page at a time: memory stays that of one page."""
+    with _api() as api:
+        pages = _pages(api, filters, limit)
+        if as_json:
+            _write_array(pages)
+        else:
+            _write_tables(pages)
+    return 0
+
+
+def cancel(ids: Sequence[str], *, as_json: bool) -> int:
+    """Cancel each; 1 when the API refuses one, after trying the others."""
+    return _set_status(ids, "canceled", as_json=as_json)
+
+
+def retry(ids: Sequence[str], *, as_json: bool) -> int:
+    """Run failed or canceled tasks again; 1 when the API refuses one, after trying the others."""
+    return _set_status(ids, "pending", as_json=as_json)
+
+
+def _api() -> Api:
+    return Api(load(ClientSettings).sluice_url)
+
+
+def _submit_one(
+    api: Api, submission: Submission, *, waits: bool, wait_timeout: float | None, as_json: bool
+) -> int:
+    started = time.monotonic()
+    task = api.submit(submission.text())
+    task_id = task["id"]
+    if waits:
+        watch = Watch(api, [task_id])
+        with _left_alone([task_id]):
+            wait(watch, timeout=wait_timeout, hint=render.pointed([task_id]))
+        task = watch.last or task
+    if as_json:
+        render.write_json(task)
+    elif not waits:
+        render.write_line(task_id)
+    if not waits:
+        return 0
+    if task["status"] != "completed":
+        render.error(render.failure(task))
+        return 1
+    if not as_json:
+        render.note(f"completed {task_id} in {time.monotonic() - started:.2f} s")
+        render.write_json(task["result"])
+    return 0
+
+
+def _submit_many(
+    api: Api, submission: Submission, *, waits: bool, wait_timeout: float | None, as_json: bool
+) -> int:
+    started = time.monotonic()
+    ids = _send_batches(api, submission)
+    render.note(f"submitted {render.plural(len(ids), 'task')} in {time.monotonic() - started:.2f} s")
+    if not waits:
+        if as_json:
+            render.write_json({"ids": ids})
+        else:
+            for task_id in ids:
+                render.write_line(task_id)
+        return 0
+    page_limit = max(1, min(PAGE_LIMIT, (4 << 20) // len(submission.text())))
+    watch = Watch(api, ids, page_limit=page_limit)
+    with _left_alone(ids):
+        wait(watch, timeout=wait_timeout, hint=render.pointed(ids))
+    seconds = time.monotonic() - started
+    render.note(f"all ended in {seconds:.2f} s, {len(ids) / seconds:,.0f} tasks/s")
+    if as_json:
+        render.write_json({"ids": ids, "statuses": watch.counts})
+    else:
+        render.stdout().print(render.counts_table(watch.counts))
+    if watch.counts["completed"] < len(ids):
+        render.error(
+            f"{render.plural(len(ids) - watch.counts['completed'], 'task')} did not complete: sluice list"
+        )
+        return 1
+    return 0
+
+
+def _send_batches(api: Api, submission: Submission) -> list[str]:
+    text = submission.text()
+    ids: list[str] = []
+    try:
+        with Bar("submitting", submission.count) as bar:
+            for size in submission.batches():
+                ids += api.submit_batch([text] * size)
+                bar.show(len(ids))
+    except (SluiceError, KeyboardInterrupt):
+        if ids:
+            render.note(
+                f"{len(ids):,} of {submission.count:,} had been accepted before that, the last is {ids[-1]}"
+            )
+        raise
+    return ids
+
+
+@contextmanager
+def _left_alone(ids: Sequence[str]) -> Iterator[None]:
+    """Ctrl-C ends the waiting, not the tasks: say so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        render.note(f"stopped waiting; what is open goes on: {render.pointed(ids)}")
+        raise
+
+
+def _pages(api: Api, filters: Mapping[str, str], limit: int | None) -> Iterator[list[Task]]:
+    cursor: str | None = None
+    left = limit
+    while left is None or left > 0:
+        size = PAGE_LIMIT if left is None else min(left, PAGE_LIMIT)
+        tasks, cursor = api.page(cursor=cursor, limit=size, filters=filters)
+        if tasks:
+            yield tasks
+        if cursor is None:
+            return
+        left = None if left is None else left - len(tasks)
+
+
+def _write_array(pages: Iterator[list[Task]]) -> None:
+    """One array, one task a line: a program parses the whole, a person still reads it."""
+    separator = "["
+    for tasks in pages:
+        for task in tasks:
+            render.write_line(f"{separator}{to_json(task)}" if separator == "[" else f",{to_json(task)}")
+            separator = ","
+    render.write_line("[]" if separator == "[" else "]")
+
+
+def _write_tables(pages: Iterator[list[Task]]) -> None:
+    empty = True
+    console = render.stdout()
+    for tasks in pages:
+        console.print(render.task_table(tasks, header=empty))
+        empty = False
+    if empty:
+        render.note("no task matches")
+
+
+def _set_status(ids: Sequence[str], status: str, *, as_json: bool) -> int:
+    changed: list[Task] = []
+    try:
+        with _api() as api:
+            for task_id in ids:
+                try:
+                    changed.append(api.set_status(task_id, status))
+                except ApiRefused as refused:
+                    render.error(f"{task_id}: {refused}")
+    finally:
+        if as_json:
+            render.write_json(changed)
+        elif changed:
+            render.stdout().print(render.task_table(changed))
+    return 0 if len(changed) == len(ids) else 1
