@@ -46,7 +46,11 @@ NEEDS = {
 def test_the_lock_fits_what_is_asked_for(name: str) -> None:
     locked = pins(name)
 
-    unmet = [str(need) for need in NEEDS[name] if not need.specifier.contains(locked.get(need.name, ""))]
+    unmet = [
+        str(need)
+        for need in NEEDS[name]
+        if need.name not in locked or not need.specifier.contains(locked[need.name])
+    ]
 
     assert unmet == [], "run `make lock`"
 
