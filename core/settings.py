@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
@@ -117,6 +118,13 @@ class ConsumerSettings(StoreSettings):
         return timedelta(days=self.retention_days) if self.retention_days else None
 
 
+class UpSettings(LogSettings):
+    """What `sluice up` decides by: a store without a URL is embedded, an empty `redis_url` means none."""
+
+    database_url: Annotated[SecretStr, _url(_POSTGRESQL_SCHEMES)] = SecretStr("")
+    redis_url: Annotated[SecretStr, _url(_REDIS_SCHEMES)] | None = None
+
+
 class ClientSettings(BaseSettings):
     """Where the command line finds the API."""
 
@@ -129,6 +137,11 @@ def _http(url: str) -> str:
     if urlsplit(url).scheme not in {"http", "https"}:
         raise ValueError("it must start with http:// or https://")
     return url.rstrip("/")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment with `changes`, for a child."""
+    return {**os.environ, **changes}
 
 
 S = TypeVar("S", bound=BaseSettings)

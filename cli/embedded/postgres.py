@@ -52,7 +52,7 @@ class Postgres(Server):
         self._settings = {**SETTINGS, "unix_socket_directories": str(place.sockets), **settings}
         self._data = base / POSTGRES_DATA
         self._pid_file = self._data / "postmaster.pid"
-        self.url = f"postgresql://postgres@/{DATABASE}?host={place.sockets}"
+        self.url = f"postgresql://postgres@/{DATABASE}?host={place.sockets}&port={SETTINGS['port']}"
 
     async def start(self) -> None:
         """As `Server.start`; also waits for what a killed postmaster's backends still hold."""

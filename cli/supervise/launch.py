@@ -50,7 +50,7 @@ def find_prctl() -> Callable[..., int] | None:
     What it sets survives exec but not a change of user, and means the parent's *thread* that forked.
     """
     try:
-        from ctypes import CDLL  # noqa: PLC0415 - some builds of Python lack it
+        from ctypes import CDLL  # some builds of Python lack it
     except ImportError:
         return None
     prctl: Callable[..., int] | None = getattr(CDLL(None), "prctl", None)

@@ -1,0 +1,80 @@
+"""Starts a part again when it ends. Stops nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import NoReturn, Protocol
+
+from core.clock import boottime
+from core.errors import SluiceError
+
+QUICK = 5.0  # seconds; a part that lived longer did work
+TRIES = 3
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
+TOLD = (1, 2)  # exit statuses of a program that has said what is wrong: asking again would not help
+
+
+class Part(Protocol):
+    """What can be kept running."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Start it."""
+
+    async def wait(self) -> int:
+        """Its exit status, once it has ended."""
+
+    def last_words(self) -> str:
+        """What it said last."""
+
+
+class GaveUp(SluiceError):
+    """A part that cannot be kept running from the start."""
+
+    def __init__(self, name: str, status: int, last_words: str) -> None:
+        super().__init__(f"{name} {ending(status)}" + (f": {last_words}" if last_words else ""))
+        self.name = name
+        self.status = status
+
+
+async def keep(part: Part, *, settled: Callable[[], bool], say: Callable[[str], None]) -> NoReturn:
+    """Start `part`, which runs already, again each time it ends, after a pause that doubles up to 10 s.
+
+    Until `settled` says that the whole runs, raises GaveUp when it ends with a status that means a told mistake, or for
+    the third time at once. Cancel it to stop keeping; the part runs on.
+    """
+    failures = 0
+    while True:
+        began = boottime()
+        status = await part.wait()
+        failures = failures + 1 if boottime() - began < QUICK else 1
+        if not settled() and (status in TOLD or failures >= TRIES):
+            raise GaveUp(part.name, status, part.last_words())
+        say(f"{part.name} {ending(status)}: starting it again")
+        await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)))
+        await _start(part, say)
+
+
+def ending(status: int) -> str:
+    """How a process with this status ended, in words."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+async def _start(part: Part, say: Callable[[str], None]) -> None:
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await part.start()
+        except SluiceError as refused:
+            say(f"{refused}; trying again")
+        pause = min(LONGEST_PAUSE, pause * 2)
+        await asyncio.sleep(pause)

@@ -1,0 +1,60 @@
+"""A program of ours as a child whose output is shown. Knows neither its meaning nor its neighbours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from cli.supervise.child import Child
+from cli.supervise.output import Output
+
+
+class Program:
+    """`python -P -m <module> <arguments>`; dies by SIGKILL with us, since the servers that it needs go at that moment."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[str], *, environment: Mapping[str, str], output: Output
+    ) -> None:
+        self.name = module
+        self._command = (sys.executable, "-P", "-m", module, *arguments)
+        self._environment = environment
+        self._output = output
+        self._child: Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, None while it does not run."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    async def start(self) -> None:
+        """Start it, without waiting until it serves."""
+        output = await self._output.open(self.name)
+        try:
+            self._child = await Child.start(self._command, environment=self._environment, output=output)
+        finally:
+            os.close(output)
+
+    async def wait(self) -> int:
+        """Its exit status, once it has ended and its last lines are shown."""
+        if self._child is None:
+            raise RuntimeError(f"{self.name} was never started")
+        status = await self._child.wait()
+        await self._output.drain(self.name)
+        return status
+
+    async def stop(self, *, patience: float) -> None:
+        """Ask it to end and wait; SIGKILL it after `patience` seconds."""
+        if self._child is not None:
+            await self._child.stop(patience=patience)
+            await self._output.drain(self.name)
+
+    def end(self, *, now: bool = False) -> None:
+        """Ask it to end, or (`now`) end it, without waiting."""
+        if self._child is not None:
+            self._child.send(signal.SIGKILL if now else signal.SIGTERM)
+
+    def last_words(self) -> str:
+        """The line it wrote last."""
+        return self._output.last_line(self.name)

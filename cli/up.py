@@ -1,0 +1,189 @@
+"""`sluice up`: servers, migrations, the API and a consumer, as one family under this process. Serves no request itself.
+
+Started senders last, stopped senders first: the API and the consumer drain while PostgreSQL and Valkey still serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli import welcome
+from cli.embedded import Servers, Urls
+from cli.embedded.place import make_home
+from cli.supervise.keep import Part, keep
+from cli.supervise.listen import check_address, reachable
+from cli.supervise.lock import hold
+from cli.supervise.output import Output
+from cli.supervise.program import Program
+from cli.supervise.signals import Stopping
+from core.clock import boottime
+from core.errors import SluiceError
+from core.settings import ApiSettings, ConsumerSettings, UpSettings, environment, load
+
+BEYOND_DRAIN = 10.0  # seconds a program may take longer than DRAIN_SECONDS before it is killed
+LOOK = 0.05
+UNUSED = "postgresql://"  # stands for the embedded server while settings are only checked
+
+
+def run(
+    *, ephemeral: bool = False, host: str | None = None, port: int | None = None, workers: int | None = None
+) -> int:
+    """Run everything until Ctrl-C or SIGTERM; the exit status. Raises SluiceError with a line that says what to do."""
+    return asyncio.run(up(Options.read(ephemeral=ephemeral, host=host, port=port, workers=workers)))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for, checked as far as that goes before anything runs. An empty URL: embedded (Redis None: none)."""
+
+    ephemeral: bool
+    host: str
+    port: int
+    workers: int
+    database_url: str
+    redis_url: str | None
+    drain_seconds: float
+    log_format: str | None
+
+    @classmethod
+    def read(cls, *, ephemeral: bool, host: str | None, port: int | None, workers: int | None) -> Options:
+        """From the command line and the environment, including what only the children use."""
+        named = load(UpSettings)
+        database_url = named.database_url.get_secret_value()
+        redis_url = "" if named.redis_url is None else named.redis_url.get_secret_value() or None
+        urls = {"database_url": database_url or UNUSED, "redis_url": redis_url or ""}
+        api = load(ApiSettings, api_host=host, api_port=port, **urls)
+        consumer = load(ConsumerSettings, **urls)
+        return cls(
+            ephemeral=ephemeral,
+            host=api.api_host,
+            port=api.api_port,
+            workers=workers or 1,
+            database_url=database_url,
+            redis_url=redis_url,
+            drain_seconds=consumer.drain_seconds,
+            log_format=named.log_format,
+        )
+
+
+async def up(options: Options) -> int:
+    """Run everything until a signal; 0 when all of it stopped cleanly, 1 when it was ended by force."""
+    family = Family(options)
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(family.run())
+        with Stopping(work, family, say=family.output.say) as stopping:
+            await asyncio.wait([work])
+    if not work.cancelled() and (error := work.exception()) is not None:
+        raise error
+    return 1 if stopping.forced else 0
+
+
+class Family:
+    """Everything that `sluice up` runs."""
+
+    def __init__(self, options: Options) -> None:
+        self.output = Output(("api", "consumer"))
+        self.drain_seconds = options.drain_seconds
+        self._options = options
+        self._began = boottime()
+        self._root = Path.cwd()
+        self._servers: Servers | None = None
+        self._programs: tuple[Program, ...] = ()
+        self._ready = False
+
+    async def run(self) -> None:
+        """Start all of it, keep it running until canceled, stop all of it."""
+        async with AsyncExitStack() as stack:
+            stack.enter_context(hold(make_home(self._root)))
+            port = check_address(self._options.host, self._options.port)
+            urls = await self._enter_servers(stack)
+            await self._migrate(urls)
+            self._programs = self._plan(urls, port)
+            stack.push_async_callback(self._stop_programs)
+            for program in self._programs:
+                await program.start()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for part in self._parts():
+                        group.create_task(keep(part, settled=lambda: self._ready, say=self.output.say))
+                    group.create_task(self._announce(urls, port))
+            except* SluiceError as failures:
+                raise failures.exceptions[0] from None
+
+    def end(self, *, now: bool = False) -> None:
+        """Ask the programs once more to end, or (`now`) end them and the servers, without waiting."""
+        for program in self._programs:
+            program.end(now=now)
+        if now and self._servers is not None:
+            for server in self._servers.running:
+                server.end(now=True)
+
+    def _parts(self) -> tuple[Part, ...]:
+        servers = self._servers.running if self._servers is not None else ()
+        return (*servers, *self._programs)
+
+    async def _enter_servers(self, stack: AsyncExitStack) -> Urls:
+        options = self._options
+        named = Urls(database_url=options.database_url, redis_url=options.redis_url or "")
+        wants_postgres, wants_valkey = not options.database_url, options.redis_url == ""
+        if not wants_postgres and not wants_valkey:
+            return named
+        self._servers = Servers(
+            self._root,
+            ephemeral=options.ephemeral,
+            postgres=wants_postgres,
+            valkey=wants_valkey,
+            locked=True,
+            say=self.output.say,
+        )
+        embedded = await stack.enter_async_context(self._servers)
+        return Urls(
+            database_url=embedded.database_url or named.database_url,
+            redis_url=embedded.redis_url or named.redis_url,
+        )
+
+    async def _migrate(self, urls: Urls) -> None:
+        from cli.migrate import upgrade
+
+        await upgrade(urls.database_url, say=self.output.say)
+
+    def _plan(self, urls: Urls, port: int) -> tuple[Program, ...]:
+        options = self._options
+        settings = environment(
+            DATABASE_URL=urls.database_url,
+            REDIS_URL=urls.redis_url,
+            API_HOST=options.host,
+            API_PORT=str(port),
+        )
+        if options.log_format is None and self.output.on_terminal:
+            settings["LOG_FORMAT"] = "console"  # they write to a pipe, a person reads it
+        return (
+            Program("api", ("--workers", str(options.workers)), environment=settings, output=self.output),
+            Program("consumer", (), environment=settings, output=self.output),
+        )
+
+    async def _announce(self, urls: Urls, port: int) -> None:
+        while not await welcome.answers(reachable(self._options.host), port):
+            await asyncio.sleep(LOOK)
+        self._ready = True
+        data = None if self._servers is None else self._servers.data
+        welcome.show(
+            url=f"http://{reachable(self._options.host)}:{port}",
+            data=data,
+            kept=not self._options.ephemeral,
+            embedded=Urls(
+                database_url="" if self._options.database_url else urls.database_url,
+                redis_url=urls.redis_url if self._options.redis_url == "" else "",
+            ),
+            seconds=boottime() - self._began,
+        )
+
+    async def _stop_programs(self) -> None:
+        patience = self.drain_seconds + BEYOND_DRAIN
+        async with asyncio.TaskGroup() as group:
+            for program in self._programs:
+                group.create_task(program.stop(patience=patience))
