@@ -1,0 +1,1 @@
+"""Builds the image for real, by buildah and without a daemon, and runs every role from it."""
