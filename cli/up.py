@@ -6,7 +6,6 @@ Started senders last, stopped senders first: the API and the consumer drain whil
 from __future__ import annotations
 
 import asyncio
-import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ from core.errors import SluiceError
 from core.settings import ApiSettings, ConsumerSettings, UpSettings, environment, load
 
 BEYOND_DRAIN = 10.0  # seconds a program may take longer than DRAIN_SECONDS before it is killed
-LOOK = 0.05
 UNUSED = "postgresql://"  # stands for the embedded server while settings are only checked
 
 
@@ -38,7 +36,7 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for, checked as far as that goes before anything runs. An empty URL: embedded (Redis None: none)."""
+    """What was asked for, checked before anything runs. An empty URL means embedded, for Redis None means none."""
 
     ephemeral: bool
     host: str
@@ -73,12 +71,12 @@ class Options:
 async def up(options: Options) -> int:
     """Run everything until a signal; 0 when all of it stopped cleanly, 1 when it was ended by force."""
     family = Family(options)
-    async with asyncio.TaskGroup() as group:
-        work = group.create_task(family.run())
-        with Stopping(work, family, say=family.output.say) as stopping:
-            await asyncio.wait([work])
-    if not work.cancelled() and (error := work.exception()) is not None:
-        raise error
+    with Stopping(family) as stopping:
+        try:
+            await family.run()
+        except asyncio.CancelledError:
+            if not stopping.asked:
+                raise
     return 1 if stopping.forced else 0
 
 
@@ -94,25 +92,32 @@ class Family:
         self._servers: Servers | None = None
         self._programs: tuple[Program, ...] = ()
         self._ready = False
+        self.stopping = False
 
     async def run(self) -> None:
         """Start all of it, keep it running until canceled, stop all of it."""
         async with AsyncExitStack() as stack:
-            stack.enter_context(hold(make_home(self._root)))
-            port = check_address(self._options.host, self._options.port)
-            urls = await self._enter_servers(stack)
-            await self._migrate(urls)
-            self._programs = self._plan(urls, port)
-            stack.push_async_callback(self._stop_programs)
-            for program in self._programs:
-                await program.start()
             try:
-                async with asyncio.TaskGroup() as group:
-                    for part in self._parts():
-                        group.create_task(keep(part, settled=lambda: self._ready, say=self.output.say))
-                    group.create_task(self._announce(urls, port))
-            except* SluiceError as failures:
-                raise failures.exceptions[0] from None
+                await self._live(stack)
+            finally:
+                self.stopping = True
+
+    async def _live(self, stack: AsyncExitStack) -> None:
+        stack.enter_context(hold(make_home(self._root)))
+        port = check_address(self._options.host, self._options.port)
+        urls = await self._enter_servers(stack)
+        await self._migrate(urls)
+        self._programs = self._plan(urls, port)
+        stack.push_async_callback(self._stop_programs)
+        for program in self._programs:
+            await program.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in self._parts():
+                    group.create_task(keep(part, settled=lambda: self._ready, say=self.output.say))
+                group.create_task(self._announce(urls, port))
+        except* SluiceError as failures:
+            raise failures.exceptions[0] from None
 
     def end(self, *, now: bool = False) -> None:
         """Ask the programs once more to end, or (`now`) end them and the servers, without waiting."""
@@ -167,8 +172,7 @@ class Family:
         )
 
     async def _announce(self, urls: Urls, port: int) -> None:
-        while not await welcome.answers(reachable(self._options.host), port):
-            await asyncio.sleep(LOOK)
+        await welcome.until_ready(reachable(self._options.host), port)
         self._ready = True
         data = None if self._servers is None else self._servers.data
         welcome.show(

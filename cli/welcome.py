@@ -14,11 +14,17 @@ from rich.table import Table
 
 from cli.embedded import Urls
 
+LOOK = 0.05
 ANSWER = 2.0  # seconds for /readyz
 
 
-async def answers(host: str, port: int) -> bool:
-    """Whether the API at `host` says that it is ready."""
+async def until_ready(host: str, port: int) -> None:
+    """Return once the API at `host` says that it is ready."""
+    while not await _answers(host, port):  # noqa: ASYNC110 - another process has no event for us
+        await asyncio.sleep(LOOK)
+
+
+async def _answers(host: str, port: int) -> bool:
     try:
         async with asyncio.timeout(ANSWER):
             reader, writer = await asyncio.open_connection(host.strip("[]"), port)

@@ -1,7 +1,7 @@
 """`python -m cli.embedded DIRECTORY`: the two servers alone, for tests, benchmarks and scripts. Migrates nothing.
 
-Once both serve it prints one line of JSON with `database_url`, `redis_url` and the servers' pids. It runs until stdin, a
-pipe or a terminal, ends, or SIGTERM or Ctrl-C arrives; in whatever way it ends, the servers end too.
+Once both serve it prints one line of JSON with `database_url`, `redis_url` and the servers' pids. It runs until
+stdin, a pipe or a terminal, ends, or SIGTERM or Ctrl-C arrives; in whatever way it ends, the servers end too.
 """
 
 from __future__ import annotations

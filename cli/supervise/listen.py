@@ -9,7 +9,10 @@ from core.errors import ConfigurationError
 
 
 def check_address(host: str, port: int) -> int:
-    """The port that `host` can listen on: `port`, or a free one for 0. Raises ConfigurationError that says what to do."""
+    """The port that `host` can listen on: `port`, or a free one for 0.
+
+    Raises ConfigurationError with a line that says what to do.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror:

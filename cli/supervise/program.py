@@ -12,7 +12,7 @@ from cli.supervise.output import Output
 
 
 class Program:
-    """`python -P -m <module> <arguments>`; dies by SIGKILL with us, since the servers that it needs go at that moment."""
+    """`python -P -m <module> <arguments>`; SIGKILL takes it with us, since the servers that it needs go too."""
 
     def __init__(
         self, module: str, arguments: Sequence[str], *, environment: Mapping[str, str], output: Output

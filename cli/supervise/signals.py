@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from typing import Protocol, Self
+
+from cli.supervise.output import Output
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HURRY = 3.0  # seconds between "hurry" and force, and between force and more of it
@@ -14,21 +15,25 @@ HURRY = 3.0  # seconds between "hurry" and force, and between force and more of 
 class Family(Protocol):
     """What is stopped."""
 
+    output: Output
+    stopping: bool
+
     def end(self, *, now: bool = False) -> None:
         """Ask everything to end, or end it."""
 
 
 class Stopping:
-    """While entered, the first signal cancels `work`, whose own clean-up is the orderly stop."""
+    """While entered, the first signal cancels the task that entered it, whose own clean-up is the orderly stop."""
 
-    def __init__(self, work: asyncio.Task[None], family: Family, *, say: Callable[[str], None]) -> None:
-        self._work = work
+    def __init__(self, family: Family) -> None:
         self._family = family
-        self._say = say
-        self._signals = 0
+        self._task: asyncio.Task[object] | None = None
+        self._hurry: asyncio.TimerHandle | None = None
+        self.asked = False
         self.forced = False
 
     def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
@@ -38,21 +43,24 @@ class Stopping:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+        if self._hurry is not None:
+            self._hurry.cancel()
 
     def _on_signal(self) -> None:
-        self._signals += 1
-        if self._signals == 1:
-            self._say("stopping; once more ends running tasks at once, they will run again")
-            self._work.cancel()
-        elif self._signals == 2:
-            self._say("stopping at once")
+        if self._task is not None and not self._family.stopping and not self.asked:
+            self._family.output.say("stopping (once more: without waiting for running tasks)")
+            self.asked = True
+            self._task.cancel()
+        elif self._hurry is None:
+            self._family.output.say("stopping without waiting; what was running will run again")
             self._family.end()
-            asyncio.get_running_loop().call_later(HURRY, self._force)
+            self._hurry = asyncio.get_running_loop().call_later(HURRY, self._force)
         else:
             self._force()
 
     def _force(self) -> None:
-        if not self._work.done():
-            self.forced = True
-            self._family.end(now=True)
-            asyncio.get_running_loop().call_later(HURRY, self._force)
+        self.forced = True
+        self._family.end(now=True)
+        if self._hurry is not None:
+            self._hurry.cancel()
+        self._hurry = asyncio.get_running_loop().call_later(HURRY, self._force)
