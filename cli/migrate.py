@@ -23,7 +23,7 @@ from db.start import await_postgresql
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _TRIES = 6
-_PAUSE_SECONDS = 2.0
+PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ async def _run(connection: AsyncConnection, say: Callable[[str], None]) -> None:
                 raise
             await connection.rollback()
             say("waiting: a table to change is in use")
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
     return None
 
 

@@ -22,8 +22,11 @@ REVISIONS = ("0001",)
 
 HEAD = REVISIONS[-1]
 
-_LOCK = 0x536C75696365
+LOCK = 0x536C75696365
 """Any number nobody else uses: "Sluice" in ASCII."""
+
+LOCK_TIMEOUT = "5s"
+"""How long a migration's statement waits for a table: our own API and consumers queue behind it meanwhile."""
 
 _LOCK_POLL_SECONDS = 0.25
 _UNLIMITED = timedelta(0)
@@ -63,8 +66,8 @@ async def migration_lock(connection: AsyncConnection, *, on_wait: Callable[[], N
     """Hold a session's advisory lock: one migration at a time on a database. `on_wait` is called once if it is taken.
 
     It is asked for again and again, not waited for in the server: a session that waits there holds a snapshot, and
-    CREATE INDEX CONCURRENTLY in the migration that has the lock would wait for that snapshot in turn. Once it is
-    held, no statement waits longer than 5 s for a table: our own API and consumers would queue behind it.
+    CREATE INDEX CONCURRENTLY in the migration that has the lock would wait for that snapshot in turn. LOCK_TIMEOUT
+    is in force from when it is held.
     """
     waiting = False
     while not await _try(connection):
@@ -72,17 +75,19 @@ async def migration_lock(connection: AsyncConnection, *, on_wait: Callable[[], N
             on_wait()
         waiting = True
         await asyncio.sleep(_LOCK_POLL_SECONDS)
-    await connection.execute(text("SET lock_timeout = '5s'"))
+    await connection.execute(
+        text("SELECT set_config('lock_timeout', :limit, false)"), {"limit": LOCK_TIMEOUT}
+    )
     await connection.commit()
     try:
         yield
     finally:
         await connection.rollback()
-        await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+        await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
         await connection.commit()
 
 
 async def _try(connection: AsyncConnection) -> bool:
-    held = await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK})
+    held = await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK})
     await connection.commit()
     return bool(held)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import asyncpg
@@ -48,15 +49,30 @@ async def await_postgresql(
 
 def _judge(error: Exception) -> StoreUnavailable:
     """What to wait out; raises what is not."""
-    if (sqlstate(error) or "").startswith(_ONLY_A_PERSON_MENDS) or isinstance(
-        error, asyncpg.exceptions.ClientConfigurationError
-    ):
-        raise ConfigurationError(f"PostgreSQL: {_first_line(error)}: set DATABASE_URL") from error
+    refused = next((cause for cause in _causes(error) if isinstance(cause, ValueError | OverflowError)), None)
+    if refused is not None:
+        raise ConfigurationError(f"DATABASE_URL {_flaw(refused)}") from error
+    if (sqlstate(error) or "").startswith(_ONLY_A_PERSON_MENDS):
+        raise ConfigurationError(f"PostgreSQL: {_first_line(error)}; set DATABASE_URL") from error
     ours = from_postgresql(error)
     if not isinstance(ours, StoreUnavailable):
         raise error
     return ours
 
 
+def _flaw(refused: BaseException) -> str:
+    """Only asyncpg's own words are shown: a parser's may hold a piece of the password."""
+    if isinstance(refused, asyncpg.exceptions.ClientConfigurationError | ssl.SSLError):
+        return f"cannot be used: {refused}"
+    return "cannot be parsed: look at the port, and percent-encode what is special in the password"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    inner = getattr(error, "orig", None) or error
+    return str(inner).strip().partition("\n")[0].removeprefix(f"{type(inner.__cause__)}: ")

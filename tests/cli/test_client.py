@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from cli.client import Api, ApiRefused, ApiUnreachable, NotSluice
+
+URL = "http://127.0.0.1:8000"
+
+
+def _api(answer: Callable[[httpx2.Request], httpx2.Response]) -> Api:
+    return Api(URL, transport=httpx2.MockTransport(answer))
+
+
+def _problem(status: int, **fields: Any) -> httpx2.Response:
+    return httpx2.Response(status, json=fields, headers={"content-type": "application/problem+json"})
+
+
+def test_a_problem_with_pointers_becomes_one_sentence_that_names_them() -> None:
+    flaws = [{"pointer": "/payload/a", "detail": "too small"}, {"pointer": "", "detail": "unknown kind"}]
+    api = _api(lambda _: _problem(422, title="Unprocessable Content", detail="2 errors", errors=flaws))
+    with pytest.raises(ApiRefused) as refused:
+        api.submit("{}")
+    assert str(refused.value) == "Unprocessable Content (422): /payload/a: too small; body: unknown kind"
+    assert refused.value.status == 422
+
+
+def test_a_problem_without_pointers_tells_its_detail() -> None:
+    api = _api(
+        lambda _: _problem(409, title="Conflict", detail="task x is completed: it cannot become canceled")
+    )
+    with pytest.raises(
+        ApiRefused, match=r"^Conflict \(409\): task x is completed: it cannot become canceled$"
+    ):
+        api.set_status("x", "canceled")
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [{}, {"title": None, "errors": "no list"}, {"errors": [1, {"detail": None}]}, {"detail": ["x"]}],
+)
+def test_a_misshapen_problem_is_still_a_refusal(problem: dict[str, Any]) -> None:
+    with pytest.raises(ApiRefused):
+        _api(lambda _: _problem(500, **problem)).get("x")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx2.Response(200, text="<html>"),
+        httpx2.Response(200, json=[1]),
+        httpx2.Response(404, json={"detail": "Not Found"}),
+        httpx2.Response(502, text="Bad Gateway"),
+        httpx2.Response(301, headers={"location": "http://elsewhere/"}),
+    ],
+)
+def test_somebody_elses_answer_asks_whether_the_address_is_right(response: httpx2.Response) -> None:
+    with pytest.raises(NotSluice, match="SLUICE_URL"):
+        _api(lambda _: response).get("x")
+
+
+@pytest.mark.parametrize("page", [{}, {"tasks": None}])
+def test_a_page_without_tasks_is_somebody_elses(page: dict[str, Any]) -> None:
+    with pytest.raises(NotSluice):
+        _api(lambda _: httpx2.Response(200, json=page)).page()
+    with pytest.raises(NotSluice):
+        _api(lambda _: httpx2.Response(201, json=page)).submit_batch([])
+
+
+def test_silence_says_what_to_start_or_set(unused_tcp_port: int) -> None:
+    with Api(f"http://127.0.0.1:{unused_tcp_port}") as api, pytest.raises(ApiUnreachable) as unreachable:
+        api.get("x")
+    assert "Connection refused" in str(unreachable.value)
+    assert "sluice up" in str(unreachable.value)
+    assert "SLUICE_URL" in str(unreachable.value)
+
+
+def test_a_post_whose_answer_is_lost_is_not_sent_again() -> None:
+    sent: list[httpx2.Request] = []
+
+    def cut(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request)
+        raise httpx2.ReadError("cut", request=request)
+
+    with pytest.raises(ApiUnreachable):
+        _api(cut).submit("{}")
+    assert len(sent) == 1
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
+    with Api(f"http://localhost:{unused_tcp_port}") as api, pytest.raises(ApiUnreachable, match="refused"):
+        api.get("x")

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from tests.cli.support import Command
+
+HEAVY = ("alembic", "asyncpg", "fastapi", "httpx2", "redis", "sqlalchemy", "structlog", "uvicorn")
+COMMANDS = ("up", "api", "consumer", "migrate", "version", "submit", "show", "list", "cancel", "retry")
+SEE_IMPORTS = f"""
+import sys
+from cli.main import main
+status = main(sys.argv[1:])
+print("heavy:", *sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
+async def test_help_imports_nothing_heavy(sluice: Command, arguments: list[str]) -> None:
+    result = await Command(sluice.directory, ("-c", SEE_IMPORTS))(*arguments)
+    assert result.status == 0
+    assert result.stdout
+    assert result.stderr == "heavy:\n"
+
+
+async def test_help_names_every_command(sluice: Command) -> None:
+    result = await sluice("--help")
+    assert result.stderr == ""
+    for name in COMMANDS:
+        assert f"│ {name} " in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["sumbit", "x"],
+        ["submit"],
+        ["submit", "x", "--nonsense"],
+        ["submit", "x", "--count", "0"],
+        ["submit", "x", "--payload", "{"],
+        ["submit", "x", "--payload", "@/nowhere"],
+        ["submit", "x", "-o", "yaml"],
+        ["show"],
+        ["show", "../health"],
+        ["list", "--status", "done"],
+        ["cancel"],
+        ["consumer", "--processes", "0"],
+        ["api", "--port", "65536"],
+    ],
+)
+async def test_wrong_usage_is_status_2_and_nothing_on_stdout(sluice: Command, arguments: list[str]) -> None:
+    result = await sluice(*arguments)
+    assert result.status == 2
+    assert "Traceback" not in result.stderr
+    if arguments:
+        assert result.stdout == ""
+        assert "Error" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit", "x"],
+        ["submit", "x", "--count", "3"],
+        ["show", str(uuid4())],
+        ["list"],
+        ["cancel", str(uuid4())],
+    ],
+)
+async def test_without_an_api_one_line_says_what_to_start(
+    sluice: Command, arguments: list[str], unused_tcp_port: int
+) -> None:
+    result = await sluice(*arguments, SLUICE_URL=f"http://127.0.0.1:{unused_tcp_port}")
+    assert result.status == 1
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"Error: no answer from http://127.0.0.1:{unused_tcp_port}")
+    assert "sluice up" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "named"),
+    [
+        (["migrate"], {}, "DATABASE_URL"),
+        (["migrate"], {"DATABASE_URL": "mysql://x"}, "postgresql://"),
+        (["api"], {}, "DATABASE_URL"),
+        (["consumer"], {}, "DATABASE_URL"),
+        (["list"], {"SLUICE_URL": "ftp://x"}, "SLUICE_URL"),
+    ],
+)
+async def test_a_setting_that_is_missing_or_wrong_is_named_in_one_line(
+    sluice: Command, arguments: list[str], settings: dict[str, str], named: str
+) -> None:
+    result = await sluice(*arguments, **settings)
+    assert (result.status, result.stdout) == (1, "")
+    [line] = result.stderr.splitlines()
+    assert named in line

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from cli.embedded import Urls
+from core.errors import ConfigurationError, StoreUnavailable
+from db.session import make_engine
+from db.start import await_postgresql
+
+SOON = timedelta(seconds=0.8)
+
+
+async def _await(url: str, patience: timedelta = SOON) -> list[str]:
+    said: list[str] = []
+    engine = make_engine(url, role="test", pool_size=1)
+    try:
+        await await_postgresql(engine, patience=patience, on_wait=said.append)
+    finally:
+        await engine.dispose()
+    return said
+
+
+async def test_a_server_that_answers_is_not_waited_for(servers: Urls) -> None:
+    assert await _await(servers.database_url) == []
+
+
+async def test_a_server_that_is_away_is_waited_for_and_then_named_with_its_variable(
+    unused_tcp_port: int,
+) -> None:
+    said: list[str] = []
+    engine = make_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/x", role="test", pool_size=1)
+    with pytest.raises(StoreUnavailable, match=r"Connect call failed.*\(waited 0.8 s\).*DATABASE_URL"):
+        await await_postgresql(engine, patience=SOON, on_wait=said.append)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("/sluice?", "/nowhere_at_all?", "nowhere_at_all"),
+        ("//postgres@", "//nobody_here@", "nobody_here"),
+        ("?", "?sslmode=never&", "sslmode"),
+        ("@/", "@127.0.0.1:se/cret/", "cannot be parsed"),
+        ("@/", "@127.0.0.1:99999/", "cannot be parsed"),
+    ],
+)
+async def test_what_only_a_person_can_mend_is_told_at_once(
+    servers: Urls, before: str, after: str, named: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        await _await(servers.database_url.replace(before, after, 1), timedelta(minutes=5))
+
+
+async def test_no_piece_of_a_password_is_shown() -> None:
+    with pytest.raises(ConfigurationError) as told:
+        await _await("postgresql://me:12se/cret@127.0.0.1/x")
+    assert "12se" not in str(told.value)
