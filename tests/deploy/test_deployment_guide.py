@@ -1,0 +1,65 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def guide() -> str:
+    return (ROOT / "docs" / "deployment.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def pods(guide: str) -> dict[str, Any]:
+    """The pod of each Kubernetes object in the guide, by the object's name."""
+    documents = (
+        document
+        for block in BLOCK.finditer(guide)
+        if block["kind"] == "yaml"
+        for document in yaml.safe_load_all(block["text"])
+    )
+    return {
+        found["metadata"]["name"]: found["spec"]["template"]["spec"] for found in documents if "kind" in found
+    }
+
+
+def test_the_guide_shows_each_role_on_kubernetes(pods: dict[str, Any]) -> None:
+    assert set(pods) == {"sluice-migrate", "sluice-api", "sluice-consumer"}
+
+
+def test_kubernetes_grants_a_drain_all_of_its_time(pods: dict[str, Any]) -> None:
+    [consumer] = pods["sluice-consumer"]["containers"]
+    drain = {entry["name"]: int(entry["value"]) for entry in consumer["env"]}["DRAIN_SECONDS"]
+    assert pods["sluice-consumer"]["terminationGracePeriodSeconds"] > drain + 1
+    [api] = pods["sluice-api"]["containers"]
+    pause = api["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pods["sluice-api"]["terminationGracePeriodSeconds"] > pause + drain + 1
+
+
+def test_no_service_of_the_cluster_can_overwrite_a_setting(pods: dict[str, Any]) -> None:
+    assert all(pod["enableServiceLinks"] is False for pod in pods.values())
+
+
+def test_the_stores_decide_about_traffic_and_never_about_restarts(pods: dict[str, Any]) -> None:
+    [api] = pods["sluice-api"]["containers"]
+    assert api["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert api["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_systemd_grants_a_drain_all_of_its_time(guide: str) -> None:
+    assert int(re.findall(r"^TimeoutStopSec=(\d+)$", guide, re.MULTILINE)[0]) > 25 + 1
+    assert "KillMode=mixed" in guide
+
+
+def test_the_guide_and_the_compose_file_use_the_same_names(guide: str) -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    for name in ("POSTGRES_PASSWORD", "STOP_GRACE_PERIOD", "DRAIN_SECONDS", "HANDLERS", "API_PORT"):
+        assert f"${{{name}:" in compose
+        assert name in guide
+    assert "sluice-api-server-1" in compose
+    assert "sluice-api-server-1" in guide
