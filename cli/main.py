@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
+from cli import options
+from cli.options import Output
 from core.errors import SluiceError
-from core.task import Status
 
 app = typer.Typer(
     help="A durable task service: HTTP in, PostgreSQL as the truth, Redis for speed. `sluice up` runs all of it here.",
@@ -25,26 +24,6 @@ app = typer.Typer(
 )
 RUN = "Run it"
 ASK = "Ask the API at SLUICE_URL (http://127.0.0.1:8000 unless set)"
-
-
-class Output(StrEnum):
-    """How data is printed on stdout."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-Host = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on. [default: API_HOST or 127.0.0.1]")
-]
-Port = Annotated[
-    int | None,
-    typer.Option(min=0, max=65535, metavar="N", help="Port to listen on. [default: API_PORT or 8000]"),
-]
-Workers = Annotated[int | None, typer.Option(min=1, max=256, metavar="N", help="API processes. [default: 1]")]
-Printed = Annotated[Output, typer.Option("--output", "-o", help="A table for people, JSON for programs.")]
-TaskId = Annotated[UUID, typer.Argument(metavar="ID", show_default=False, help="A task's id.")]
-TaskIds = Annotated[list[UUID], typer.Argument(metavar="ID...", show_default=False, help="Ids of tasks.")]
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - how typer calls it
@@ -69,10 +48,10 @@ def _sluice(
 @app.command(rich_help_panel=RUN)
 def up(
     *,
-    host: Host = None,
-    port: Port = None,
-    workers: Workers = None,
-    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Forget the data at the end.")] = False,
+    host: options.Host = None,
+    port: options.Port = None,
+    workers: options.Workers = None,
+    ephemeral: options.Ephemeral = False,
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, the API and a consumer. Ctrl-C stops all of it.
 
@@ -86,12 +65,10 @@ def up(
 @app.command(rich_help_panel=RUN)
 def api(
     *,
-    host: Host = None,
-    port: Port = None,
-    workers: Workers = None,
-    with_consumer: Annotated[
-        bool, typer.Option("--with-consumer", help="Run a consumer inside each API process.")
-    ] = False,
+    host: options.Host = None,
+    port: options.Port = None,
+    workers: options.Workers = None,
+    with_consumer: options.WithConsumer = False,
 ) -> None:
     """Run the API. Needs DATABASE_URL and REDIS_URL."""
     from api import server
@@ -102,12 +79,8 @@ def api(
 @app.command(rich_help_panel=RUN)
 def consumer(
     *,
-    queues: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Queues to serve, such as a,b. [default: QUEUES]")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, max=256, metavar="N", help="Run so many child processes.")
-    ] = None,
+    queues: options.Queues = None,
+    processes: options.Processes = None,
 ) -> None:
     """Run a consumer. Needs DATABASE_URL and REDIS_URL; HANDLERS names your modules."""
     from consumer import main as command
@@ -132,41 +105,19 @@ def version() -> None:
 @app.command(rich_help_panel=ASK)
 def submit(
     *,
-    message: Annotated[
-        str | None,
-        typer.Argument(metavar="MESSAGE", help="Text for the handler; with --kind it may be left out."),
-    ] = None,
-    kind: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which handler runs it. [default: echo]")
-    ] = None,
-    payload: Annotated[
-        str | None,
-        typer.Option(metavar="JSON|@FILE|-", help="A JSON object, a file that holds one, or stdin."),
-    ] = None,
-    queue: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where it waits. [default: default]")
-    ] = None,
-    priority: Annotated[
-        int | None, typer.Option(metavar="N", help="0 to 9, higher first. [default: 5]")
-    ] = None,
-    delay: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Not before so long from now.")
-    ] = None,
-    run_at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Not before this time (RFC 3339).")
-    ] = None,
-    max_attempts: Annotated[
-        int | None, typer.Option(metavar="N", help="Tries before it fails. [default: 5]")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="For one try. [default: 3600]")
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, metavar="N", help="Submit so many copies.")] = 1,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 unless completed.")] = False,
-    wait_timeout: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="Wait, but no longer than this.")
-    ] = None,
-    output: Printed = Output.TABLE,
+    message: options.Message = None,
+    kind: options.NewKind = None,
+    payload: options.Payload = None,
+    queue: options.NewQueue = None,
+    priority: options.Priority = None,
+    delay: options.Delay = None,
+    run_at: options.RunAt = None,
+    max_attempts: options.MaxAttempts = None,
+    timeout: options.Timeout = None,
+    count: options.Count = 1,
+    wait: options.Wait = False,
+    wait_timeout: options.WaitTimeout = None,
+    output: options.Printed = Output.TABLE,
 ) -> None:
     """Submit a task and print its id, or with --wait its result.
 
@@ -196,7 +147,7 @@ def submit(
 
 
 @app.command(rich_help_panel=ASK)
-def show(task_id: TaskId, *, output: Printed = Output.TABLE) -> None:
+def show(task_id: options.TaskId, *, output: options.Printed = Output.TABLE) -> None:
     """Print one task. -o json prints one object."""
     from cli import tasks
 
@@ -206,12 +157,12 @@ def show(task_id: TaskId, *, output: Printed = Output.TABLE) -> None:
 @app.command("list", rich_help_panel=ASK)
 def list_(
     *,
-    status: Annotated[Status | None, typer.Option(help="Only tasks with this status.")] = None,
-    kind: Annotated[str | None, typer.Option(metavar="NAME", help="Only tasks of this kind.")] = None,
-    queue: Annotated[str | None, typer.Option(metavar="NAME", help="Only tasks of this queue.")] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 50,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, whatever the limit.")] = False,
-    output: Printed = Output.TABLE,
+    status: options.WithStatus = None,
+    kind: options.Kind = None,
+    queue: options.Queue = None,
+    limit: options.Limit = 50,
+    everything: options.Everything = False,
+    output: options.Printed = Output.TABLE,
 ) -> None:
     """Print tasks, newest first. -o json prints one array."""
     from cli import tasks
@@ -222,7 +173,7 @@ def list_(
 
 
 @app.command(rich_help_panel=ASK)
-def cancel(task_ids: TaskIds, *, output: Printed = Output.TABLE) -> None:
+def cancel(task_ids: options.TaskIds, *, output: options.Printed = Output.TABLE) -> None:
     """Cancel tasks: what waits never starts, what runs is stopped. -o json prints one array."""
     from cli import tasks
 
@@ -230,7 +181,7 @@ def cancel(task_ids: TaskIds, *, output: Printed = Output.TABLE) -> None:
 
 
 @app.command(rich_help_panel=ASK)
-def retry(task_ids: TaskIds, *, output: Printed = Output.TABLE) -> None:
+def retry(task_ids: options.TaskIds, *, output: options.Printed = Output.TABLE) -> None:
     """Run failed or canceled tasks again, with a fresh budget of tries. -o json prints one array."""
     from cli import tasks
 

@@ -36,7 +36,7 @@ async def test_help_names_every_command(sluice: Command) -> None:
     "arguments",
     [
         [],
-        ["sumbit", "x"],
+        ["post", "x"],
         ["submit"],
         ["submit", "x", "--nonsense"],
         ["submit", "x", "--count", "0"],

@@ -1,0 +1,57 @@
+"""How options are written and what --help says about them. Reads none of them, and gives none its default value."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from typer import Argument, Option
+
+from core.task import Status
+
+
+class Output(StrEnum):
+    """How data is printed on stdout."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Host = Annotated[str | None, Option(metavar="ADDRESS", help="Listen here. [default: API_HOST or 127.0.0.1]")]
+Port = Annotated[
+    int | None, Option(min=0, max=65535, metavar="N", help="Listen on it. [default: API_PORT or 8000]")
+]
+Workers = Annotated[int | None, Option(min=1, max=256, metavar="N", help="API processes. [default: 1]")]
+Ephemeral = Annotated[bool, Option("--ephemeral", help="Forget the data at the end.")]
+WithConsumer = Annotated[bool, Option("--with-consumer", help="Run a consumer inside each API process.")]
+Queues = Annotated[
+    str | None, Option(metavar="NAMES", help="Queues to serve, such as a,b. [default: QUEUES]")
+]
+Processes = Annotated[int | None, Option(min=1, max=256, metavar="N", help="Run so many child processes.")]
+
+Printed = Annotated[Output, Option("--output", "-o", help="A table for people, JSON for programs.")]
+TaskId = Annotated[UUID, Argument(metavar="ID", show_default=False, help="A task's id.")]
+TaskIds = Annotated[list[UUID], Argument(metavar="ID...", show_default=False, help="Ids of tasks.")]
+WithStatus = Annotated[Status | None, Option(help="Only tasks with this status.")]
+Kind = Annotated[str | None, Option(metavar="NAME", help="Only tasks of this kind.")]
+Queue = Annotated[str | None, Option(metavar="NAME", help="Only tasks of this queue.")]
+Limit = Annotated[int, Option(min=1, metavar="N", help="How many.")]
+Everything = Annotated[bool, Option("--all", help="All of them, whatever the limit.")]
+
+Message = Annotated[
+    str | None, Argument(metavar="MESSAGE", help="Text for the handler; with --kind it may be left out.")
+]
+NewKind = Annotated[str | None, Option(metavar="NAME", help="Which handler runs it. [default: echo]")]
+NewQueue = Annotated[str | None, Option(metavar="NAME", help="Where it waits. [default: default]")]
+Payload = Annotated[
+    str | None, Option(metavar="JSON|@FILE|-", help="A JSON object, a file that holds one, or stdin.")
+]
+Priority = Annotated[int | None, Option(metavar="N", help="0 to 9, higher first. [default: 5]")]
+Delay = Annotated[float | None, Option(metavar="SECONDS", help="Not before so long from now.")]
+RunAt = Annotated[str | None, Option(metavar="TIME", help="Not before this time (RFC 3339).")]
+MaxAttempts = Annotated[int | None, Option(metavar="N", help="Tries before it fails. [default: 5]")]
+Timeout = Annotated[float | None, Option(metavar="SECONDS", help="For one try. [default: 3600]")]
+Count = Annotated[int, Option(min=1, metavar="N", help="Submit so many copies.")]
+Wait = Annotated[bool, Option("--wait", help="Wait for the end; exit 1 unless completed.")]
+WaitTimeout = Annotated[float | None, Option(min=0, metavar="SECONDS", help="Wait, but no longer than this.")]
