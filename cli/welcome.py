@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,24 +17,31 @@ from rich.table import Table
 from cli.embedded import Urls
 
 LOOK = 0.05
-ANSWER = 2.0  # seconds for /readyz
+ANSWER = 2.0  # seconds for one answer
+CONSUMER = 5.0  # seconds for the consumer to be listed, which a foreign database may never do
 
 
-async def until_ready(host: str, port: int) -> None:
-    """Return once the API at `host` says that it is ready."""
-    while not await _answers(host, port):  # noqa: ASYNC110 - another process has no event for us
+async def until_ready(host: str, port: int, *, consumer: Callable[[], int | None]) -> None:
+    """Return once the API at `host` is ready and, unless that takes long, lists the consumer of that pid."""
+    await _until(lambda: _answers(host, port, "/readyz", b" 200 "))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CONSUMER):
+            await _until(lambda: _answers(host, port, "/health", f'"pid":{consumer()},'.encode()))
+
+
+async def _until(look: Callable[[], Awaitable[bool]]) -> None:
+    while not await look():  # noqa: ASYNC110 - another process has no event for us
         await asyncio.sleep(LOOK)
 
 
-async def _answers(host: str, port: int) -> bool:
+async def _answers(host: str, port: int, path: str, sign: bytes) -> bool:
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
     try:
         async with asyncio.timeout(ANSWER):
             reader, writer = await asyncio.open_connection(host.strip("[]"), port)
             try:
-                writer.write(
-                    f"GET /readyz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
-                )
-                return (await reader.readline()).split(b" ")[1:2] == [b"200"]
+                writer.write(request.encode())
+                return sign in await reader.read()
             finally:
                 writer.close()
     except (OSError, TimeoutError):
@@ -52,6 +61,7 @@ def show(*, url: str, data: Path | None, kept: bool, embedded: Urls, seconds: fl
     title = f"[bold]sluice {version('sluice')}[/] ready in {seconds:.1f} s"
     console.print(Panel(table, title=title, title_align="left", box=ROUNDED, expand=False, padding=(0, 2)))
     exports = {"DATABASE_URL": embedded.database_url, "REDIS_URL": embedded.redis_url}
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items() if value]
-    console.print("\n".join([*lines, ""] if lines else [""]), markup=False, end="")
+    for name, value in exports.items():
+        if value:
+            console.print(f"export {name}={shlex.quote(value)}", markup=False)
     console.file.flush()

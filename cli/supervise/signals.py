@@ -48,7 +48,7 @@ class Stopping:
 
     def _on_signal(self) -> None:
         if self._task is not None and not self._family.stopping and not self.asked:
-            self._family.output.say("stopping (once more: without waiting for running tasks)")
+            self._family.output.say("stopping; a second Ctrl-C does not wait for running tasks")
             self.asked = True
             self._task.cancel()
         elif self._hurry is None:
