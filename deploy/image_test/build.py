@@ -1,6 +1,7 @@
 """Builds the image by buildah in a store of its own; it refuses to touch the machine's images and containers."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ class Store:
 
     def __init__(self, place: Path) -> None:
         self._log = place / "buildah.log"
-        self._buildah = (
-            "buildah",
+        self._environment = {**os.environ, "TMPDIR": str(place)}
+        self._options = (
             *("--root", str(place / "store"), "--runroot", str(place / "run")),
             *("--storage-driver", "vfs"),  # works on every file system
         )
@@ -38,26 +39,29 @@ class Store:
     def import_base(self, archive: Path) -> None:
         """Make the base image from a tar of its file system."""
         with step("base image"):
-            container = command(*self._buildah, "from", "scratch").strip()
-            command(*self._buildah, "add", container, archive, "/", log=self._log)
-            command(*self._buildah, "commit", "--rm", container, BASE, log=self._log)
+            container = self._ask("from", "scratch")
+            self._do("add", container, archive, "/")
+            self._do("commit", "--rm", container, BASE)
 
     def build(self, context: Path, options: Sequence[str]) -> Image:
         """Build context/Dockerfile on the base image and lay its files out. Raises Failure with the build's end."""
         with step("Dockerfile built"):
-            command(
-                *self._buildah,
+            self._do(
                 # The OCI format has no HEALTHCHECK.
                 *("bud", "--isolation", "chroot", "--format", "docker", "--pull-never"),
                 *("--build-arg", f"BASE_IMAGE={BASE}", *options),
                 *("--tag", IMAGE, "--file", context / "Dockerfile", context),
-                log=self._log,
             )
         with step("image laid out"):
-            container = command(*self._buildah, "from", "--pull-never", IMAGE).strip()
-            root = Path(command(*self._buildah, "mount", container).strip())
-            about = json.loads(command(*self._buildah, "inspect", "--type", "image", IMAGE))
+            root = Path(self._ask("mount", self._ask("from", "--pull-never", IMAGE)))
+            about = json.loads(self._ask("inspect", "--type", "image", IMAGE))
         return _image(root, about["Docker"]["config"])
+
+    def _do(self, *words: str | Path) -> None:
+        command("buildah", *self._options, *words, env=self._environment, log=self._log)
+
+    def _ask(self, *words: str | Path) -> str:
+        return command("buildah", *self._options, *words, env=self._environment).strip()
 
 
 def _image(root: Path, config: Mapping[str, object]) -> Image:

@@ -1,8 +1,8 @@
 """Runs commands of the image the way a container runtime does, from its files alone.
 
 A container here has namespaces of its own for mounts and processes (its command is process 1), a read-only root, an
-empty /tmp, and the image's user, directory and environment. It refuses to isolate more than the test needs: the
-network is the caller's.
+empty /tmp, no capabilities, and the image's user, directory and environment. It refuses to isolate more than the test
+needs: the network is the caller's.
 """
 
 import asyncio
@@ -27,10 +27,11 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs -o mode=1777,nodev,nosuid tmpfs "$root/tmp"
 mount -o remount,bind,ro "$root"
-exec chroot --groups= --userspec="$user" "$root" env --chdir="$directory" -- "$@"
+exec chroot "$root" setpriv --reuid="${user%:*}" --regid="${user#*:}" --clear-groups \\
+    --bounding-set=-all --inh-caps=-all --no-new-privs --pdeathsig=KILL -- env --chdir="$directory" -- "$@"
 """
-# No process outlives the test, even one ended by SIGKILL.
-_TIED = ("setpriv", "--pdeathsig", "KILL", "--")
+# No process outlives the test, even one ended by SIGKILL. Said again inside: a change of user undoes it.
+_TIED = ("setpriv", "--pdeathsig=KILL", "--")
 
 
 class Container:
