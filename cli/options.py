@@ -33,7 +33,10 @@ Processes = Annotated[int | None, Option(min=1, max=256, metavar="N", help="Run 
 Printed = Annotated[Output, Option("--output", "-o", help="A table for people, JSON for programs.")]
 TaskId = Annotated[UUID, Argument(metavar="ID", show_default=False, help="A task's id.")]
 TaskIds = Annotated[list[UUID], Argument(metavar="ID...", show_default=False, help="Ids of tasks.")]
-WithStatus = Annotated[Status | None, Option(help="Only tasks with this status.")]
+WithStatus = Annotated[
+    Status | None,
+    Option(metavar="STATUS", help="Only these: pending, processing, completed, failed, canceled."),
+]
 Kind = Annotated[str | None, Option(metavar="NAME", help="Only tasks of this kind.")]
 Queue = Annotated[str | None, Option(metavar="NAME", help="Only tasks of this queue.")]
 Limit = Annotated[int, Option(min=1, metavar="N", help="How many.")]

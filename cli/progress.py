@@ -24,7 +24,7 @@ from core.errors import SluiceError
 from core.task import TERMINAL
 
 _SHORTEST = 0.02
-_LONGEST = 1.0
+_LONGEST = 0.5
 _PATIENCE = 30.0
 """Seconds without an answer after which waiting ends: about two restarts of an API."""
 

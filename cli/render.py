@@ -6,7 +6,7 @@ Data goes to stdout, everything else to stderr, so that a pipe carries data alon
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -25,6 +25,10 @@ STYLES = {
 }
 _WIDE = 10_000
 """Columns when stdout is no terminal: nothing is cut for a pipe."""
+
+_ONE_LINE = 60
+_NAME = 16
+"""So much of a kind and of a queue is shown before the message gets anything."""
 
 _AGES = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
@@ -60,13 +64,21 @@ def note(message: str) -> None:
     stderr().print(Text(printable(message), style="dim"), soft_wrap=True)
 
 
-def task_table(tasks: Iterable[Task], *, now: datetime | None = None, header: bool = True) -> Table:
-    """Tasks as rows. On a narrow terminal the message gives way, then the kind and the queue; never the id."""
+def task_table(
+    tasks: Sequence[Task], *, now: datetime | None = None, header: bool = True, was: bool = False
+) -> Table:
+    """Tasks as rows. On a narrow terminal the message gives way, then the kind and the queue; never the id.
+
+    `was` adds the status from which a task was canceled.
+    """
     table = Table(box=None, pad_edge=False, show_header=header, header_style="bold")
     table.add_column("ID", no_wrap=True, min_width=36)
     table.add_column("STATUS", no_wrap=True, min_width=10)
-    table.add_column("KIND", no_wrap=True, overflow="ellipsis")
-    table.add_column("QUEUE", no_wrap=True, overflow="ellipsis")
+    if was:
+        table.add_column("WAS", no_wrap=True, min_width=10)
+    for name in ("kind", "queue"):
+        longest = max((len(str(task.get(name))) for task in tasks), default=0)
+        table.add_column(name.upper(), no_wrap=True, overflow="ellipsis", min_width=min(longest, _NAME))
     table.add_column("TRY", no_wrap=True, min_width=3)
     table.add_column("AGE", no_wrap=True, min_width=3)
     table.add_column("MESSAGE", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -75,6 +87,7 @@ def task_table(tasks: Iterable[Task], *, now: datetime | None = None, header: bo
         table.add_row(
             _cell(task.get("id")),
             status_text(task),
+            *([_cell(task.get("canceled_from"))] if was else []),
             _cell(task.get("kind")),
             _cell(task.get("queue")),
             _cell(f"{task.get('attempt')}/{task.get('max_attempts')}"),
@@ -97,10 +110,14 @@ def task_details(task: Task) -> Table:
         elif isinstance(value, str) and name != "result":
             table.add_row(name, Text(printable(value)))
         else:
-            table.add_row(
-                name, Text(to_json(value, indent=2 if isinstance(value, dict | list) and value else None))
-            )
+            table.add_row(name, Text(_short_json(value)))
     return table
+
+
+def _short_json(value: object) -> str:
+    """On one line while that is easily read."""
+    line = to_json(value)
+    return line if len(line) <= _ONE_LINE else to_json(value, indent=2)
 
 
 def counts_table(counts: Mapping[str, int]) -> Table:

@@ -163,12 +163,14 @@ def _pages(api: Api, filters: Mapping[str, str], limit: int | None) -> Iterator[
 
 def _write_array(pages: Iterator[list[Task]]) -> None:
     """One array, one task a line: a program parses the whole, a person still reads it."""
-    separator = "["
+    line = "["
     for tasks in pages:
         for task in tasks:
-            render.write_line(f"{separator}{to_json(task)}" if separator == "[" else f",{to_json(task)}")
-            separator = ","
-    render.write_line("[]" if separator == "[" else "]")
+            if line != "[":
+                render.write_line(f"{line},")
+                line = ""
+            line += to_json(task)
+    render.write_line(f"{line}]")
 
 
 def _write_tables(pages: Iterator[list[Task]]) -> None:
@@ -189,10 +191,10 @@ def _set_status(ids: Sequence[str], status: str, *, as_json: bool) -> int:
                 try:
                     changed.append(api.set_status(task_id, status))
                 except ApiRefused as refused:
-                    render.error(f"{task_id}: {refused}")
+                    render.error(str(refused) if task_id in str(refused) else f"{task_id}: {refused}")
     finally:
         if as_json:
             render.write_json(changed)
         elif changed:
-            render.stdout().print(render.task_table(changed))
+            render.stdout().print(render.task_table(changed, was=status == "canceled"))
     return 0 if len(changed) == len(ids) else 1

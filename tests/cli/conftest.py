@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import httpx2
 import pytest
 
 from cli.embedded import Urls
+from cli.migrate import upgrade
 from tests.cli.support import Command
 
 
-@pytest.fixture
-async def empty_database(servers: Urls) -> AsyncIterator[str]:
-    """The URL of a database that holds nothing."""
-    name = f"empty_{uuid4().hex}"
+@asynccontextmanager
+async def _database(servers: Urls) -> AsyncIterator[str]:
+    name = f"cli_{uuid4().hex}"
     admin: asyncpg.Connection[Any] = await asyncpg.connect(servers.database_url)
     try:
         await admin.execute(f"CREATE DATABASE {name}")
@@ -29,6 +33,61 @@ async def empty_database(servers: Urls) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def empty_database(servers: Urls) -> AsyncIterator[str]:
+    """The URL of a database that holds nothing."""
+    async with _database(servers) as url:
+        yield url
+
+
+@pytest.fixture
 def sluice(tmp_path: Path) -> Command:
     """`sluice`, to be called with its arguments."""
     return Command(tmp_path)
+
+
+@pytest.fixture(scope="module")
+async def asking(
+    servers: Urls, tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory: Callable[[], int]
+) -> AsyncIterator[Command]:
+    """`sluice` for a running API and consumer, started by the command as well, on a database of their own."""
+    port = unused_tcp_port_factory()
+    url = f"http://127.0.0.1:{port}"
+    async with _database(servers) as database_url:
+        await upgrade(database_url)
+        sluice = Command(
+            tmp_path_factory.mktemp("asking"),
+            environment={
+                "DATABASE_URL": database_url,
+                "REDIS_URL": servers.redis_url,
+                "REDIS_PREFIX": f"cli-{uuid4().hex}",
+                "SLUICE_URL": url,
+                "DRAIN_SECONDS": "1",
+            },
+        )
+        with (sluice.directory / "log").open("w+") as log:
+            started = [
+                await sluice.start(*arguments, stdout=log.fileno(), stderr=log.fileno())
+                for arguments in (["api", "--port", str(port)], ["consumer"])
+            ]
+            try:
+                await _until_a_consumer_beats(url, started)
+                yield sluice
+            finally:
+                for process in started:
+                    if process.returncode is None:
+                        process.send_signal(signal.SIGTERM)
+                statuses = [await process.wait() for process in started]
+                log.seek(0)
+            assert statuses == [0, 0], log.read()
+
+
+async def _until_a_consumer_beats(url: str, started: Sequence[asyncio.subprocess.Process]) -> None:
+    async with asyncio.timeout(30), httpx2.AsyncClient(base_url=url, trust_env=False) as http:
+        while True:
+            assert [process.returncode for process in started] == [None, None]
+            try:
+                if (await http.get("/health")).json()["consumers"]:
+                    return
+            except httpx2.TransportError:
+                pass
+            await asyncio.sleep(0.05)

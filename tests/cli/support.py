@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
-_OURS = ("DATABASE_URL", "REDIS_URL", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
+_OURS = ("DATABASE_URL", "REDIS_URL", "REDIS_PREFIX", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +28,29 @@ class Command:
 
     directory: Path
     program: tuple[str, ...] = ("-m", "cli")
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    async def start(self, *arguments: str, **env: str) -> asyncio.subprocess.Process:
+    async def start(
+        self,
+        *arguments: str,
+        stdout: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> asyncio.subprocess.Process:
         """Start it; the caller waits for it."""
         inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", *self.program, *arguments),
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             cwd=self.directory,
-            env={**inherited, **env},
+            env={**inherited, **self.environment, **env},
         )
 
     async def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ended:
         """Run it to its end."""
-        return await ended(await self.start(*arguments, **env), stdin)
+        return await ended(await self.start(*arguments, env=env), stdin)
 
 
 async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Ended:
@@ -54,7 +62,7 @@ async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Ended:
             process.kill()
             await process.wait()
     assert process.returncode is not None
-    return Ended(process.returncode, stdout.decode(), stderr.decode())
+    return Ended(process.returncode, stdout.decode(), (stderr or b"").decode())
 
 
 async def all_ended(processes: Iterable[asyncio.subprocess.Process]) -> list[Ended]:

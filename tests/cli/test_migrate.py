@@ -83,7 +83,7 @@ async def test_of_three_migrations_at_once_one_migrates_and_two_wait_for_it(
 ) -> None:
     async with _connected(empty_database) as other:
         await other.execute("SELECT pg_advisory_lock($1)", schema.LOCK)
-        processes = [await sluice.start("migrate", DATABASE_URL=empty_database) for _ in range(3)]
+        processes = [await sluice.start("migrate", env={"DATABASE_URL": empty_database}) for _ in range(3)]
         for process in processes:
             assert process.stderr is not None
             async with asyncio.timeout(30):
@@ -100,7 +100,7 @@ async def test_of_three_migrations_at_once_one_migrates_and_two_wait_for_it(
 async def test_plain_alembic_takes_the_same_lock(alembic: Command, empty_database: str) -> None:
     async with _connected(empty_database) as other:
         await other.execute("SELECT pg_advisory_lock($1)", schema.LOCK)
-        process = await alembic.start("upgrade", "head", DATABASE_URL=empty_database)
+        process = await alembic.start("upgrade", "head", env={"DATABASE_URL": empty_database})
         assert process.stderr is not None
         async with asyncio.timeout(30):
             while b"another migration runs; waiting for it" not in await process.stderr.readline():
