@@ -1,0 +1,87 @@
+"""The fixtures every test may ask for: the run's servers, a database per test process, a Redis prefix per test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cli.embedded import Urls
+from tests.support.databases import clear, migrated
+from tests.support.servers import Run, join
+
+RUN = pytest.StashKey[Run]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.stash[RUN] = Run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RUN in config.stash:
+        config.stash[RUN].end()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["run_directory"] = str(node.config.stash[RUN].directory)
+
+
+@pytest.fixture(scope="session")
+def run_directory(request: pytest.FixtureRequest) -> Path:
+    """A directory that all processes of this run share."""
+    if RUN in request.config.stash:
+        return request.config.stash[RUN].directory
+    return Path(request.config.workerinput["run_directory"])  # type: ignore[attr-defined] # xdist's
+
+
+@pytest.fixture(scope="session")
+def servers(run_directory: Path) -> Urls:
+    """The run's servers: those that SLUICE_TEST_DATABASE_URL and SLUICE_TEST_REDIS_URL name, else embedded ones.
+
+    Its database is there to make others from; tests write to `database_url`.
+    """
+    database_url = os.environ.get("SLUICE_TEST_DATABASE_URL", "")
+    redis_url = os.environ.get("SLUICE_TEST_REDIS_URL", "")
+    if database_url and redis_url:
+        return Urls(database_url=database_url, redis_url=redis_url)
+    embedded = join(run_directory)
+    return Urls(database_url=database_url or embedded.database_url, redis_url=redis_url or embedded.redis_url)
+
+
+@pytest.fixture(scope="session")
+async def own_database(servers: Urls, run_directory: Path, worker_id: str) -> AsyncIterator[str]:
+    """This test process's migrated database, whatever is in it. For fixtures that outlive one test."""
+    name = f"test_{run_directory.name.removeprefix('sluice-tests-')}_{worker_id}"
+    async with migrated(servers.database_url, name) as url:
+        yield url
+
+
+@pytest.fixture
+async def database_url(own_database: str) -> str:
+    """This test process's migrated database, emptied."""
+    await clear(own_database)
+    return own_database
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: Urls) -> str:
+    """The run's Redis. Shared: write only under `redis_prefix`."""
+    return servers.redis_url
+
+
+@pytest.fixture
+def redis_prefix(worker_id: str) -> str:
+    """A REDIS_PREFIX that no other test has."""
+    return f"{worker_id}-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def urls(database_url: str, redis_url: str) -> Urls:
+    """Both, as one test may use them."""
+    return Urls(database_url=database_url, redis_url=redis_url)
