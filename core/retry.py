@@ -27,7 +27,8 @@ class RetryPolicy:
     def backoff(self, attempt: int, random: Random) -> timedelta:
         """The pause before the try that follows try number `attempt` (from 1)."""
         doublings = min(max(attempt, 1) - 1, 32)  # 2^32 base units are past any ceiling; more would overflow
-        return random.random() * min(self.ceiling, self.base * 2**doublings)
+        longest: timedelta = min(self.ceiling, self.base * 2**doublings)
+        return longest * random.random()
 
 
 DEFAULT_POLICY = RetryPolicy()
@@ -75,26 +76,17 @@ def verdict(
         case Failed(failure, final=True):
             return FailForGood(failure)
         case Failed(failure, retry_after):
-            return _again(failure, retry_after, attempt, max_attempts, random, policy)
+            if attempt >= max_attempts:
+                return FailForGood(failure)
+            return RetryLater(
+                failure, policy.backoff(attempt, random) if retry_after is None else retry_after
+            )
         case TimedOut(after):
-            failure = Failure("Timeout", f"did not end within {after.total_seconds():g} s")
-            return _again(failure, None, attempt, max_attempts, random, policy)
+            failed = Failed(Failure("Timeout", f"did not end within {after.total_seconds():g} s"))
+            return verdict(failed, attempt=attempt, max_attempts=max_attempts, random=random, policy=policy)
         case Snoozed(delay):
             return GiveBack(delay)
         case Canceled() | Interrupted():
             return GiveBack()
         case _:
             assert_never(outcome)
-
-
-def _again(
-    failure: Failure,
-    retry_after: timedelta | None,
-    attempt: int,
-    max_attempts: int,
-    random: Random,
-    policy: RetryPolicy,
-) -> Verdict:
-    if attempt >= max_attempts:
-        return FailForGood(failure)
-    return RetryLater(failure, policy.backoff(attempt, random) if retry_after is None else retry_after)

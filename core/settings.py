@@ -91,7 +91,9 @@ class ConsumerSettings(StoreSettings):
 
     worker_queue_maxsize: Annotated[int, Field(ge=1, le=100_000)] = 100
     handlers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_modules)] = ()
-    queues: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_queues)] = ("default",)
+    queues: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_queues)] = (
+        "default",
+    )
     drain_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 25.0
     lease_seconds: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 30.0
     handler_pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
@@ -125,14 +127,6 @@ class UpSettings(LogSettings):
     redis_url: Annotated[SecretStr, _url(_REDIS_SCHEMES)] | None = None
 
 
-class ClientSettings(BaseSettings):
-    """Where the command line finds the API."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
-
-    sluice_url: Annotated[str, AfterValidator(lambda url: _http(url))] = "http://127.0.0.1:8000"
-
-
 def _http(url: str) -> str:
     if urlsplit(url).scheme not in {"http", "https"}:
         raise ValueError("it must start with http:// or https://")
@@ -144,10 +138,18 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+class ClientSettings(BaseSettings):
+    """Where the command line finds the API."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    sluice_url: Annotated[str, AfterValidator(_http)] = "http://127.0.0.1:8000"
+
+
 S = TypeVar("S", bound=BaseSettings)
 
 
-def load(kind: type[S], **overrides: Any) -> S:  # noqa: ANN401 - each setting has a type of its own
+def load(kind: type[S], **overrides: Any) -> S:
     """Read `kind` from the environment and `.env`; an override that is not None wins over both.
 
     Raises ConfigurationError with one line that names the variable, the value and what is allowed.

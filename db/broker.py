@@ -6,7 +6,7 @@ redis-py's defaults would repeat a pop in silence and cut off a blocking one; no
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -16,7 +16,7 @@ from redis.exceptions import ReadOnlyError
 from db.faults import from_redis
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
 COMMAND_SECONDS = 0.9
 """How long a command may take: a submission must be answered within a second of Redis going silent."""
@@ -73,3 +73,9 @@ async def speaking(client: Redis) -> AsyncIterator[None]:
         if ours is None:
             raise
         raise ours from error
+
+
+def ask(client: Redis, *words: str | bytes | float) -> Awaitable[Any]:
+    """One command; on a pipeline it is queued. redis-py leaves this method untyped."""
+    answer: Awaitable[Any] = client.execute_command(*words)  # type: ignore[no-untyped-call]
+    return answer

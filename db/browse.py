@@ -118,7 +118,7 @@ class Browse:
 
     async def consumers(self) -> list[LiveConsumer]:
         """The consumers whose lease is live, oldest first."""
-        return [LiveConsumer(*row) for row in await self._database.rows("consumers")]
+        return [LiveConsumer(**row._mapping) for row in await self._database.rows("consumers")]  # noqa: SLF001 - public
 
     async def depths(self, also: Sequence[str] = ()) -> dict[QueueName, int]:
         """How many tasks wait in each queue that has any, and in those of `also`; counted to DEPTH_CAP."""
@@ -129,7 +129,9 @@ class Browse:
     async def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
         try:
             async with self._engine.connect() as connection:
-                return (await connection.execute(query)).fetchall()
+                result = await connection.execute(query)
+                rows: Sequence[Row[Any]] = result.fetchall()
+                return rows
         except Exception as error:
             ours = from_postgresql(error)
             if ours is None:
@@ -137,7 +139,7 @@ class Browse:
             raise ours from error
 
 
-_COLUMNS = [column(field.name) for field in fields(Task)]
+_COLUMNS: list[Any] = [column(field.name) for field in fields(Task)]
 _ID = column("id", UUID())
 
 

@@ -80,7 +80,9 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]) -> list[Claim]:
+    async def claim(
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]:
         """Start a try of each id that is pending, due and of these kinds (R1). The others do not come back."""
         rows = await self._database.rows("claim", ids=sorted(ids), consumer_id=consumer, kinds=list(kinds))
         return to_claims(rows)

@@ -12,6 +12,8 @@ from core.errors import OutcomeUnknown, RowRefused, SluiceError, StoreUnavailabl
 POSTGRESQL = "PostgreSQL"
 REDIS = "Redis"
 DEADLOCK = "40P01"
+SURELY_ROLLED_BACK = ("22", "23", "40")
+"""SQLSTATE classes with which the server says that nothing of a transaction took effect."""
 _ROW_AT_FAULT = ("22", "23")
 # Refused before anything was done: no connection, too many connections, starting up, shutting down, lock timeout.
 _NOTHING_DONE = ("53", "55", "57P03", "28", "3D", "25006")

@@ -19,6 +19,10 @@ class Keys:
         """List of ids: new ones enter on the left, the oldest leave on the right."""
         return f"{self.prefix}:ready:{ready.queue}:{ready.priority}"
 
+    def wake(self, name: str) -> str:
+        """List that ends one process's blocking pop when something is put there."""
+        return f"{self.prefix}:wake:{name}"
+
     @property
     def cancels(self) -> str:
         """Channel: which run was canceled, as `<task id> <fencing token>` (S3)."""

@@ -6,7 +6,17 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Double, Index, MetaData, SmallInteger, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    Index,
+    MetaData,
+    SmallInteger,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -126,7 +136,7 @@ class ConsumerRow(Base):
     expires_at: Mapped[datetime]
 
     # A beat changes no indexed column and finds room on its page: the update stays heap-only.
-    __table_args__: ClassVar[dict[str, Any]] = {"postgresql_with": {"fillfactor": "50"}}
+    __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)
 
 
 class UpkeepRow(Base):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from redis.exceptions import ResponseError
 
 from core.events import Garbage
 from core.task import ReadyList, TaskId
-from db.broker import BLOCK_SECONDS, speaking
+from db.broker import BLOCK_SECONDS, ask, speaking
 from db.faults import wrong_type
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class ReadyLists:
         self._broker = broker
         self._keys = keys
         self._report = report
+        self._wake = keys.wake(uuid4().hex)
 
     async def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
         """Put ids at the new end: one LPUSH a list, all in one round trip."""
@@ -58,54 +59,66 @@ class ReadyLists:
         """The same, waiting up to BLOCK_SECONDS for an id to come. It ends by itself; never cancel it (S2)."""
         return await self._pop(self._broker.blocking, lists, n, "BLMPOP", BLOCK_SECONDS)
 
-    async def stop_waiting(self) -> None:
-        """Cut the blocking connection off: a `pop_waiting` that does not return by itself then fails."""
+    async def wake(self) -> None:
+        """Have a `pop_waiting` that is on its way return at once, empty-handed."""
+        async with speaking(self._broker.commands):
+            await ask(self._broker.commands, "LPUSH", self._wake, "wake")
+
+    async def forget_wake(self) -> None:
+        """Leave nothing of `wake` behind."""
+        async with speaking(self._broker.commands):
+            await ask(self._broker.commands, "UNLINK", self._wake)
+
+    async def cut(self) -> None:
+        """Cut off a `pop_waiting` that a silent server holds up: it fails. Asks the server nothing."""
         await self._broker.blocking.connection_pool.disconnect(inuse_connections=True)
 
     async def oldest(self, ready: ReadyList, n: int) -> list[bytes]:
         """The `n` entries at the old end as they are, the oldest first."""
         key = self._keys.ready(ready)
-        found = await self._or_unlink([key], lambda client: client.execute_command("LRANGE", key, -n, -1))
+        found = await self._or_unlink([key], lambda client: ask(client, "LRANGE", key, -n, -1))
         return list(reversed(found or []))
 
     async def length(self, ready: ReadyList) -> int:
         """How many entries the list holds."""
         key = self._keys.ready(ready)
-        return int(await self._or_unlink([key], lambda client: client.execute_command("LLEN", key)) or 0)
+        return int(await self._or_unlink([key], lambda client: ask(client, "LLEN", key)) or 0)
 
     async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> None:
         """Remove these entries, looking from the old end. One that is gone already is no matter."""
         async with speaking(self._broker.commands):
             pipeline = self._broker.commands.pipeline(transaction=False)
             for entry in entries:
-                pipeline.execute_command("LREM", self._keys.ready(ready), -1, entry)
+                _ = ask(pipeline, "LREM", self._keys.ready(ready), -1, entry)
             await pipeline.execute()
 
     async def unlink(self, ready: ReadyList) -> None:
         """Drop the whole list: every entry is only a hint."""
         async with speaking(self._broker.commands):
-            await self._broker.commands.execute_command("UNLINK", self._keys.ready(ready))
+            await ask(self._broker.commands, "UNLINK", self._keys.ready(ready))
 
     async def ping(self) -> None:
         """One round trip that changes nothing."""
         async with speaking(self._broker.commands):
-            await self._broker.commands.execute_command("PING")
+            await ask(self._broker.commands, "PING")
 
     async def _push(self, command: str, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
         commands = [
-            (self._keys.ready(ready), [str(task_id) for task_id in found]) for ready, found in ids.items() if found
+            (self._keys.ready(ready), [str(task_id) for task_id in found])
+            for ready, found in ids.items()
+            if found
         ]
         if not commands:
             return
         async with speaking(self._broker.commands):
             pipeline = self._broker.commands.pipeline(transaction=False)
             for key, entries in commands:
-                pipeline.execute_command(command, key, *entries)
+                _ = ask(pipeline, command, key, *entries)
             answers = await pipeline.execute(raise_on_error=False)
             for (key, entries), answer in zip(commands, answers, strict=True):
                 if isinstance(answer, ResponseError) and wrong_type(answer):
                     await self._drop(key)
-                    await self._broker.commands.execute_command(command, key, *entries)
+                    await ask(self._broker.commands, command, key, *entries)
                 elif isinstance(answer, Exception):
                     raise answer
 
@@ -113,11 +126,11 @@ class ReadyLists:
         self, client: Redis, lists: Sequence[ReadyList], n: int, command: str, *waiting: float
     ) -> tuple[ReadyList, list[TaskId]] | None:
         by_key = {self._keys.ready(ready): ready for ready in lists}
+        keys = [self._wake, *by_key] if waiting else list(by_key)
         found = await self._or_unlink(
-            list(by_key),
-            lambda _: client.execute_command(command, *waiting, len(by_key), *by_key, "RIGHT", "COUNT", n),
+            keys, lambda _: ask(client, command, *waiting, len(keys), *keys, "RIGHT", "COUNT", n)
         )
-        if not found:
+        if not found or found[0].decode() == self._wake:
             return None
         key, entries = found
         ids = [task_id for entry in entries if (task_id := decode(entry)) is not None]
@@ -125,22 +138,20 @@ class ReadyLists:
             self._report(Garbage(len(entries) - len(ids), where=key.decode("utf-8", "replace")))
         return by_key[key.decode()], ids
 
-    async def _or_unlink(
-        self, keys: Sequence[str], ask: Callable[[Redis], Awaitable[Any]]
-    ) -> Any:  # noqa: ANN401 - a Redis answer
-        """The answer to `ask`. Keys of ours that hold no list are unlinked and counted, and it is asked again (S1)."""
+    async def _or_unlink(self, keys: Sequence[str], question: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - a Redis answer
+        """The answer to `question`. Keys of ours that hold no list are unlinked and counted, and it is asked again (S1)."""
         client = self._broker.commands
         async with speaking(client):
             try:
-                return await ask(client)
+                return await question(client)
             except ResponseError as error:
                 if not wrong_type(error):
                     raise
                 for key in keys:
-                    if await client.execute_command("TYPE", key) not in {b"list", b"none", "list", "none"}:
+                    if await ask(client, "TYPE", key) not in {b"list", b"none", "list", "none"}:
                         await self._drop(key)
-                return await ask(client)
+                return await question(client)
 
     async def _drop(self, key: str) -> None:
-        await self._broker.commands.execute_command("UNLINK", key)
+        await ask(self._broker.commands, "UNLINK", key)
         self._report(Garbage(1, where=key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
@@ -29,4 +29,4 @@ def to_task(row: Row[Any]) -> Task:
 
 def to_claims(rows: Sequence[Row[Any]]) -> list[Claim]:
     """Claims from the rows of claim.sql or claim_ready.sql: the columns in the order of its fields."""
-    return [Claim(*row) for row in rows]
+    return [Claim(*cast("tuple[Any, ...]", row)) for row in rows]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from core.task import FencingToken, RunKey, TaskId
-from db.broker import speaking
+from db.broker import ask, speaking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,7 +57,7 @@ class Signals:
 
     async def _publish(self, channel: str, text: str) -> None:
         async with speaking(self._broker.commands):
-            await self._broker.commands.execute_command("PUBLISH", channel, text)
+            await ask(self._broker.commands, "PUBLISH", channel, text)
 
 
 def _decode(keys: Keys, channel: bytes, data: object) -> RunKey | timedelta | None:

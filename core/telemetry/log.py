@@ -62,7 +62,9 @@ def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - whatever a log line h
 def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 - structlog's signature
     """Escape control characters, so that a task's data cannot drive the reader's terminal (CWE-117)."""
     return {
-        key: value if key in {"traceback", "stack", "exc_info"} or not isinstance(value, str) else _escape(value)
+        key: value
+        if key in {"traceback", "stack", "exc_info"} or not isinstance(value, str)
+        else _escape(value)
         for key, value in event.items()
     }
 

@@ -1,0 +1,165 @@
+"""One consumer put together: every part meets its neighbours here, and nothing runs yet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from consumer.complete import Complete
+from consumer.execute import Execute
+from consumer.gate import Gate
+from consumer.lease import Beat, Lease
+from consumer.pace import Pace
+from consumer.parts import Parts
+from consumer.periodic import Stopping
+from consumer.presence import Presence
+from consumer.pull import Pull
+from consumer.reconcile import Reconcile
+from consumer.running import Running
+from consumer.schedule import Hint, Schedule
+from consumer.slots import Slots
+from consumer.watch import BeatThread, Watch
+from consumer.work import Work
+from core.clock import boottime
+from db.consumers import Registration
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from concurrent.futures import Executor
+
+    from consumer.child import Children
+    from consumer.registry import Registry
+    from consumer.stores import Stores
+    from core.events import Report
+    from core.settings import ConsumerSettings
+
+
+def assemble(
+    settings: ConsumerSettings,
+    registry: Registry,
+    stores: Stores,
+    *,
+    threads: Executor,
+    children: Children,
+    end_process: Callable[[str], None],
+    report: Report,
+) -> Parts:
+    """All parts of a consumer. `end_process` is what the beat's thread does when the process cannot keep the rules."""
+    clock, random = boottime, SystemRandom()
+    capacity = settings.worker_queue_maxsize
+    intake, the_end = Stopping(), Stopping()
+    fed, room, written = intake.bell(), intake.bell(), the_end.bell()
+    lease = Lease(settings.lease, clock)
+    running, pace = Running(), Pace()
+    queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
+
+    def freed() -> None:
+        fed.ring()
+        room.ring()
+
+    slots = Slots(capacity, freed)
+    complete = Complete(
+        store=stores.claims,
+        publisher=stores.publisher,
+        report=report,
+        bell=written,
+        high_mark=max(1000, 10 * capacity),
+        lowered=freed,
+    )
+    gate = Gate(
+        store=stores.claims,
+        kinds=list(registry),
+        lease=lease,
+        allowed=lambda: not complete.full,
+        report=report,
+    )
+    execute = Execute(threads=threads, children=children, report=report)
+    work = Work(
+        registry=registry,
+        execute=execute,
+        complete=complete,
+        running=running,
+        slots=slots,
+        lease=lease,
+        engine=stores.handler_engine,
+        pace=pace,
+        clock=clock,
+        random=random,
+        report=report,
+    )
+    schedule = Schedule(
+        queue=queue,
+        slots=slots,
+        gate=gate,
+        work=work,
+        ready=stores.ready,
+        stopping=intake,
+        bell=fed,
+        clock=clock,
+        report=report,
+    )
+    presence = Presence(stores.ready, report)
+    pull = Pull(
+        ready=stores.ready,
+        presence=presence,
+        queues=settings.queue_names,
+        queue=queue,
+        slots=slots,
+        gate=gate,
+        work=work,
+        pace=pace,
+        fed=fed,
+        stopping=intake,
+        bell=room,
+        clock=clock,
+        report=report,
+    )
+    reconcile = Reconcile(
+        store=stores.claims, lease=lease, gate=gate, running=running, complete=complete, report=report
+    )
+    watch = Watch(lease=lease, runs=running.keys, end_process=end_process, clock=clock, report=report)
+    facts = Registration(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        queues=settings.queue_names,
+        kinds=list(registry),
+        capacity=capacity,
+        lease=settings.lease,
+    )
+
+    @asynccontextmanager
+    async def open_beat() -> AsyncIterator[Beat]:
+        async with stores.open_beats() as store:
+            yield Beat(
+                lease=lease,
+                store=store,
+                facts=facts,
+                running=lambda: len(running),
+                clock=clock,
+                report=report,
+            )
+
+    return Parts(
+        intake=intake,
+        the_end=the_end,
+        ready=stores.ready,
+        pull=pull,
+        presence=presence,
+        schedule=schedule,
+        work=work,
+        running=running,
+        slots=slots,
+        complete=complete,
+        reconcile=reconcile,
+        claims=stores.claims,
+        consumers=stores.consumers,
+        lease=lease,
+        watch=watch,
+        beat=BeatThread(
+            open_beat=open_beat, watch=watch, look_every=settings.lease / 24, report=report, random=random
+        ),
+    )

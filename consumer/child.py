@@ -1,0 +1,141 @@
+"""CPU-bound handlers: a child process for each running call, killed on cancel and timeout (no pool can do that).
+
+The children come from a fork server that has imported the handlers' modules once, so that a call costs a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from consumer.result import encode
+from core.errors import SluiceError
+from core.mortal import die_with_parent
+from core.outcome import Failure
+from core.task import MAX_RESULT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+    from multiprocessing.connection import Connection
+
+    from consumer.context import DetachedContext
+    from consumer.registry import Handler
+    from consumer.running import Run
+    from core.task import JsonText
+
+
+class ChildDied(SluiceError):
+    """The child process ended without an answer: it fails its own task only."""
+
+
+class Children:
+    """Starts, awaits and kills the children of one consumer. `threads` does the blocking parts of starting one."""
+
+    def __init__(self, threads: Executor, preload: Sequence[str]) -> None:
+        self._threads = threads
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(preload))
+        self._alive: set[Any] = set()
+
+    async def call(
+        self,
+        run: Run,
+        handler: Handler,
+        ctx: DetachedContext,
+        payload: Any,  # noqa: ANN401 - what the handler takes
+    ) -> JsonText | None:
+        """The handler's result, encoded there. A stop kills the child. Raises what the handler raised, or ChildDied."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = self._context.Pipe(duplex=False)
+        function = handler.function
+        process = self._context.Process(
+            target=_child_main,
+            args=(theirs, function.__module__, function.__qualname__, ctx, payload),
+            daemon=True,
+        )
+        self._alive.add(process)
+        try:
+            await loop.run_in_executor(self._threads, process.start)
+            theirs.close()
+            run.on_stop = lambda _: process.kill()
+            if run.stopping:
+                process.kill()
+            return await _answer(ours, process)
+        finally:
+            run.on_stop = None
+            self._alive.discard(process)
+            ours.close()
+            if process.pid is not None:
+                process.kill()
+                process.join()
+                process.close()
+
+    def kill_all(self) -> None:
+        """End every child at once: the consumer is about to exit."""
+        for process in list(self._alive):
+            if process.pid is not None:
+                process.kill()
+
+
+async def _answer(ours: Connection, process: Any) -> JsonText | None:  # noqa: ANN401 - a Process of some context
+    """Wait for the pipe without a thread; end of file means that the child died."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(ours.fileno(), lambda: None if readable.done() else readable.set_result(None))
+    try:
+        await readable
+    finally:
+        loop.remove_reader(ours.fileno())
+    try:
+        message = ours.recv_bytes()
+    except EOFError:
+        process.join(1.0)
+        raise ChildDied(f"the child process died: {_exit(process.exitcode)}") from None
+    succeeded, value = pickle.loads(message)  # noqa: S301 - from our own child, over our own pipe
+    if not succeeded:
+        raise value
+    result: JsonText | None = value
+    return result
+
+
+def _exit(code: int | None) -> str:
+    if code is None:
+        return "it does not end"
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+def _child_main(theirs: Connection, module: str, qualname: str, ctx: DetachedContext, payload: Any) -> None:  # noqa: ANN401
+    """The child's whole life: call the function once, answer, end."""
+    die_with_parent(signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the consumer decides when this child ends
+    try:
+        if os.getcwd() not in sys.path:  # noqa: PTH109 - sys.path holds strings
+            sys.path.append(os.getcwd())  # noqa: PTH109
+        function: Any = importlib.import_module(module)
+        for name in qualname.split("."):
+            function = getattr(function, name)
+        message = pickle.dumps((True, encode(function(ctx, payload))))
+    except BaseException as error:  # noqa: BLE001 - everything a handler raises travels to the parent
+        message = _pickled_error(error)
+    theirs.send_bytes(message)
+    theirs.close()
+
+
+def _pickled_error(error: BaseException) -> bytes:
+    """The exception as the parent can raise it: itself when it survives pickling, else one with its name and text."""
+    with suppress(Exception):  # any class of the user's may refuse
+        message = pickle.dumps((False, error))
+        if len(message) <= MAX_RESULT_BYTES:
+            pickle.loads(message)  # noqa: S301 - made two lines above
+            return message
+    failure = Failure.of(error)
+    return pickle.dumps((False, RuntimeError(f"{failure.type}: {failure.message}")))

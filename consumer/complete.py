@@ -1,0 +1,180 @@
+"""Writing outcomes: self-clocking, fenced, and kept until they are written (R5). Runs no handler and judges nothing.
+
+It flushes at once when no flush is in flight, and gathers only while one is: no delay when idle, large batches under
+load, no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol, assert_never, cast
+
+from core.errors import RowRefused, StoreUnavailable
+from core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
+from core.outcome import Failure, storable
+from core.task import MAX_ERROR_BYTES
+from db.claims import Completion, Failing, Return, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from consumer.periodic import Bell
+    from core.events import Report
+    from core.task import RunKey
+    from db.claims import Pending
+
+Write = Completion | Failing | Return
+
+_BATCH = 1000
+_BATCH_BYTES = 8 << 20
+_FIRST_PAUSE = 0.025
+_LONGEST_PAUSE = 1.0
+_REFUSED_AGAIN = timedelta(minutes=1)
+
+
+class WritesOutcomes(Protocol):
+    """What completing needs of the store."""
+
+    async def finish(self, done: Sequence[Completion]) -> Written: ...
+    async def fail(self, lost: Sequence[Failing]) -> Written: ...
+    async def give_back(self, back: Sequence[Return]) -> Written: ...
+
+
+class PublishesAgain(Protocol):
+    """Where rows go that a write made pending."""
+
+    async def publish_again(self, pending: Iterable[Pending]) -> None: ...
+
+
+class Complete:
+    """Outcomes on their way to their rows. While it is `full`, nothing is claimed."""
+
+    def __init__(
+        self,
+        *,
+        store: WritesOutcomes,
+        publisher: PublishesAgain,
+        report: Report,
+        bell: Bell,
+        high_mark: int,
+        lowered: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._report = report
+        self._bell = bell
+        self._high_mark = high_mark
+        self._lowered = lowered
+        self._waiting: deque[Write] = deque()
+        self._groups: deque[list[Write]] = deque()
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """Outcomes that are not known to be written."""
+        return len(self._waiting) + sum(map(len, self._groups))
+
+    @property
+    def full(self) -> bool:
+        """Whether claims must wait for the writing to catch up."""
+        return self.waiting >= self._high_mark
+
+    def keys(self) -> set[RunKey]:
+        """The runs whose outcome is being written."""
+        return {(write.id, write.token) for group in (*self._groups, self._waiting) for write in group}
+
+    def put(self, write: Write) -> None:
+        """Take an outcome; it is written as soon as the store answers."""
+        self._waiting.append(write)
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Nothing more will come: `run` ends when all is written."""
+        self._closing = True
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Write until closed and empty. What was not answered is sent again as it stands: the token decides (R2)."""
+        pause: float | None = None
+        while not (self._closing and self.waiting == 0):
+            self._bell.clear()
+            if self.waiting == 0:
+                await self._bell.wait()
+                continue
+            if not self._groups:
+                self._groups.extend(_by_type(self._next_batch()))
+            try:
+                await self._flush(self._groups[0], again=pause is not None)
+            except StoreUnavailable as away:
+                if pause is None:
+                    self._report(StoreLost(away.store, doing="complete", reason=away.reason))
+                pause = min((pause or _FIRST_PAUSE) * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(pause)
+                continue
+            if pause is not None:
+                self._report(StoreBack("PostgreSQL", doing="complete"))
+                pause = None
+            self._groups.popleft()
+            self._lowered()
+
+    def _next_batch(self) -> list[Write]:
+        """What waits, up to a bound of rows and of bytes."""
+        batch: list[Write] = []
+        size = 0
+        while self._waiting and len(batch) < _BATCH and size < _BATCH_BYTES:
+            write = self._waiting.popleft()
+            size += len(write.result or "") if isinstance(write, Completion) else 0
+            batch.append(write)
+        return batch
+
+    async def _flush(self, group: list[Write], *, again: bool) -> None:
+        """One statement for the group; halved when PostgreSQL refuses a row, so that it fails alone."""
+        try:
+            written = await self._send(group)
+        except RowRefused as refused:
+            if len(group) == 1:
+                self._report(OutcomeRefused(str(group[0].id), reason=storable(refused.reason, 200)))
+                self._waiting.appendleft(_instead(group[0], refused))
+                return
+            half = len(group) // 2
+            await self._flush(group[:half], again=again)
+            await self._flush(group[half:], again=again)
+            return
+        self._report(Finished(written.rows))
+        if written.rows < len(group) and not again:
+            self._report(Fenced(len(group) - written.rows))
+        if written.pending:
+            await self._publisher.publish_again(written.pending)
+
+    async def _send(self, group: list[Write]) -> Written:
+        match group[0]:
+            case Completion():
+                return await self._store.finish(cast("list[Completion]", group))
+            case Failing():
+                return await self._store.fail(cast("list[Failing]", group))
+            case Return():
+                return await self._store.give_back(cast("list[Return]", group))
+            case _:
+                assert_never(group[0])
+
+
+def _by_type(batch: list[Write]) -> list[list[Write]]:
+    """One group for each statement."""
+    groups: dict[type[Write], list[Write]] = {}
+    for write in batch:
+        groups.setdefault(type(write), []).append(write)
+    return list(groups.values())
+
+
+def _instead(write: Write, refused: RowRefused) -> Write:
+    """What to write when PostgreSQL refuses an outcome: that the try failed for it; for a failure, that it ended."""
+    match write:
+        case Completion():
+            reason = storable(f"PostgreSQL refuses the result: {refused.reason}", MAX_ERROR_BYTES)
+            return Failing(write.id, write.token, Failure("ResultRefused", reason), None)
+        case Failing() | Return():
+            return Return(write.id, write.token, _REFUSED_AGAIN)
+        case _:
+            assert_never(write)

@@ -1,0 +1,29 @@
+"""Stops every handler when the lease is no longer trusted or a new id has begun (L3). Ends no process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from consumer.running import Stop
+
+if TYPE_CHECKING:
+    from consumer.lease import Lease
+    from consumer.running import Running
+
+
+class Distrust:
+    """A step on the main loop, several to a margin."""
+
+    def __init__(self, lease: Lease, running: Running) -> None:
+        self._lease = lease
+        self._running = running
+        self._consumer = lease.consumer
+        self._longest = timedelta(seconds=lease.margin / 4)
+
+    async def step(self) -> timedelta:
+        """Look once; how long the lease may be left alone."""
+        if not self._lease.trusted or self._lease.consumer != self._consumer:
+            self._consumer = self._lease.consumer
+            self._running.stop_all(Stop.LEASE)
+        return min(self._longest, timedelta(seconds=max(self._lease.remaining, 0.01)))

@@ -1,0 +1,157 @@
+"""The only call of user code. Returns an Outcome and never raises for a handler's sake; touches no store.
+
+What stops a run comes through `run.stop`: a coroutine is canceled, a child process killed, a thread told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from consumer.child import ChildDied
+from consumer.context import DetachedContext
+from consumer.control import Discard, Retry, Snooze
+from consumer.registry import Mode
+from consumer.result import UnstorableResult, encode
+from consumer.running import Run, Stop
+from core.events import TryFailed
+from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from consumer.child import Children
+    from consumer.context import Context
+    from consumer.registry import Handler
+    from core.events import Report
+
+
+class Execute:
+    """Calls handlers where their mode says. `linger` is told of a thread that outlives its run's outcome."""
+
+    def __init__(self, *, threads: Executor, children: Children, report: Report) -> None:
+        self._threads = threads
+        self._children = children
+        self._report = report
+
+    async def __call__(self, run: Run, handler: Handler, ctx: Context, vacate: Callable[[], None]) -> Outcome:
+        """Run the handler to its end, its timeout or its stop.
+
+        `vacate` is called once, when it is out of the way: mostly before this returns, for a thread that was left
+        behind when that ends.
+        """
+        timer = asyncio.get_running_loop().call_later(run.claim.timeout, run.stop, Stop.TIMED_OUT)
+        left_behind = False
+        try:
+            payload = handler.decode(run.claim.payload)
+            if handler.mode is Mode.LOOP:
+                result = encode(await _on_loop(run, handler.function(ctx, payload)))
+            elif handler.mode is Mode.THREAD:
+                work = self._threads.submit(handler.function, ctx, payload)
+                left_behind = await _in_thread(run, work, vacate)
+                result = None if left_behind else encode(work.result())
+            else:
+                result = await self._children.call(run, handler, DetachedContext.of(ctx), payload)
+            outcome: Outcome = Succeeded(result)
+        except BaseException as error:  # noqa: BLE001 - SystemExit in a handler is the handler's failure, not our end
+            outcome = self._failed(run, error)
+        finally:
+            timer.cancel()
+            run.on_stop = None
+            if not left_behind:
+                vacate()
+        return _stopped(run) or outcome
+
+    def _failed(self, run: Run, error: BaseException) -> Outcome:
+        """What an exception says; the traceback goes to the log."""
+        if isinstance(error, Snooze):
+            return Snoozed(error.delay)
+        if not run.stopping:
+            self._report(
+                TryFailed(
+                    task=str(run.claim.id),
+                    kind=run.claim.kind,
+                    attempt=run.claim.attempt,
+                    error=f"{type(error).__name__}: {Failure.of(error).message[:200]}",
+                    traceback=None
+                    if isinstance(error, Retry | Discard | ChildDied | UnstorableResult)
+                    else "".join(traceback.format_exception(error, limit=-20))[-8000:],
+                )
+            )
+        final = isinstance(error, Discard | UnstorableResult)
+        return Failed(Failure.of(error), error.after if isinstance(error, Retry) else None, final=final)
+
+
+def _stopped(run: Run) -> Outcome | None:
+    """Whatever a stopped handler returned or raised, the reason of its stop is the outcome."""
+    match run.stop_reason:
+        case None:
+            return None
+        case Stop.TIMED_OUT:
+            return TimedOut(timedelta(seconds=run.claim.timeout))
+        case Stop.CANCELED:
+            return Canceled()
+        case Stop.DRAIN | Stop.LEASE:
+            return Interrupted()
+
+
+async def _on_loop(run: Run, coroutine: Any) -> Any:  # noqa: ANN401 - a handler's coroutine and what it returns
+    """Await the handler in this task; a stop cancels the task, and the cancellation ends here."""
+    task = run.task
+    if task is None:
+        raise AssertionError("a run starts in its own task")
+
+    def cancel(_: Stop) -> None:
+        task.cancel()
+
+    run.on_stop = cancel
+    if run.stopping:
+        coroutine.close()
+        return None
+    try:
+        return await coroutine
+    finally:
+        run.on_stop = None
+        if task.cancelling():
+            await _absorb(task)
+
+
+async def _absorb(task: asyncio.Task[None]) -> None:
+    """Take in a cancellation that was asked for but perhaps not delivered yet, so that it hits nothing after this."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    while task.cancelling():
+        task.uncancel()
+
+
+async def _in_thread(run: Run, work: Future[Any], vacate: Callable[[], None]) -> bool:
+    """Until the thread returns, or the run's row can be written without it; then True, and `vacate` follows later.
+
+    A thread cannot be killed. When its time is over or its row is canceled, the row need not wait for it. When the
+    consumer drains or distrusts its lease it must: a row given back now would start elsewhere beside the thread.
+    """
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
+    work.add_done_callback(lambda _: _tell(loop, news.set))
+    run.on_stop = lambda _: news.set()
+    if run.stopping and work.cancel():
+        return False
+    while not work.done():
+        news.clear()
+        if run.stop_reason in {Stop.TIMED_OUT, Stop.CANCELED}:
+            work.add_done_callback(lambda _: _tell(loop, vacate))
+            return True
+        if not work.done():
+            await news.wait()
+    return False
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    """Call `what` on the loop, from any thread; a loop that has ended needs no news."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(what)

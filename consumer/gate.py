@@ -1,0 +1,84 @@
+"""The claim as this consumer makes it: under its current id, counted while in flight, and checked against the lease."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from core.events import Claimed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from consumer.lease import Lease
+    from core.events import Report
+    from core.task import Claim, ConsumerId, Kind, ReadyList, TaskId
+
+
+class ClaimsTasks(Protocol):
+    """What the gate needs of the store."""
+
+    async def claim(
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]: ...
+    async def claim_ready(
+        self, lists: Sequence[ReadyList], n: int, *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]: ...
+
+
+class Gate:
+    """Every claim of this process goes through here (R1)."""
+
+    def __init__(
+        self,
+        *,
+        store: ClaimsTasks,
+        kinds: Sequence[Kind],
+        lease: Lease,
+        allowed: Callable[[], bool],
+        report: Report,
+    ) -> None:
+        self._store = store
+        self._kinds = kinds
+        self._lease = lease
+        self._allowed = allowed
+        self._report = report
+        self._numbers = count(1)
+        self._in_flight: set[int] = set()
+        self._last = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether a claim may be made now: the lease is trusted and outcomes are being written."""
+        return self._lease.trusted and self._allowed()
+
+    @property
+    def last(self) -> int:
+        """The number of the newest claim that was begun."""
+        return self._last
+
+    def settled(self, number: int) -> bool:
+        """Whether no claim with this number or an older one is in flight (L4)."""
+        return all(begun > number for begun in self._in_flight)
+
+    async def claim(self, ids: Sequence[TaskId]) -> list[Claim]:
+        """Claim these ids. Never to be canceled; raises StoreUnavailable, and then nobody knows what is ours."""
+        return await self._counted(
+            len(ids), self._store.claim(ids, consumer=self._lease.consumer, kinds=self._kinds)
+        )
+
+    async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> list[Claim]:
+        """Claim up to `n` tasks from these lists without Redis. As `claim` otherwise."""
+        return await self._counted(
+            n, self._store.claim_ready(lists, n, consumer=self._lease.consumer, kinds=self._kinds)
+        )
+
+    async def _counted(self, asked: int, statement: Awaitable[list[Claim]]) -> list[Claim]:
+        self._last = number = next(self._numbers)
+        self._in_flight.add(number)
+        try:
+            claims = await statement
+        finally:
+            self._in_flight.discard(number)
+        self._report(Claimed(len(claims), asked=asked))
+        return claims

@@ -1,0 +1,75 @@
+"""What goes round beside the pipeline: each loop with its step, its stop and its bell. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from consumer.cancel import Listener
+from consumer.distrust import Distrust
+from consumer.upkeep.promote import STEP as PROMOTE
+from consumer.upkeep.promote import Promote
+from consumer.upkeep.prune import STEP as PRUNE
+from consumer.upkeep.prune import Prune
+from consumer.upkeep.reap import STEP as REAP
+from consumer.upkeep.reap import Reap
+from consumer.upkeep.republish import STEP as REPUBLISH
+from consumer.upkeep.republish import Republish
+
+if TYPE_CHECKING:
+    from consumer.parts import Parts
+    from consumer.periodic import Bell, Step, Stopping
+    from consumer.stores import Stores
+    from core.events import Report
+    from core.settings import ConsumerSettings
+
+STEPS = (PROMOTE, REPUBLISH, REAP, PRUNE)
+_TICK = timedelta(seconds=0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One use of `every`."""
+
+    name: str
+    step: Step
+    stopping: Stopping
+    bell: Bell | None = None
+
+
+def loops(parts: Parts, stores: Stores, settings: ConsumerSettings, report: Report) -> list[Loop]:
+    """Every loop of a consumer. Without Redis nothing is promoted or republished: claims look for themselves."""
+
+    async def tick() -> timedelta:
+        parts.watch.tick()
+        return _TICK
+
+    store, lease = stores.upkeep, parts.lease
+    missed = parts.the_end.bell()
+    found = [
+        Loop("tick", tick, parts.the_end),
+        Loop("distrust", Distrust(lease, parts.running).step, parts.the_end),
+        Loop("reconcile", parts.reconcile.step, parts.the_end, missed),
+        Loop(REAP, Reap(store=store, lease=lease, report=report).step, parts.intake),
+        Loop(PRUNE, Prune(store=store, retention=settings.retention, report=report).step, parts.intake),
+    ]
+    if stores.ready is None or stores.signals is None:
+        return found
+    wake = parts.intake.bell()
+    promote = Promote(store=store, ready=stores.ready, wake=wake.ring, report=report)
+    republish = Republish(store=store, ready=stores.ready, lease=settings.lease, report=report)
+    listener = Listener(
+        signals=stores.signals,
+        running=parts.running,
+        missed=missed,
+        delayed=promote.hurry,
+        stopping=parts.the_end,
+    )
+    return [
+        *found,
+        Loop(PROMOTE, promote.step, parts.intake, wake),
+        Loop(REPUBLISH, republish.step, parts.intake),
+        Loop("presence", parts.presence.step, parts.intake),
+        Loop("listen", listener.step, parts.the_end),
+    ]

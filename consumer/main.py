@@ -1,0 +1,77 @@
+"""`python -m consumer`: the process around one consumer, or the parent of several. Puts nothing together itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from consumer import loader
+from consumer.processes import supervise
+from consumer.serve import StopOrder, serve
+from core.errors import SluiceError
+from core.mortal import die_with_parent
+from core.settings import ConsumerSettings, load
+from core.telemetry import log
+from core.telemetry.report import Reporter
+
+if TYPE_CHECKING:
+    from consumer.registry import Registry
+    from consumer.shutdown import Ending
+    from core.events import Report
+
+
+def run(*, queues: str | None = None, processes: int | None = None, parent: int | None = None) -> int:
+    """Consume until SIGTERM or SIGINT; the exit status (CONTRACT 1).
+
+    `processes`: run as many consumers as children instead. `parent`: end together with the process of that pid.
+    """
+    if parent is not None:
+        die_with_parent(signal.SIGKILL, parent)
+    try:
+        settings = load(ConsumerSettings, queues=queues)
+        log.configure(settings.log_level, settings.log_format)
+        registry = loader.load(settings.handlers)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if processes is not None:
+                return runner.run(supervise(processes, queues=queues))
+            return _status(runner.run(_until_signal(settings, registry, Reporter(settings.log_level))))
+    except SluiceError as error:
+        _say(str(error))
+        return 1
+
+
+async def _until_signal(settings: ConsumerSettings, registry: Registry, report: Report) -> Ending:
+    stop = StopOrder()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.ask)
+    return await serve(settings, registry, stop=stop, leave=_leave, end_process=_end_process, report=report)
+
+
+def _leave(ending: Ending) -> None:
+    """End here when something cannot be awaited: a thread that still runs, a store that hangs (C3)."""
+    if ending.threads or not ending.clean:
+        sys.stderr.flush()
+        os._exit(_status(ending))
+
+
+def _status(ending: Ending) -> int:
+    if ending.clean:
+        return 0
+    _say(f"PostgreSQL did not answer while stopping; other consumers will recover {ending.left} tasks")
+    return 1
+
+
+def _end_process(why: str) -> None:
+    """Called on the beat's thread: nothing else can be relied on any more."""
+    _say(f"ending this process: {why}")
+    os._exit(1)
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"sluice consumer: {what}\n")
+    sys.stderr.flush()

@@ -1,0 +1,44 @@
+"""The parts of one consumer, named: what assembly makes, loops keep going and the shutdown takes apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from consumer.complete import Complete
+    from consumer.lease import Lease
+    from consumer.periodic import Stopping
+    from consumer.presence import Presence
+    from consumer.pull import Pull
+    from consumer.reconcile import Reconcile
+    from consumer.running import Running
+    from consumer.schedule import Schedule
+    from consumer.slots import Slots
+    from consumer.watch import BeatThread, Watch
+    from consumer.work import Work
+    from db.claims import Claims
+    from db.consumers import Consumers
+    from db.ready import ReadyLists
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`intake` stops what brings work in, `the_end` what goes on while handlers finish in a drain."""
+
+    intake: Stopping
+    the_end: Stopping
+    ready: ReadyLists | None
+    pull: Pull
+    presence: Presence
+    schedule: Schedule
+    work: Work
+    running: Running
+    slots: Slots
+    complete: Complete
+    reconcile: Reconcile
+    claims: Claims
+    consumers: Consumers
+    lease: Lease
+    watch: Watch
+    beat: BeatThread

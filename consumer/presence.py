@@ -1,0 +1,46 @@
+"""Whether Redis answers. Pull asks before it pops; the way back is found here, without holding anybody up (S4)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from core.errors import StoreUnavailable
+from core.events import StoreBack, StoreLost
+
+if TYPE_CHECKING:
+    from core.events import Report
+
+_LOOK = timedelta(seconds=1)
+
+
+class Pings(Protocol):
+    """What presence needs of Redis."""
+
+    async def ping(self) -> None: ...
+
+
+class Presence:
+    """`here` turns False when somebody meets silence, and True again by the step."""
+
+    def __init__(self, ready: Pings | None, report: Report) -> None:
+        self.here = ready is not None
+        self._ready = ready
+        self._report = report
+
+    def lost(self, reason: str) -> None:
+        """Redis did not answer."""
+        if self.here:
+            self.here = False
+            self._report(StoreLost("Redis", doing="pull", reason=reason))
+
+    async def step(self) -> timedelta:
+        """Ask, while Redis is away, whether it is back."""
+        if self._ready is not None and not self.here:
+            try:
+                await self._ready.ping()
+            except StoreUnavailable:
+                return _LOOK
+            self.here = True
+            self._report(StoreBack("Redis", doing="pull"))
+        return _LOOK

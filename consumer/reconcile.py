@@ -1,0 +1,69 @@
+"""Comparing what runs here with what the rows say (L4): the net under lost claim answers and lost cancel messages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from consumer.running import Stop
+from core.events import GivenBack
+from db.claims import Return
+
+if TYPE_CHECKING:
+    from consumer.complete import Complete
+    from consumer.gate import Gate
+    from consumer.lease import Lease
+    from consumer.running import Running
+    from core.events import Report
+    from core.task import ConsumerId, RunKey
+
+
+class ReadsHeld(Protocol):
+    """What reconciling needs of the store."""
+
+    async def held(self, consumer: ConsumerId) -> set[RunKey]: ...
+
+
+class Reconcile:
+    """A step for every half lease."""
+
+    def __init__(
+        self,
+        *,
+        store: ReadsHeld,
+        lease: Lease,
+        gate: Gate,
+        running: Running,
+        complete: Complete,
+        report: Report,
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._gate = gate
+        self._running = running
+        self._complete = complete
+        self._report = report
+        self._strays: set[RunKey] = set()
+        self._seen_under: ConsumerId | None = None
+        self._claims_before = 0
+        self.period = timedelta(seconds=lease.duration / 2)
+
+    async def step(self) -> timedelta:
+        """One look: runs whose row is gone are stopped; rows that nobody here holds, twice in a row, are given back."""
+        consumer, claims_before, held_before = self._lease.consumer, self._gate.last, self._running.keys()
+        rows = await self._store.held(consumer)
+        if consumer != self._lease.consumer:
+            return timedelta()  # declared dead in between: these rows are for others
+        writing = self._complete.keys()
+        for key in held_before - rows - writing:
+            self._running.stop(key, Stop.CANCELED)
+        strays = rows - self._running.keys() - writing
+        if self._seen_under == consumer and self._gate.settled(self._claims_before):
+            lost = strays & self._strays
+            if lost:
+                self._report(GivenBack(len(lost), why="the answer to its claim was lost"))
+            for task_id, token in lost:
+                self._complete.put(Return(task_id, token))
+            strays -= lost
+        self._strays, self._seen_under, self._claims_before = strays, consumer, claims_before
+        return self.period

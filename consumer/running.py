@@ -1,0 +1,110 @@
+"""The runs of this process: each task that owns a handler, by id and token. Starts nothing and writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from core.task import Claim, RunKey
+
+_REMEMBERED = 10_000
+
+
+class Stop(Enum):
+    """Why a run is to stop."""
+
+    CANCELED = "its row was canceled or taken"
+    TIMED_OUT = "its time is over"
+    DRAIN = "the consumer is stopping"
+    LEASE = "the consumer's lease is no longer trusted"
+
+
+class Run:
+    """One claim being worked on. `on_stop` is set while something can be stopped, and is called at most once."""
+
+    __slots__ = ("claim", "on_stop", "started_at", "stop_reason", "task")
+
+    def __init__(self, claim: Claim, started_at: float) -> None:
+        self.claim = claim
+        self.started_at = started_at
+        self.task: asyncio.Task[None] | None = None
+        self.stop_reason: Stop | None = None
+        self.on_stop: Callable[[Stop], None] | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self.stop_reason is not None
+
+    def stop(self, reason: Stop) -> None:
+        """Ask it to stop. The first reason stays; later ones change nothing."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            if self.on_stop is not None:
+                self.on_stop(reason)
+
+
+class Running:
+    """The one owner of runs and of the asyncio tasks that carry them. Not thread-safe: for the loop alone."""
+
+    def __init__(self) -> None:
+        self._runs: dict[RunKey, Run] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._canceled_early: OrderedDict[RunKey, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many runs there are."""
+        return len(self._runs)
+
+    def __contains__(self, key: RunKey) -> bool:
+        """Whether this run is here."""
+        return key in self._runs
+
+    def start(self, run: Run, life: Coroutine[None, None, None]) -> None:
+        """Own it from now on; `life` is its task, and ends with `remove`."""
+        self._runs[run.claim.key] = run
+        self._idle.clear()
+        if self._canceled_early and self._canceled_early.pop(run.claim.key, 0) is None:
+            run.stop(Stop.CANCELED)
+        run.task = asyncio.get_running_loop().create_task(
+            life
+        )  # owner: this table, until the run removes itself
+
+    def remove(self, run: Run) -> None:
+        """It has ended."""
+        del self._runs[run.claim.key]
+        if not self._runs:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Until nothing runs. Safe to cancel."""
+        await self._idle.wait()
+
+    def keys(self) -> set[RunKey]:
+        """Which runs are here."""
+        return set(self._runs)
+
+    def runs(self) -> Iterable[Run]:
+        """A copy, safe to walk while runs end."""
+        return list(self._runs.values())
+
+    def stop(self, key: RunKey, reason: Stop) -> None:
+        """Stop exactly this run (S3). One that is not here yet is remembered: a message may outrun its claim."""
+        run = self._runs.get(key)
+        if run is not None:
+            run.stop(reason)
+        elif reason is Stop.CANCELED:
+            self._canceled_early[key] = None
+            if len(self._canceled_early) > _REMEMBERED:
+                self._canceled_early.popitem(last=False)
+
+    def stop_all(self, reason: Stop) -> None:
+        """Stop every run."""
+        for run in self.runs():
+            run.stop(reason)

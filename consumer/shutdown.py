@@ -1,0 +1,136 @@
+"""Stopping, as a list of sentences in order: senders before receivers, the beat last (C3)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from consumer.running import Stop
+from core.errors import StoreUnavailable
+from core.events import Drained, Draining
+from db.claims import Return
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from consumer.parts import Parts
+    from core.events import Report
+
+LAST_ACTS = timedelta(milliseconds=700)
+"""What is left after DRAIN_SECONDS for canceled handlers to end and for outcomes to be written."""
+_BRIEFLY = 0.15
+"""How long one answer is waited for, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a consumer stopped.
+
+    `left`: rows that others must recover; `threads`: handlers that still run here; `clean`: PostgreSQL took the last
+    words.
+    """
+
+    left: int
+    threads: int
+    clean: bool
+
+
+class Shutdown:
+    """One drain. `forced` skips the waiting for handlers."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        pull: asyncio.Task[None],
+        schedule: asyncio.Task[None],
+        complete: asyncio.Task[None],
+        drain: timedelta,
+        forced: asyncio.Event,
+        report: Report,
+    ) -> None:
+        self._parts = parts
+        self._pull = pull
+        self._schedule = schedule
+        self._complete = complete
+        self._drain = drain.total_seconds()
+        self._forced = forced
+        self._report = report
+
+    async def run(self) -> Ending:
+        """Stop everything, in this order; over within the drain and LAST_ACTS, whatever hangs."""
+        parts, deadline = self._parts, _now() + self._drain
+        self._report(Draining(running=len(parts.running), deadline_seconds=self._drain))
+
+        parts.work.draining = True
+        parts.intake.request()
+        await self._end_pull()
+        await _over(self._schedule, max(deadline - _now(), _BRIEFLY))
+        await _done(parts.schedule.give_back("draining"), _BRIEFLY)
+        await self._let_handlers_finish(deadline)
+
+        end = max(min(deadline, _now()) + LAST_ACTS.total_seconds(), _now() + 2 * _BRIEFLY)
+        parts.running.stop_all(Stop.DRAIN)
+        await _done(parts.running.idle(), (end - _now()) / 2)
+        parts.complete.close()
+        await _over(self._complete, end - _now() - _BRIEFLY)
+        left = parts.complete.waiting + await self._give_back_the_rest()
+        await _done(parts.beat.stop(), _BRIEFLY)
+        clean = left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
+        self._report(Drained(left=left))
+        return Ending(left, parts.slots.capacity - parts.slots.free, clean)
+
+    async def _end_pull(self) -> None:
+        """A pop in flight is asked to end; a server that does not answer is left (S2)."""
+        ready = self._parts.ready
+        if ready is None:
+            return
+        woken = await _done(ready.wake(), _BRIEFLY)
+        await _over(self._pull, _BRIEFLY)
+        await ready.cut()
+        if woken:
+            await _done(ready.forget_wake(), _BRIEFLY)
+        await _over(self._pull, _BRIEFLY)
+
+    async def _let_handlers_finish(self, deadline: float) -> None:
+        """Until nothing runs, the time is over or a second signal came."""
+        async with asyncio.TaskGroup() as group:
+            either = {
+                group.create_task(self._parts.running.idle()),
+                group.create_task(self._forced_set()),
+            }
+            left = max(0.0, deadline - _now())
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            for task in either:
+                task.cancel()
+
+    async def _forced_set(self) -> None:
+        await self._forced.wait()
+
+    async def _give_back_the_rest(self) -> int:
+        """The rows of handlers that did not end go back by the last statement; how many could not."""
+        rest = [Return(run.claim.id, run.claim.token) for run in self._parts.running.runs()]
+        if not rest or await _done(self._parts.claims.give_back(rest), _BRIEFLY):
+            return 0
+        return len(rest)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _over(task: asyncio.Task[None], seconds: float) -> None:
+    """Wait for a task, without canceling it."""
+    await asyncio.wait({task}, timeout=max(seconds, 0.0))
+
+
+async def _done(act: Awaitable[object], seconds: float) -> bool:
+    """Whether `act` came to its end in `seconds`."""
+    try:
+        async with asyncio.timeout(max(seconds, 0.0)):
+            await act
+    except (TimeoutError, StoreUnavailable):
+        return False
+    return True

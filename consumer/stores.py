@@ -1,0 +1,72 @@
+"""The stores of one consumer: engines, Redis clients and what speaks through them. Opens no connection yet."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from db.broker import Broker
+from db.claims import Claims
+from db.consumers import Consumers
+from db.keys import Keys
+from db.publisher import Publisher
+from db.ready import ReadyLists
+from db.session import Database, Limits, make_engine
+from db.signals import Signals
+from db.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from core.events import Report
+    from core.settings import ConsumerSettings
+
+HOT_CONNECTIONS = 5
+"""Claim, complete, reconcile, and two for the upkeep steps: each is one short statement."""
+_FOREVER = timedelta(days=7)
+
+
+class Stores:
+    """`ready` and `signals` are None without Redis."""
+
+    def __init__(self, settings: ConsumerSettings, report: Report) -> None:
+        self._url = settings.database_url.get_secret_value()
+        self._lease = settings.lease
+        self.engine = make_engine(self._url, role="consumer", pool_size=HOT_CONNECTIONS)
+        # ctx.session() waits for a connection as long as its task may run, which the handler's timeout bounds.
+        self.handler_engine = make_engine(
+            self._url,
+            role="handler",
+            pool_size=settings.handler_pool_size,
+            limits=Limits(answer=_FOREVER, pool_wait=_FOREVER),
+            transactional=True,
+        )
+        self.database = Database(self.engine)
+        self.claims = Claims(self.database)
+        self.consumers = Consumers(self.database)
+        self.upkeep = Upkeep(self.database)
+        redis_url = settings.redis_url.get_secret_value()
+        keys = Keys(settings.redis_prefix)
+        self.broker = Broker(redis_url) if redis_url else None
+        self.ready = ReadyLists(self.broker, keys, report) if self.broker else None
+        self.signals = Signals(self.broker, keys) if self.broker else None
+        self.publisher = Publisher(self.ready, self.signals, report)
+
+    @asynccontextmanager
+    async def open_beats(self) -> AsyncIterator[Consumers]:
+        """Another connection, for the beat's own thread and loop (L2). Its limits leave time for a second try."""
+        third = self._lease / 3
+        limits = Limits(connect=min(third, timedelta(seconds=3)), statement=third, lock=third, answer=third)
+        database = Database(make_engine(self._url, role="beat", pool_size=1, limits=limits))
+        try:
+            yield Consumers(database)
+        finally:
+            await database.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.handler_engine.dispose()
+        await self.database.close()
+        if self.broker is not None:
+            await self.broker.close()

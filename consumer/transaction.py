@@ -1,0 +1,85 @@
+"""ctx.session(): the handler's writes and the completion in one transaction (R6). Opens nothing unless asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.claims import finish_values
+from db.statements import statement
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
+
+    from db.claims import Completion
+
+
+class Transaction:
+    """The transaction of one run. Not shared between tasks, and of no use after `complete` or `abandon`."""
+
+    def __init__(self, engine: AsyncEngine, limit: timedelta) -> None:
+        self._engine = engine
+        self._limit = limit
+        self._connection: AsyncConnection | None = None
+        self._outer: AsyncTransaction | None = None
+        self._session: AsyncSession | None = None
+        self._closed = False
+
+    @property
+    def used(self) -> bool:
+        """Whether the handler ever asked for a session."""
+        return self._session is not None
+
+    async def open(self) -> AsyncSession:
+        """The session, made on the first call. What the handler commits in it is a savepoint of ours."""
+        if self._closed:
+            raise RuntimeError("this run has ended: its session is closed")
+        if self._session is None:
+            connection = await self._engine.connect()
+            self._connection = connection
+            self._outer = await connection.begin()
+            milliseconds = int(self._limit.total_seconds() * 1000) + 1000
+            for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                await connection.execute(
+                    text("SELECT set_config(:setting, :value, true)"),
+                    {"setting": setting, "value": f"{milliseconds}ms"},
+                )
+            self._session = AsyncSession(
+                bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False
+            )
+        return self._session
+
+    async def complete(self, done: Completion) -> bool:
+        """Commit the handler's writes together with the fenced completion; False when the token was no longer ours.
+
+        Raises what the flush, the completion or the commit raised. Nothing is repeated and no read decides what became
+        of a COMMIT: unless the server surely refused it, the caller gives the try back, fenced. `abandon` follows.
+        """
+        connection, session = self._connection, self._session
+        if connection is None or session is None or self._outer is None:
+            raise AssertionError("complete() is for a transaction that was used")
+        await session.commit()
+        await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1s'"))
+        ours = await connection.execute(statement("finish"), finish_values([done]))
+        if ours.rowcount == 0:
+            return False
+        await self._outer.commit()
+        return True
+
+    async def abandon(self) -> None:
+        """End whatever is open. Never raises: a connection that cannot roll back is thrown away. May be repeated."""
+        self._closed = True
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if self._session is not None:
+                await self._session.close()
+            await connection.close()
+        except Exception:  # noqa: BLE001 - the server rolls back what a lost connection left open
+            await connection.invalidate()
+            await connection.close()

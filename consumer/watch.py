@@ -1,0 +1,134 @@
+"""The beat's thread: a loop and a connection of its own, so that a handler that blocks the main loop costs no lease.
+
+It also ends a process that can no longer keep the rules (L3). Claims nothing, runs no handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING
+
+from consumer.periodic import Stopping, every
+from core.events import LoopStalled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+    from datetime import timedelta
+    from random import Random
+
+    from consumer.lease import Beat, Lease
+    from core.clock import Clock
+    from core.events import Report
+    from core.task import RunKey
+
+STALL_REPORTED_SECONDS = 5.0
+STALL_ENDS_AFTER_LEASES = 10
+
+
+class Watch:
+    """What the beat's thread sees of the main loop, and when that is reason to end the process."""
+
+    def __init__(
+        self,
+        *,
+        lease: Lease,
+        runs: Callable[[], set[RunKey]],
+        end_process: Callable[[str], None],
+        clock: Clock,
+        report: Report,
+    ) -> None:
+        self._lease = lease
+        self._runs = runs
+        self._end_process = end_process
+        self._clock = clock
+        self._report = report
+        self._main_thread = threading.get_ident()
+        self._ticked_at = clock()
+        self._stall_reported = False
+        self._distrusted_at: float | None = None
+        self._condemned: set[RunKey] = set()
+
+    def tick(self) -> None:
+        """The main loop is alive; called on it."""
+        self._ticked_at = self._clock()
+
+    def look(self) -> None:
+        """Both looks; called on the beat's thread."""
+        self._look_at_loop()
+        self._look_at_handlers()
+
+    def _look_at_loop(self) -> None:
+        """A loop that stands still is reported once with its stack, and ends the process after ten leases."""
+        stalled = self._clock() - self._ticked_at
+        if stalled < STALL_REPORTED_SECONDS:
+            self._stall_reported = False
+        elif not self._stall_reported:
+            self._stall_reported = True
+            self._report(LoopStalled(seconds=round(stalled, 1), stack=self._main_stack()))
+        if stalled > STALL_ENDS_AFTER_LEASES * self._lease.duration:
+            self._end_process("the event loop stood still for ten leases")
+
+    def _look_at_handlers(self) -> None:
+        """Handlers that are still there a margin after the trust ended end the process: others may run their tasks."""
+        if self._lease.trusted and not self._condemned:
+            self._distrusted_at = None
+            return
+        if self._distrusted_at is None:
+            self._distrusted_at = self._clock()
+            self._condemned = self._runs()
+        self._condemned &= self._runs()
+        if self._condemned and self._clock() - self._distrusted_at > self._lease.margin:
+            self._end_process("handlers outlived the lease")
+
+    def _main_stack(self) -> str:
+        frame = sys._current_frames().get(self._main_thread)  # noqa: SLF001 - documented, for all its underscore
+        return "".join(traceback.format_stack(frame, limit=12)) if frame is not None else ""
+
+
+class BeatThread:
+    """A thread with a loop of its own for the beat and the watch. A daemon: it never keeps a process from exiting."""
+
+    def __init__(
+        self,
+        *,
+        open_beat: Callable[[], AbstractAsyncContextManager[Beat]],
+        watch: Watch,
+        look_every: timedelta,
+        report: Report,
+        random: Random,
+    ) -> None:
+        self._open_beat = open_beat
+        self._watch = watch
+        self._look_every = look_every
+        self._report = report
+        self._random = random
+        self._stopping = Stopping()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._life()), name="beat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat. The gate stays closed until the first beat has committed (L1)."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Stop after the beat in flight; the last thing that a drain does."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.request)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    async def _life(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with self._open_beat() as beat, asyncio.TaskGroup() as group:
+            for name, step in (("beat", beat.step), ("watch", self._look)):
+                group.create_task(
+                    every(name, step, stopping=self._stopping, report=self._report, random=self._random),
+                    name=name,
+                )
+
+    async def _look(self) -> timedelta:
+        self._watch.look()
+        return self._look_every

@@ -1,0 +1,165 @@
+"""The life of one claim here: a run is made, executed, judged, and its outcome handed on.
+
+Writes no row itself but through the handler's own transaction.
+"""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+from typing import TYPE_CHECKING, assert_never
+
+from consumer.context import Context
+from consumer.registry import Mode
+from consumer.running import Run
+from consumer.transaction import Transaction
+from core.errors import StoreUnavailable
+from core.events import Fenced, GivenBack, StepFailed
+from core.outcome import Failed, Failure, Outcome, Succeeded
+from core.retry import FailForGood, Finish, GiveBack, RetryLater, verdict
+from db.claims import Completion, Failing, Return
+from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from random import Random
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from consumer.complete import Complete, Write
+    from consumer.execute import Execute
+    from consumer.lease import Lease
+    from consumer.registry import Handler, Registry
+    from consumer.running import Running
+    from consumer.slots import Slots
+    from core.clock import Clock
+    from core.events import Report
+    from core.task import Claim, Kind
+
+SUSPECT_WAITS = timedelta(seconds=1)
+"""How long a suspect that must not run beside another one is put off."""
+
+
+class Work:
+    """Starts a run for each claim it is given; every claim ends as exactly one write."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        execute: Execute,
+        complete: Complete,
+        running: Running,
+        slots: Slots,
+        lease: Lease,
+        engine: AsyncEngine,
+        pace: Callable[[float], None],
+        clock: Clock,
+        random: Random,
+        report: Report,
+    ) -> None:
+        self._registry = registry
+        self._execute = execute
+        self._complete = complete
+        self._running = running
+        self._slots = slots
+        self._lease = lease
+        self._engine = engine
+        self._pace = pace
+        self._clock = clock
+        self._random = random
+        self._report = report
+        self._suspect: Run | None = None
+        self.draining = False
+
+    @property
+    def kinds(self) -> Collection[Kind]:
+        """What can be worked on here."""
+        return self._registry.keys()
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Start each of them in the slot that was taken for it; those that must not start are given back."""
+        for claim in claims:
+            if self.draining or not self._lease.trusted:
+                self._return(claim, timedelta(), "draining" if self.draining else "lease not trusted")
+            elif claim.crashes and self._suspect is not None:
+                self._return(claim, SUSPECT_WAITS, "another suspect is running")
+            else:
+                run = Run(claim, self._clock())
+                if claim.crashes:
+                    self._suspect = run
+                self._running.start(run, self._live(run))
+
+    def _return(self, claim: Claim, delay: timedelta, why: str) -> None:
+        self._slots.release()
+        self._report(GivenBack(1, why=why))
+        self._complete.put(Return(claim.id, claim.token, delay))
+
+    async def _live(self, run: Run) -> None:
+        """From the handler's first line to the outcome's place in the queue; every way out hands on one write."""
+        try:
+            write = await self._write_of(run)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the task
+            self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
+            write = Return(run.claim.id, run.claim.token, SUSPECT_WAITS)
+        if write is not None:
+            self._complete.put(write)
+        if self._suspect is run:
+            self._suspect = None
+        self._running.remove(run)
+
+    async def _write_of(self, run: Run) -> Write | None:
+        """Execute the run and judge its outcome; None when the handler's own transaction wrote it."""
+        claim = run.claim
+        handler = self._registry[claim.kind]
+        transaction = self._transaction(handler, claim)
+        context = Context(
+            claim,
+            run=run,
+            transaction=transaction,
+            clock=self._clock,
+            expires=run.started_at + claim.timeout,
+        )
+        outcome = await self._execute(run, handler, context, self._slots.release)
+        self._pace(self._clock() - run.started_at)
+        if transaction is not None and transaction.used:
+            return await self._end(transaction, outcome, claim)
+        return self._judge(outcome, claim)
+
+    def _transaction(self, handler: Handler, claim: Claim) -> Transaction | None:
+        if handler.mode is not Mode.LOOP:
+            return None
+        return Transaction(self._engine, timedelta(seconds=claim.timeout))
+
+    def _judge(self, outcome: Outcome, claim: Claim) -> Write:
+        """The write that follows from the outcome."""
+        judged = verdict(outcome, attempt=claim.attempt, max_attempts=claim.max_attempts, random=self._random)
+        match judged:
+            case Finish(result):
+                return Completion(claim.id, claim.token, result)
+            case RetryLater(failure, delay):
+                return Failing(claim.id, claim.token, failure, delay)
+            case FailForGood(failure):
+                return Failing(claim.id, claim.token, failure, None)
+            case GiveBack(delay):
+                return Return(claim.id, claim.token, delay)
+            case _:
+                assert_never(judged)
+
+    async def _end(self, transaction: Transaction, outcome: Outcome, claim: Claim) -> Write | None:
+        """End the handler's transaction as the outcome says; None when that wrote the outcome (R6)."""
+        judged = self._judge(outcome, claim)
+        if not isinstance(outcome, Succeeded) or not isinstance(judged, Completion):
+            await transaction.abandon()
+            return judged
+        try:
+            if not await transaction.complete(judged):
+                self._report(Fenced(1))
+            return None
+        except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
+            surely_refused = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
+            if not surely_refused and isinstance(from_postgresql(error), StoreUnavailable):
+                return Return(claim.id, claim.token)
+            return self._judge(Failed(Failure.of(error)), claim)
+        finally:
+            await transaction.abandon()
