@@ -46,7 +46,7 @@ def _client(url: str, connections: int, *, answer: float | None) -> Redis:
         timeout=COMMAND_SECONDS,
         socket_timeout=answer,
         socket_connect_timeout=CONNECT_SECONDS,
-        socket_keepalive=True,
+        **({} if url.startswith("unix://") else {"socket_keepalive": True}),
         retry=Retry(NoBackoff(), 0),
         retry_on_error=[],
         health_check_interval=0,

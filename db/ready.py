@@ -139,7 +139,7 @@ class ReadyLists:
         return by_key[key.decode()], ids
 
     async def _or_unlink(self, keys: Sequence[str], question: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - a Redis answer
-        """The answer to `question`. Keys of ours that hold no list are unlinked and counted, and it is asked again (S1)."""
+        """The answer to `question`. Keys of ours that hold no list are unlinked, and it is asked again (S1)."""
         client = self._broker.commands
         async with speaking(client):
             try:

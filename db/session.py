@@ -92,7 +92,13 @@ def make_engine(
         pool_use_lifo=True,
         pool_reset_on_return="rollback" if transactional else None,
         isolation_level="READ COMMITTED" if transactional else "AUTOCOMMIT",
+        json_deserializer=None if transactional else _as_it_is,
     )
+
+
+def _as_it_is(text: str) -> str:
+    """JSON stays text on our own connections; what handlers read through theirs is decoded as they expect."""
+    return text
 
 
 def _milliseconds(duration: timedelta) -> str:

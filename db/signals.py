@@ -49,10 +49,9 @@ class Signals:
             while True:
                 message = await channel.get_message(timeout=_LISTEN_SECONDS)
                 if message is None:
-                    # A half-open connection looks like silence: the ping makes it fail.
-                    await channel.ping()
+                    await channel.ping()  # a half-open connection looks like silence: this makes it fail
                     yield None
-                else:
+                elif message["type"] == "message":
                     yield _decode(self._keys, message["channel"], message["data"])
 
     async def _publish(self, channel: str, text: str) -> None:

@@ -126,8 +126,8 @@ class Republish:
 class Lap:
     """Where the walk of one list stands.
 
-    `refilling`: the last chunk was full, so there is more behind the cursor; `length` and `again`: how many entries were
-    listed then, and when to look again.
+    `refilling`: the last chunk was full, so there is more behind the cursor; `length` and `again`: how many entries
+    were listed then, and when to look again.
     """
 
     place: Place
