@@ -60,7 +60,7 @@ class Submission:
 def read_payload(source: str) -> dict[str, Any]:
     """The object that `--payload` names: JSON text, `@file`, or `-` for stdin. Raises BadParameter (wrong usage)."""
     try:
-        payload = json.loads(_read(source), parse_constant=_refuse_constant)
+        payload = json.loads(_read(source))
         json.dumps(payload, allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise BadParameter(f"it is not JSON: {error}", param_hint="--payload") from error
@@ -76,7 +76,3 @@ def _read(source: str) -> str:
         return Path(source[1:]).read_text(encoding="utf-8") if source.startswith("@") else source
     except OSError as error:
         raise BadParameter(f"cannot read {source[1:]}: {error.strerror}", param_hint="--payload") from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"JSON has no {name}")

@@ -98,6 +98,15 @@ def test_pages_at_either_end_whose_tasks_have_ended_are_not_read_again() -> None
     assert watch.counts == {"completed": 800, "pending": 200}
 
 
+def test_a_task_that_left_the_list_is_not_searched_for_among_all_older_ones() -> None:
+    api = FakeApi(10_000)
+    watch = _watch(api, range(9_900, 10_000), page_limit=100)
+    del api.statuses[_id(9_950)]
+    with pytest.raises(ApiRefused):
+        watch.look()
+    assert api.asked["page"] <= 2
+
+
 def test_a_task_that_left_the_list_is_asked_for_by_id_and_its_absence_told() -> None:
     api = FakeApi(20)
     watch = _watch(api, range(20))
