@@ -36,7 +36,7 @@ class Child:
         stdin: int = asyncio.subprocess.DEVNULL,
         output: int = asyncio.subprocess.DEVNULL,
     ) -> Child:
-        """Start `command`, its stdout and stderr going to the file descriptor `output`.
+        """Start `command` (a full path, then arguments), its stdout and stderr going to the descriptor `output`.
 
         `death_signal` reaches it when this process dies in whatever way. As the kernel ties that signal to the thread
         that forks, this must be the main thread (RuntimeError).

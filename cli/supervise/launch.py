@@ -4,7 +4,7 @@ A script, run by path with `python -I -S` (15 ms) and importing nothing of ours:
 and exec, where a threaded Python may not run code of its own (`preexec_fn`).
 
 Arguments: PARENT (pid), SIGNAL (sent when that parent dies), BOND (`auto` or `pipe`), FD (a pipe whose other end
-only the parent holds), ACCOUNT (`uid:gid`, or `-` to stay who we are), then the command.
+only the parent holds), ACCOUNT (`uid:gid`, or `-` to stay who we are), then the command, by its full path.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
         sys.exit(f"{command[0]}: not started, its parent has died")
     restore_signals()
     try:
-        os.execvp(command[0], command)  # noqa: S606 - to become the command is this script's whole duty
+        os.execv(command[0], command)  # noqa: S606 - to become the command is this script's whole duty
     except OSError as refused:
         sys.exit(f"{command[0]}: {refused.strerror}")
 

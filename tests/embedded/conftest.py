@@ -1,0 +1,20 @@
+"""Directories in which servers of a test's own may run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+
+@pytest.fixture
+def root(run_directory: Path) -> Iterator[Path]:
+    """An empty directory that the servers' account can pass (pytest's own are private to us)."""
+    directory = run_directory / f"root-{uuid4().hex[:12]}"
+    directory.mkdir()
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
