@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -16,27 +14,21 @@ import httpx2
 import pytest
 
 from cli.embedded import Urls
-from cli.migrate import upgrade
 from tests.cli.support import Command
-
-
-@asynccontextmanager
-async def _database(servers: Urls) -> AsyncIterator[str]:
-    name = f"cli_{uuid4().hex}"
-    admin: asyncpg.Connection[Any] = await asyncpg.connect(servers.database_url)
-    try:
-        await admin.execute(f"CREATE DATABASE {name}")
-        yield urlsplit(servers.database_url)._replace(path=f"/{name}").geturl()
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await admin.close()
+from tests.support.databases import migrated, named
 
 
 @pytest.fixture
 async def empty_database(servers: Urls) -> AsyncIterator[str]:
     """The URL of a database that holds nothing."""
-    async with _database(servers) as url:
-        yield url
+    name = f"empty_{uuid4().hex}"
+    admin: asyncpg.Connection[Any] = await asyncpg.connect(servers.database_url)
+    try:
+        await admin.execute(f"CREATE DATABASE {name}")
+        yield named(servers.database_url, name)
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()
 
 
 @pytest.fixture
@@ -52,8 +44,7 @@ async def asking(
     """`sluice` for a running API and consumer, started by the command as well, on a database of their own."""
     port = unused_tcp_port_factory()
     url = f"http://127.0.0.1:{port}"
-    async with _database(servers) as database_url:
-        await upgrade(database_url)
+    async with migrated(servers.database_url, f"cli_{uuid4().hex}") as database_url:
         sluice = Command(
             tmp_path_factory.mktemp("asking"),
             environment={

@@ -97,6 +97,16 @@ async def test_of_three_migrations_at_once_one_migrates_and_two_wait_for_it(
     ]
 
 
+async def test_a_database_that_is_there_already_waits_for_no_lock(empty_database: str) -> None:
+    await migrate.upgrade(empty_database)
+    async with _connected(empty_database) as other:
+        await other.execute("SELECT pg_advisory_lock($1)", schema.LOCK)
+        said: list[str] = []
+        async with asyncio.timeout(10):
+            assert not (await migrate.upgrade(empty_database, say=said.append)).changed
+    assert said == []
+
+
 async def test_plain_alembic_takes_the_same_lock(alembic: Command, empty_database: str) -> None:
     async with _connected(empty_database) as other:
         await other.execute("SELECT pg_advisory_lock($1)", schema.LOCK)
