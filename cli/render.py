@@ -33,12 +33,6 @@ _NAME = 16
 _AGES = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def stdout() -> Console:
-    """Where data goes. Tables are as wide as the terminal, or as wide as they like in a pipe."""
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
-
-
 def stderr() -> Console:
     """Where everything else goes."""
     return Console(stderr=True, highlight=False)
@@ -47,6 +41,17 @@ def stderr() -> Console:
 def write_line(line: str) -> None:
     """One line of data, as it is: never wrapped, never coloured."""
     sys.stdout.write(f"{line}\n")
+
+
+def write_table(table: Table) -> None:
+    """A table on stdout, as wide as the terminal, or as wide as it likes in a pipe."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDE)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        write_line(line.rstrip())
 
 
 def write_json(value: object) -> None:

@@ -35,7 +35,7 @@ def show(task_id: str, *, as_json: bool) -> int:
     if as_json:
         render.write_json(task)
     else:
-        render.stdout().print(render.task_details(task))
+        render.write_table(render.task_details(task))
     return 0
 
 
@@ -112,7 +112,7 @@ def _submit_many(
     if as_json:
         render.write_json({"ids": ids, "statuses": watch.counts})
     else:
-        render.stdout().print(render.counts_table(watch.counts))
+        render.write_table(render.counts_table(watch.counts))
     if watch.counts["completed"] < len(ids):
         render.error(
             f"{render.plural(len(ids) - watch.counts['completed'], 'task')} did not complete: sluice list"
@@ -175,9 +175,8 @@ def _write_array(pages: Iterator[list[Task]]) -> None:
 
 def _write_tables(pages: Iterator[list[Task]]) -> None:
     empty = True
-    console = render.stdout()
     for tasks in pages:
-        console.print(render.task_table(tasks, header=empty))
+        render.write_table(render.task_table(tasks, header=empty))
         empty = False
     if empty:
         render.note("no task matches")
@@ -196,5 +195,5 @@ def _set_status(ids: Sequence[str], status: str, *, as_json: bool) -> int:
         if as_json:
             render.write_json(changed)
         elif changed:
-            render.stdout().print(render.task_table(changed, was=status == "canceled"))
+            render.write_table(render.task_table(changed, was=status == "canceled"))
     return 0 if len(changed) == len(ids) else 1

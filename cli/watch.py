@@ -43,6 +43,7 @@ class Watch:
 
     def _read_pages(self, missing: set[str]) -> None:
         cursor = self._start
+        oldest = min(missing)
         leading = True
         while missing:
             tasks, following = self._api.page(cursor=cursor, limit=self._page_limit)
@@ -55,7 +56,7 @@ class Watch:
                 return
             if leading:
                 self._start = following
-            if missing and tasks and tasks[-1]["id"] < min(missing):
+            if tasks and tasks[-1]["id"] <= oldest:
                 return
             cursor = following
 
