@@ -25,6 +25,7 @@ from consumer.slots import Slots
 from consumer.watch import BeatThread, Watch
 from consumer.work import Work
 from core.clock import boottime
+from db.claims import Return
 from db.consumers import Registration
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def assemble(
         kinds=list(registry),
         lease=lease,
         allowed=lambda: not complete.full,
+        refuse=lambda claim: complete.put(Return(claim.id, claim.token)),
         report=report,
     )
     execute = Execute(threads=threads, children=children, report=report)
@@ -156,6 +158,7 @@ def assemble(
         complete=complete,
         reconcile=reconcile,
         claims=stores.claims,
+        publisher=stores.publisher,
         consumers=stores.consumers,
         lease=lease,
         watch=watch,

@@ -26,4 +26,5 @@ class Distrust:
         if not self._lease.trusted or self._lease.consumer != self._consumer:
             self._consumer = self._lease.consumer
             self._running.stop_all(Stop.LEASE)
+            return self._longest
         return min(self._longest, timedelta(seconds=max(self._lease.remaining, 0.01)))

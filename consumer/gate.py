@@ -36,12 +36,14 @@ class Gate:
         kinds: Sequence[Kind],
         lease: Lease,
         allowed: Callable[[], bool],
+        refuse: Callable[[Claim], None],
         report: Report,
     ) -> None:
         self._store = store
         self._kinds = kinds
         self._lease = lease
         self._allowed = allowed
+        self._refuse = refuse
         self._report = report
         self._numbers = count(1)
         self._in_flight: set[int] = set()
@@ -63,17 +65,16 @@ class Gate:
 
     async def claim(self, ids: Sequence[TaskId]) -> list[Claim]:
         """Claim these ids. Never to be canceled; raises StoreUnavailable, and then nobody knows what is ours."""
-        return await self._counted(
-            len(ids), self._store.claim(ids, consumer=self._lease.consumer, kinds=self._kinds)
-        )
+        me = self._lease.consumer
+        return await self._counted(me, len(ids), self._store.claim(ids, consumer=me, kinds=self._kinds))
 
     async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> list[Claim]:
         """Claim up to `n` tasks from these lists without Redis. As `claim` otherwise."""
-        return await self._counted(
-            n, self._store.claim_ready(lists, n, consumer=self._lease.consumer, kinds=self._kinds)
-        )
+        me = self._lease.consumer
+        return await self._counted(me, n, self._store.claim_ready(lists, n, consumer=me, kinds=self._kinds))
 
-    async def _counted(self, asked: int, statement: Awaitable[list[Claim]]) -> list[Claim]:
+    async def _counted(self, me: ConsumerId, asked: int, statement: Awaitable[list[Claim]]) -> list[Claim]:
+        """The answer; empty when this consumer was declared dead meanwhile, what it brought is then given back."""
         self._last = number = next(self._numbers)
         self._in_flight.add(number)
         try:
@@ -81,4 +82,8 @@ class Gate:
         finally:
             self._in_flight.discard(number)
         self._report(Claimed(len(claims), asked=asked))
-        return claims
+        if me == self._lease.consumer:
+            return claims
+        for claim in claims:
+            self._refuse(claim)
+        return []

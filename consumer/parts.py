@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from consumer.work import Work
     from db.claims import Claims
     from db.consumers import Consumers
+    from db.publisher import Publisher
     from db.ready import ReadyLists
 
 
@@ -38,6 +39,7 @@ class Parts:
     complete: Complete
     reconcile: Reconcile
     claims: Claims
+    publisher: Publisher
     consumers: Consumers
     lease: Lease
     watch: Watch

@@ -21,7 +21,7 @@ Step: TypeAlias = "Callable[[], Awaitable[timedelta]]"
 
 _FIRST_PAUSE = timedelta(milliseconds=200)
 _LONGEST_PAUSE = timedelta(seconds=5)
-_JITTER = 0.1
+_JITTER = 0.05
 
 
 class Bell:
@@ -70,14 +70,14 @@ class Stopping:
 async def every(
     name: str, step: Step, *, stopping: Stopping, report: Report, random: Random, bell: Bell | None = None
 ) -> None:
-    """Repeat `step` until `stopping`, each pause jittered by a tenth; `bell` ends a pause early.
+    """Repeat `step` until `stopping`, each pause a little longer by chance, never shorter; `bell` ends a pause early.
 
     A step that raises is reported and tried again after a growing pause: no error ends the loop. Not to be canceled
     in the middle of a step.
     """
     bell = bell or stopping.bell()
     pause = _FIRST_PAUSE
-    lost = False
+    lost = ""
     while not stopping.requested:
         bell.clear()
         try:
@@ -85,16 +85,16 @@ async def every(
         except StoreUnavailable as away:
             if not lost:
                 report(StoreLost(away.store, doing=name, reason=away.reason))
-            lost = True
+            lost = away.store
         except Exception as error:  # noqa: BLE001 - reported, and the loop goes on: a reaper that ended would be missed
             report(StepFailed(name, reason=repr(error), traceback=traceback.format_exc()))
         else:
             if lost:
-                report(StoreBack("the store", doing=name))
-            lost, pause = False, _FIRST_PAUSE
+                report(StoreBack(lost, doing=name))
+            lost, pause = "", _FIRST_PAUSE
             if not stopping.requested:
-                await bell.wait(wait.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER))
+                await bell.wait(wait.total_seconds() * random.uniform(1, 1 + _JITTER))
             continue
         if not stopping.requested:
-            await bell.wait(pause.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER))
+            await bell.wait(pause.total_seconds() * random.uniform(1, 1 + _JITTER))
         pause = min(pause * 2, _LONGEST_PAUSE)

@@ -50,13 +50,16 @@ class Reconcile:
 
     async def step(self) -> timedelta:
         """One look: runs whose row is gone are stopped; rows that nobody here holds, twice in a row, are given back."""
+        if self._seen_under not in {None, self._lease.consumer}:
+            await self._leave_former_self()
         consumer, claims_before, held_before = self._lease.consumer, self._gate.last, self._running.keys()
         rows = await self._store.held(consumer)
         if consumer != self._lease.consumer:
             return timedelta()  # declared dead in between: these rows are for others
         writing = self._complete.keys()
         for key in held_before - rows - writing:
-            self._running.stop(key, Stop.CANCELED)
+            if key in self._running:
+                self._running.stop(key, Stop.CANCELED)
         strays = rows - self._running.keys() - writing
         if self._seen_under == consumer and self._gate.settled(self._claims_before):
             lost = strays & self._strays
@@ -67,3 +70,13 @@ class Reconcile:
             strays -= lost
         self._strays, self._seen_under, self._claims_before = strays, consumer, claims_before
         return self.period
+
+    async def _leave_former_self(self) -> None:
+        """What the rows still hold for the id that was declared dead goes back behind the outcomes of its runs (L5)."""
+        if self._seen_under is None:
+            return
+        for task_id, token in (
+            await self._store.held(self._seen_under) - self._running.keys() - self._complete.keys()
+        ):
+            self._complete.put(Return(task_id, token))
+        self._seen_under = None

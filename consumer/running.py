@@ -87,8 +87,8 @@ class Running:
         await self._idle.wait()
 
     def keys(self) -> set[RunKey]:
-        """Which runs are here."""
-        return set(self._runs)
+        """Which runs are here. Safe on any thread: a dict becomes a list in one step."""
+        return set(list(self._runs))  # noqa: C414 - the list is that step
 
     def runs(self) -> Iterable[Run]:
         """A copy, safe to walk while runs end."""

@@ -28,7 +28,7 @@ _BRIEFLY = 0.15
 class Ending:
     """How a consumer stopped.
 
-    `left`: rows that others must recover; `threads`: handlers that still run here; `clean`: PostgreSQL took the last
+    `left`: rows that others must recover; `threads`: handlers and beats that still run here; `clean`: PostgreSQL took the last
     words.
     """
 
@@ -77,10 +77,11 @@ class Shutdown:
         parts.complete.close()
         await _over(self._complete, end - _now() - _BRIEFLY)
         left = parts.complete.waiting + await self._give_back_the_rest()
-        await _done(parts.beat.stop(), _BRIEFLY)
+        silent = await _done(parts.beat.stop(), _BRIEFLY)
         clean = left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
         self._report(Drained(left=left))
-        return Ending(left, parts.slots.capacity - parts.slots.free, clean)
+        threads = parts.slots.capacity - parts.slots.free
+        return Ending(left, threads if silent else threads + 1, clean)
 
     async def _end_pull(self) -> None:
         """A pop in flight is asked to end; a server that does not answer is left (S2)."""
@@ -112,9 +113,13 @@ class Shutdown:
     async def _give_back_the_rest(self) -> int:
         """The rows of handlers that did not end go back by the last statement; how many could not."""
         rest = [Return(run.claim.id, run.claim.token) for run in self._parts.running.runs()]
-        if not rest or await _done(self._parts.claims.give_back(rest), _BRIEFLY):
+        if not rest or await _done(self._return(rest), _BRIEFLY):
             return 0
         return len(rest)
+
+    async def _return(self, rest: list[Return]) -> None:
+        written = await self._parts.claims.give_back(rest)
+        await self._parts.publisher.publish_again(written.pending)
 
 
 def _now() -> float:
