@@ -14,6 +14,7 @@ from pathlib import Path
 from cli.supervise.account import Account
 
 LAUNCHER = Path(__file__).with_name("launch.py")
+EARLY = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 BOND = "auto" if sys.platform == "linux" else "pipe"
 
 
@@ -46,6 +47,8 @@ class Child:
                 "children are started from the main thread: they die with the thread that made them"
             )
         theirs, ours = os.pipe()
+        # The launcher unblocks them once it would obey: one sent in its first milliseconds must not be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, EARLY)
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death_signal)), BOND),
@@ -61,6 +64,7 @@ class Child:
             os.close(ours)
             raise
         finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, EARLY)
             os.close(theirs)
         return cls(process, ours)
 
