@@ -17,9 +17,10 @@ import psutil
 from cli.embedded import Urls
 from tests.support.eventually import eventually
 
-PIPE_BOND = (
-    "import sys, cli.supervise.child as c, cli.embedded.__main__ as m; c.BOND = 'pipe'; sys.exit(m.main())"
-)
+_IMPORTS = "import signal, sys, cli.supervise.child as c, cli.embedded as e, cli.embedded.__main__ as m"
+_END = "sys.exit(m.main())"
+PIPE_BOND = f"{_IMPORTS}; c.BOND = 'pipe'; {_END}"
+NO_BOND = f"{_IMPORTS}; e.Postgres.death_signal = e.Valkey.death_signal = signal.SIGCONT; {_END}"
 
 
 def gone(pid: int) -> bool:

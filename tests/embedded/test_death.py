@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import asyncpg
 import pytest
 import redis.asyncio as redis
 
-from tests.embedded.support import PIPE_BOND, gone, hosted
+from tests.embedded.support import NO_BOND, PIPE_BOND, gone, hosted
 from tests.support.eventually import eventually
 
 
@@ -57,13 +59,25 @@ async def test_a_start_right_after_everything_was_killed_recovers(root: Path) ->
         connection = await asyncpg.connect(host.urls.database_url)
         await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
         for pid in (host.process.pid, *host.pids.values()):
-            import os
-            import signal
-
             os.kill(pid, signal.SIGKILL)
         connection.terminate()
         await host.process.wait()
         async with hosted(root) as again:
+            connection = await asyncpg.connect(again.urls.database_url)
+            assert await connection.fetchval("SELECT one FROM kept") == 1
+            await connection.close()
+
+
+async def test_servers_that_outlived_their_supervisor_are_stopped_before_the_next_ones_start(
+    root: Path,
+) -> None:
+    async with hosted(root, command=(sys.executable, "-c", NO_BOND)) as host:
+        connection = await asyncpg.connect(host.urls.database_url)
+        await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        await host.kill()
+        assert not any(map(gone, host.pids.values()))
+        async with hosted(root) as again:
+            assert all(map(gone, host.pids.values()))
             connection = await asyncpg.connect(again.urls.database_url)
             assert await connection.fetchval("SELECT one FROM kept") == 1
             await connection.close()
