@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import pytest
 
+from cli.embedded.place import Place
+
 
 @pytest.fixture
 def root(run_directory: Path) -> Iterator[Path]:
@@ -17,4 +19,5 @@ def root(run_directory: Path) -> Iterator[Path]:
     directory.mkdir()
     directory.chmod(0o711)
     yield directory
+    Place.under(directory).close_sockets()  # of a run that the test killed
     shutil.rmtree(directory)
