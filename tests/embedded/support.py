@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -90,4 +91,83 @@ async def hosted(
     finally:
         if process.returncode is None:
             await host.stop()
+        await eventually(lambda: all(map(gone, everybody)))
+
+
+@dataclass
+class Up:
+    """A running `sluice up`: where its API is, and what it has said on stderr so far."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    urls: Urls
+    log: Path
+
+    @property
+    def everybody(self) -> list[int]:
+        return family(self.process.pid)
+
+    def child(self, mark: str) -> int:
+        """The pid of the one direct child that has `mark` in its command line; AssertionError while there is none."""
+        children = psutil.Process(self.process.pid).children()
+        found = [child.pid for child in children if mark in " ".join(child.cmdline())]
+        assert len(found) == 1, f"{mark}: {found}"
+        return found[0]
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    async def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send a signal, and wait for the end."""
+        self.process.send_signal(number)
+        return await self.process.wait()
+
+    async def kill(self) -> None:
+        await self.interrupt(signal.SIGKILL)
+
+
+async def start_up(
+    directory: Path, *options: str, **settings: str
+) -> tuple[asyncio.subprocess.Process, Path]:
+    """Start `sluice up --port 0` in `directory` with nothing of ours in its environment but `settings`."""
+    ours = ("DATABASE_URL", "REDIS_URL", "API_PORT", "SLUICE_URL", "FORCE_COLOR", "HANDLERS")
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
+    checkout = str(Path(__file__).parents[2])
+    log = directory / "stderr"
+    with log.open("w") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "cli", "up", "--port", "0", *options),
+            cwd=directory,
+            env={**inherited, "PYTHONPATH": checkout, **settings},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+        )
+    return process, log
+
+
+@asynccontextmanager
+async def up(directory: Path, *options: str, **settings: str) -> AsyncIterator[Up]:
+    """`sluice up` from the moment at which it shows its box; nothing of it is left at the end."""
+    process, log = await start_up(directory, *options, **settings)
+    assert process.stdout is not None
+    box = ""
+    while "╰" not in box:
+        line = (await process.stdout.readline()).decode()
+        assert line, f"it did not start, status {await process.wait()}: {log.read_text()}"
+        box += line
+    url = next(word for word in box.split() if word.startswith("http"))
+    exports = {}
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        if name not in settings:
+            words = shlex.split((await process.stdout.readline()).decode())
+            exports[name] = words[1].removeprefix(f"{name}=")
+    running = Up(process, url, Urls(exports.get("DATABASE_URL", ""), exports.get("REDIS_URL", "")), log)
+    everybody = running.everybody
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            everybody = running.everybody
+            await running.interrupt(signal.SIGTERM)
         await eventually(lambda: all(map(gone, everybody)))

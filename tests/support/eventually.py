@@ -6,13 +6,17 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 PAUSE = 0.01
 LONGEST_PAUSE = 0.1
 
 
+@overload
+async def eventually(predicate: Callable[[], Awaitable[T]], *, timeout: float = 10.0) -> T: ...
+@overload
+async def eventually(predicate: Callable[[], T], *, timeout: float = 10.0) -> T: ...
 async def eventually(predicate: Callable[[], T | Awaitable[T]], *, timeout: float = 10.0) -> T:
     """Look until `predicate()` (sync or async) is truthy, and return what it gave.
 

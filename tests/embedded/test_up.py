@@ -1,0 +1,204 @@
+"""`sluice up` as its user sees it: one command, tasks come out done, and nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.embedded.support import Up, gone, start_up, up
+from tests.support.eventually import eventually
+
+
+async def post(running: Up, **fields: Any) -> str:
+    async with httpx2.AsyncClient(base_url=running.url) as client:
+        answer = await client.post("/tasks", json=fields)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+
+async def task(running: Up, task_id: str) -> dict[str, Any]:
+    async with httpx2.AsyncClient(base_url=running.url) as client:
+        answer = await client.get(f"/tasks/{task_id}")
+        answer.raise_for_status()
+        return dict(answer.json())
+
+
+async def reached(running: Up, task_id: str, status: str) -> bool:
+    try:
+        return str((await task(running, task_id))["status"]) == status
+    except httpx2.HTTPError:
+        return False
+
+
+async def completed(running: Up, task_id: str, *, timeout: float = 20) -> None:
+    await eventually(lambda: reached(running, task_id, "completed"), timeout=timeout)
+
+
+@pytest.fixture
+async def running(root: Path) -> AsyncIterator[Up]:
+    async with up(root) as one:
+        yield one
+
+
+async def test_a_task_is_completed_and_ctrl_c_leaves_nothing(root: Path) -> None:
+    async with up(root) as running:
+        await completed(running, await post(running, message="Hello World"))
+        assert running.urls.redis_url.startswith("unix:///tmp/sluice-")
+        everybody = running.everybody
+        assert await running.interrupt() == 0
+        assert all(map(gone, everybody))
+        assert not (root / ".sluice" / "lock").exists()
+        assert not Path(running.urls.redis_url.removeprefix("unix://")).parent.exists()
+
+
+async def test_a_second_one_in_the_same_directory_says_who_holds_it(running: Up, root: Path) -> None:
+    second, log = await start_up(root)
+    assert await second.wait() == 1
+    assert f"in use by process {running.process.pid}" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert log.read_text().count("\n") == 1
+    await completed(running, await post(running, message="still here"))
+
+
+@pytest.mark.parametrize("mark", ["-m api", "-m consumer", "/postgres ", "valkey-server"])
+async def test_a_part_that_is_killed_is_started_again(running: Up, mark: str) -> None:
+    before = running.child(mark)
+    os.kill(before, signal.SIGKILL)
+    await eventually(lambda: running.child(mark) != before)
+    assert "was ended by SIGKILL: starting it again" in running.said()
+    await eventually(lambda: reachable(running))
+    await completed(running, await post(running, message="after"), timeout=45)
+
+
+async def reachable(running: Up) -> bool:
+    try:
+        async with httpx2.AsyncClient(base_url=running.url) as client:
+            return (await client.get("/readyz")).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+async def test_everything_accepted_before_a_kill_is_completed_after_the_next_start(root: Path) -> None:
+    accepted: list[str] = []
+
+    async def submit(running: Up) -> None:
+        async with httpx2.AsyncClient(base_url=running.url) as client:
+            while True:
+                try:
+                    answer = await client.post("/tasks", json={"message": "load"})
+                except httpx2.HTTPError:
+                    return
+                if answer.status_code == 201:
+                    accepted.append(answer.json()["id"])
+
+    for _ in range(2):
+        before = len(accepted)
+        async with up(root, LEASE_SECONDS="2") as running:
+            everybody = running.everybody
+            async with asyncio.TaskGroup() as group:
+                for _client in range(4):
+                    group.create_task(submit(running))
+                await eventually(lambda: len(accepted) > before + 100, timeout=20)  # noqa: B023 - awaited here
+                await running.kill()
+            await eventually(lambda: all(map(gone, everybody)))  # noqa: B023 - as above
+    async with up(root, LEASE_SECONDS="2") as running:
+        for task_id in accepted:
+            await completed(running, task_id, timeout=30)
+
+
+async def test_ctrl_c_lets_a_running_task_finish(root: Path) -> None:
+    async with up(root) as running:
+        task_id = await post(running, kind="sleep", payload={"seconds": 1.0})
+        await eventually(lambda: reached(running, task_id, "processing"))
+        assert await running.interrupt() == 0
+    async with up(root) as again:
+        found = await task(again, task_id)
+        assert (found["status"], found["attempt"]) == ("completed", 1)
+
+
+async def test_a_second_ctrl_c_does_not_wait_for_running_tasks(root: Path) -> None:
+    async with up(root) as running:
+        task_id = await post(running, kind="sleep", payload={"seconds": 600})
+        await eventually(lambda: reached(running, task_id, "processing"))
+        running.process.send_signal(signal.SIGINT)
+        await eventually(lambda: "stopping;" in running.said())
+        assert await running.interrupt() == 0
+        assert not (root / ".sluice" / "lock").exists()
+
+
+async def test_a_signal_during_the_first_start_leaves_nothing(root: Path) -> None:
+    process, _ = await start_up(root)
+    await eventually(lambda: any((root / ".sluice").glob("pg18*")))
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+    assert not (root / ".sluice" / "lock").exists()
+    async with up(root) as running:
+        await completed(running, await post(running, message="after"))
+
+
+async def test_a_wrong_handler_module_ends_it_with_the_reason(root: Path) -> None:
+    process, log = await start_up(root, HANDLERS="no_such_module")
+    assert await process.wait() == 1
+    last = log.read_text().splitlines()[-1]
+    assert "no_such_module" in last
+    assert "Traceback" not in log.read_text()
+    assert not (root / ".sluice" / "lock").exists()
+
+
+async def test_handlers_beside_the_command_are_found(root: Path) -> None:
+    (root / "mine.py").write_text(
+        "from consumer import Context, handler\n\n\n"
+        "@handler('double')\nasync def double(ctx: Context, payload: dict) -> dict:\n"
+        "    return {'twice': payload['n'] * 2}\n"
+    )
+    async with up(root, HANDLERS="mine") as running:
+        task_id = await post(running, kind="double", payload={"n": 21})
+        await completed(running, task_id)
+        assert (await task(running, task_id))["result"] == {"twice": 42}
+
+
+async def test_a_port_in_use_is_told_before_anything_is_started(root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process, log = await start_up(root, "--port", str(port))
+        assert await process.wait() == 1
+    assert re.fullmatch(rf".*port {port} on 127\.0\.0\.1 is in use: .*--port\n", log.read_text())
+    assert not (root / ".sluice" / "pg18").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable"),
+    [({"WORKER_QUEUE_MAXSIZE": "0"}, "WORKER_QUEUE_MAXSIZE"), ({"REDIS_URL": "x"}, "REDIS_URL")],
+)
+async def test_a_wrong_setting_is_told_before_anything_is_started(
+    root: Path, settings: dict[str, str], variable: str
+) -> None:
+    process, log = await start_up(root, **settings)
+    assert await process.wait() == 1
+    assert variable in log.read_text()
+    assert log.read_text().count("\n") == 1
+    assert not (root / ".sluice").exists()
+
+
+async def test_servers_that_are_named_are_used_and_none_is_embedded(root: Path, database_url: str) -> None:
+    async with up(root, DATABASE_URL=database_url, REDIS_URL="") as running:
+        await completed(running, await post(running, message="Hello World"))
+        assert not (root / ".sluice" / "pg18").exists()
+        assert not (root / ".sluice" / "valkey").exists()
+
+
+async def test_ephemeral_forgets_the_tasks(root: Path) -> None:
+    async with up(root, "--ephemeral") as running:
+        task_id = await post(running, message="Hello World")
+        await completed(running, task_id)
+    async with up(root, "--ephemeral") as running, httpx2.AsyncClient(base_url=running.url) as client:
+        assert (await client.get(f"/tasks/{task_id}")).status_code == 404
