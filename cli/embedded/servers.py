@@ -15,6 +15,7 @@ from cli.embedded.postgres import Postgres
 from cli.embedded.server import Server
 from cli.embedded.valkey import Valkey
 from cli.supervise.lock import hold
+from core.errors import ConfigurationError
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -58,6 +59,15 @@ class Servers:
         self.data: Path | None = None
 
     async def __aenter__(self) -> Urls:
+        try:
+            return await self._enter()
+        except (
+            OSError
+        ) as refused:  # a file of another user, a full disk: nothing that a traceback explains better
+            what = f"{refused.filename}: {refused.strerror}" if refused.filename else str(refused)
+            raise ConfigurationError(f"the embedded servers cannot be started: {what}") from refused
+
+    async def _enter(self) -> Urls:
         async with AsyncExitStack() as stack:
             place = Place.under(self._root)
             if not self._locked:

@@ -40,7 +40,12 @@ def hold(directory: Path) -> Iterator[None]:
 
 def _take(path: Path) -> int:
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as refused:
+            raise ConfigurationError(
+                f"cannot open {path}: {refused.strerror}; remove it, or see whose it is"
+            ) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -187,6 +187,14 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line() -> None:
         Place.under(Path("/proc"))
 
 
+async def test_a_file_in_the_way_is_told_in_one_line(root: Path) -> None:
+    Place.under(root)
+    (root / ".sluice" / "logs").touch()
+    with pytest.raises(ConfigurationError, match=r"cannot be started: .*/\.sluice/logs: File exists"):
+        async with Servers(root):
+            pytest.fail("it started")
+
+
 def test_root_without_any_unprivileged_account_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr("cli.supervise.account.CANDIDATES", ("no-such-account",))
