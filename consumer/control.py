@@ -32,6 +32,10 @@ class Snooze(Exception):
         self.delay = _duration(seconds, "Snooze(…)")
         super().__init__(f"again in {self.delay.total_seconds():g} s")
 
+    def __reduce__(self) -> tuple[type[Snooze], tuple[timedelta]]:
+        """It is made again from its delay, not from its text: one raised in a child process travels here."""
+        return type(self), (self.delay,)
+
 
 class Discard(Exception):
     """The task fails for good, whatever attempts are left."""
