@@ -1,9 +1,10 @@
 """The state machine, as one table. The CHECK, the statements and the picture in the docs are tested against it.
 
-pending --claim--> processing --finish--> completed
-^  |               |  |  '---fail------> failed
-|  '--cancel--> canceled <---cancel---'
-'---- give_back, fail (attempts left), reap ---- processing
+pending --claim--> processing --finish--------> completed
+^  |                   |  '-----fail, reap----> failed
+|  |                   '--------cancel--------> canceled
+|  '----------------------------cancel--------> canceled
+'---- give_back, fail (attempts left), reap --- processing
 '---- retry ----------------------------------- failed, canceled
 """
 
