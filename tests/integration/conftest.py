@@ -1,0 +1,17 @@
+"""The stores of one test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cli.embedded import Urls
+from tests.support.stores import Stores, open_stores
+
+
+@pytest.fixture
+async def stores(urls: Urls, redis_prefix: str) -> AsyncIterator[Stores]:
+    """Every store, on an empty database and an empty prefix."""
+    async with open_stores(urls, redis_prefix) as opened:
+        yield opened

@@ -1,0 +1,129 @@
+"""What ended long ago is removed, and a row that was retried in between is not (U5, R3)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from consumer.upkeep.prune import STEP, Prune
+from core.errors import TaskNotFound
+from core.events import Event
+from core.outcome import Failure
+from core.task import Status
+from db.claims import Completion, Failing
+from tests.support.stores import Stores, new
+
+DAY = timedelta(days=1)
+
+
+async def _ended(stores: Stores, n: int, *, days_ago: float) -> None:
+    claims = await stores.claimed(*(new() for _ in range(n)))
+    await stores.claims.finish([Completion(claim.id, claim.token, None) for claim in claims])
+    await stores.raw.execute(
+        "UPDATE tasks SET finished_at = now() - $1::interval WHERE id = ANY ($2)",
+        timedelta(days=days_ago),
+        [claim.id for claim in claims],
+    )
+
+
+async def _count(stores: Stores) -> int:
+    return int(await stores.raw.fetchval("SELECT count(*) FROM tasks"))
+
+
+async def test_only_what_ended_before_the_age_is_removed(stores: Stores) -> None:
+    await _ended(stores, 3, days_ago=1.001)
+    await _ended(stores, 2, days_ago=0.999)
+    failed, canceled, processing = await stores.claimed(new(), new(), new())
+    await stores.claims.fail([Failing(failed.id, failed.token, Failure("E", "m"), None)])
+    await stores.tasks.cancel(canceled.id)
+    pending = new()
+    await stores.submit(pending)
+    await stores.raw.execute(
+        "UPDATE tasks SET created_at = now() - interval '9 days', run_at = now() - interval '9 days', "
+        "finished_at = CASE WHEN finished_at > now() - interval '1 hour' THEN now() - interval '9 days' "
+        "ELSE finished_at END"
+    )
+    assert await stores.upkeep.prune(DAY, 100) == 5
+    assert {row["status"] for row in await stores.raw.fetch("SELECT status FROM tasks")} == {
+        "pending",
+        "processing",
+        "completed",
+    }
+    assert (await stores.get(processing.id)).status is Status.PROCESSING
+    assert (await stores.get(pending.id)).status is Status.PENDING
+    for claim in (failed, canceled):
+        with pytest.raises(TaskNotFound):
+            await stores.get(claim.id)
+
+
+async def test_the_oldest_go_first_a_chunk_at_a_time(stores: Stores) -> None:
+    for days in (5, 9, 7):
+        await _ended(stores, 2, days_ago=days)
+    assert await stores.upkeep.prune(DAY, 4) == 4
+    assert await stores.raw.fetchval("SELECT max(now() - finished_at) < interval '6 days' FROM tasks")
+    assert await stores.upkeep.prune(DAY, 4) == 2
+
+
+async def test_a_row_that_is_being_retried_stays(stores: Stores) -> None:
+    """The one that prune would wait for is passed over; a look at an older version of it deletes nothing."""
+    [claim] = await stores.claimed(new())
+    await stores.tasks.cancel(claim.id)
+    await stores.raw.execute("UPDATE tasks SET finished_at = now() - interval '9 days'")
+    async with stores.raw.transaction():
+        await stores.raw.execute(
+            "UPDATE tasks SET status = 'pending', finished_at = NULL, fencing_token = fencing_token + 1"
+        )
+        async with asyncio.timeout(2):
+            assert await stores.upkeep.prune(DAY, 10) == 0
+    assert (await stores.get(claim.id)).status is Status.PENDING
+
+
+async def test_retries_and_prunes_at_once_never_lose_a_retried_task(stores: Stores) -> None:
+    claims = await stores.claimed(*(new() for _ in range(100)))
+    for claim in claims:
+        await stores.tasks.cancel(claim.id)
+    await stores.raw.execute("UPDATE tasks SET finished_at = now() - interval '9 days'")
+
+    async def prune() -> int:
+        return sum([await stores.upkeep.prune(DAY, 7) for _ in range(10)])
+
+    retried, *pruned = await asyncio.gather(
+        asyncio.gather(*(stores.tasks.retry(claim.id) for claim in claims), return_exceptions=True),
+        prune(),
+        prune(),
+    )
+    alive = [answer for answer in retried if not isinstance(answer, BaseException)]
+    assert all(isinstance(answer, TaskNotFound) for answer in retried if isinstance(answer, BaseException))
+    assert len(alive) + sum(pruned) == 100
+    assert await stores.raw.fetchval("SELECT count(*) FROM tasks WHERE status = 'pending'") == len(alive)
+
+
+async def test_a_step_goes_on_at_once_while_there_is_more(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.upkeep.prune.CHUNK", 3)
+    events: list[Event] = []
+    await stores.upkeep.add_steps([STEP])
+    await _ended(stores, 7, days_ago=9)
+    prune = Prune(store=stores.upkeep, retention=DAY, report=events.append)
+    waits = [await prune.step() for _ in range(3)]
+    assert waits[:2] == [timedelta(), timedelta()]
+    assert waits[2] > timedelta(seconds=1)
+    assert [event.count for event in events] == [3, 3, 1]
+    assert await _count(stores) == 0
+
+
+async def test_without_a_retention_every_task_stays_and_dead_consumers_go(stores: Stores) -> None:
+    await stores.upkeep.add_steps([STEP])
+    await _ended(stores, 2, days_ago=9000)
+    long_dead, just_dead, alive = [await stores.consumer() for _ in range(3)]
+    for consumer, ago in ((long_dead, timedelta(minutes=61)), (just_dead, timedelta(minutes=59))):
+        await stores.raw.execute(
+            "UPDATE consumers SET expires_at = now() - $2::interval WHERE id = $1", consumer, ago
+        )
+    await Prune(store=stores.upkeep, retention=None, report=stores.events.append).step()
+    assert await _count(stores) == 2
+    left = {row["id"] for row in await stores.raw.fetch("SELECT id FROM consumers")}
+    assert left == {just_dead, alive}

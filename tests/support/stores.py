@@ -1,0 +1,156 @@
+"""Every store of ours on one database and one REDIS_PREFIX, opened the way the processes open them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cli.embedded import Urls
+from core.events import Event
+from core.ids import new_consumer_id, new_task_id
+from core.task import DEFAULT_QUEUE, Claim, ConsumerId, Kind, NewTask, ReadyList, Task, TaskId
+from db.broker import Broker, ask
+from db.browse import Browse
+from db.claims import Claims
+from db.consumers import Consumers, Registration
+from db.keys import Keys
+from db.publisher import Publisher
+from db.ready import ReadyLists
+from db.session import Database, make_engine
+from db.signals import Signals
+from db.tasks import Accepted, Tasks
+from db.upkeep import Upkeep
+from tests.support.eventually import eventually
+
+DEFAULT_LIST = ReadyList(DEFAULT_QUEUE, 5)
+ECHO = Kind("echo")
+
+
+def new(kind: str = "echo", **values: Any) -> NewTask:
+    """A submission with an id of its own."""
+    return NewTask(id=new_task_id(), kind=Kind(kind), **values)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What api/main.py and consumer/stores.py open, in one place. `events` collects what they report."""
+
+    engine: AsyncEngine
+    database: Database
+    tasks: Tasks
+    claims: Claims
+    consumers: Consumers
+    upkeep: Upkeep
+    browse: Browse
+    broker: Broker
+    keys: Keys
+    ready: ReadyLists
+    signals: Signals
+    publisher: Publisher
+    events: list[Event]
+    raw: asyncpg.Connection[Any]
+    """For what no statement of ours does: forging rows, looking at the catalogue."""
+
+    async def submit(self, *tasks: NewTask) -> dict[TaskId, Accepted]:
+        """Commit the rows and push nothing."""
+        return await self.tasks.submit(tasks)
+
+    async def submit_and_push(self, tasks: Iterable[NewTask]) -> list[TaskId]:
+        """What the API does with a batch: commit, then push what is due, list by list."""
+        tasks = list(tasks)
+        accepted = await self.tasks.submit(tasks)
+        lists: dict[ReadyList, list[TaskId]] = {}
+        for task in tasks:
+            if accepted[task.id].due:
+                lists.setdefault(ReadyList(task.queue, task.priority), []).append(task.id)
+        await self.publisher.publish(lists)
+        return [task.id for task in tasks]
+
+    async def consumer(
+        self, *, lease: timedelta = timedelta(seconds=30), kinds: Iterable[str] = ("echo",)
+    ) -> ConsumerId:
+        """A consumer that has registered itself, and is alive as far as its row says."""
+        consumer = new_consumer_id()
+        await self.consumers.register(
+            consumer,
+            Registration("host", 1, [DEFAULT_QUEUE], [Kind(kind) for kind in kinds], 100, lease),
+        )
+        return consumer
+
+    async def claimed(self, *tasks: NewTask, consumer: ConsumerId | None = None) -> list[Claim]:
+        """Submit them and claim them, in their order."""
+        await self.tasks.submit(tasks)
+        claims = await self.claims.claim(
+            [task.id for task in tasks],
+            consumer=consumer or new_consumer_id(),
+            kinds=list({task.kind for task in tasks}),
+        )
+        order = {task.id: at for at, task in enumerate(tasks)}
+        return sorted(claims, key=lambda claim: order[claim.id])
+
+    async def get(self, task_id: TaskId) -> Task:
+        """The row as it is."""
+        return await self.tasks.get(task_id)
+
+    async def waited_for(self) -> None:
+        """Until some connection to this database waits for a lock."""
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+
+        async def look() -> int:
+            async with self.engine.connect() as connection:
+                return int(await connection.scalar(waiting))
+
+        await eventually(look, timeout=2)
+
+    async def entries(self, ready: ReadyList = DEFAULT_LIST) -> list[str]:
+        """What the Redis list holds, the newest first."""
+        found = await ask(self.broker.commands, "LRANGE", self.keys.ready(ready), 0, -1)
+        return [entry.decode("utf-8", "replace") for entry in found]
+
+    async def redis(self, *words: str | bytes | float) -> Any:
+        """Any Redis command."""
+        return await ask(self.broker.commands, *words)
+
+
+@asynccontextmanager
+async def open_stores(urls: Urls, prefix: str) -> AsyncIterator[Stores]:
+    """The stores; at the end every connection is closed and every key under the prefix is gone."""
+    events: list[Event] = []
+    engine = make_engine(urls.database_url, role="test", pool_size=8)
+    database = Database(engine)
+    broker, keys = Broker(urls.redis_url), Keys(prefix)
+    ready, signals = ReadyLists(broker, keys, events.append), Signals(broker, keys)
+    raw: asyncpg.Connection[Any] = await asyncpg.connect(urls.database_url)
+    try:
+        yield Stores(
+            engine=engine,
+            database=database,
+            tasks=Tasks(database),
+            claims=Claims(database),
+            consumers=Consumers(database),
+            upkeep=Upkeep(database),
+            browse=Browse(database, engine),
+            broker=broker,
+            keys=keys,
+            ready=ready,
+            signals=signals,
+            publisher=Publisher(ready, signals, events.append),
+            events=events,
+            raw=raw,
+        )
+    finally:
+        await raw.close()
+        await database.close()
+        async for key in broker.commands.scan_iter(f"{prefix}:*"):
+            await broker.commands.unlink(key)
+        await broker.close()
