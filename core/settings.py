@@ -22,7 +22,11 @@ _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 def _url(schemes: tuple[str, ...]) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if text and urlsplit(text).scheme not in schemes:
+        try:
+            scheme = urlsplit(text).scheme
+        except ValueError:  # its message may quote the password
+            raise ValueError("it is no URL; percent-encode what is special in the password") from None
+        if text and scheme not in schemes:
             raise ValueError("it must start with " + " or ".join(f"{scheme}://" for scheme in schemes))
         return value
 
@@ -158,6 +162,8 @@ def load(kind: type[S], **overrides: Any) -> S:
         return kind(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as invalid:
         raise ConfigurationError(_explain(invalid)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f".env is not UTF-8: byte {error.start} does not fit") from None
 
 
 def _explain(invalid: ValidationError) -> str:
