@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,23 @@ def configure(level: str, log_format: str | None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     render: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
+        [structlog.processors.JSONRenderer(serializer=_dumps)]
         if as_json
-        else [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            _printable,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                exception_formatter=structlog.dev.plain_traceback,  # the other shows locals: passwords are among them
+            ),
+        ]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            *render,
+        ],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -56,15 +67,27 @@ def logger(name: str, **facts: Any) -> Any:  # noqa: ANN401 - structlog's bound 
 def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - whatever a log line holds
     import orjson  # noqa: PLC0415 - a terminal session never needs it
 
-    return orjson.dumps(value, default=str).decode("utf-8", "replace")
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except (
+        TypeError
+    ):  # what orjson refuses is still told: lone surrogates, integers past 64 bits, keys of any type
+        return json.dumps(value, default=str, skipkeys=True)
 
 
 def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 - structlog's signature
-    """Escape control characters, so that a task's data cannot drive the reader's terminal (CWE-117)."""
+    """Escape control characters, so that a task's data cannot drive the reader's terminal (CWE-117).
+
+    Tracebacks and stacks keep their lines: the renderer prints those below the others.
+    """
+    if "traceback" in event:
+        event["exception"] = event.pop("traceback")
     return {
-        key: value
-        if key in {"traceback", "stack", "exc_info"} or not isinstance(value, str)
+        key: "\n".join(map(_escape, value.split("\n")))
+        if key in {"exception", "stack"}
         else _escape(value)
+        if isinstance(value, str)
+        else value
         for key, value in event.items()
     }
 
