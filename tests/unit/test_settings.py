@@ -98,7 +98,7 @@ REFUSED = [
 @pytest.fixture(autouse=True)
 def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for kind in (*ALL, UpSettings):
+    for kind in ALL:
         for name in kind.model_fields:
             monkeypatch.delenv(name.upper(), raising=False)
 
@@ -151,7 +151,8 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable_the_value_
 
 
 @pytest.mark.parametrize(
-    ("variable", "hint"), [("DATABASE_URL", "postgresql://user:password@host/database"), ("REDIS_URL", "redis://")]
+    ("variable", "hint"),
+    [("DATABASE_URL", "postgresql://user:password@host/database"), ("REDIS_URL", "redis://")],
 )
 def test_what_is_required_is_asked_for_with_an_example(
     env: pytest.MonkeyPatch, variable: str, hint: str
@@ -226,7 +227,7 @@ def test_env_is_read_below_the_environment_and_above_the_defaults(
 
 def test_a_wrong_value_in_env_is_named_too(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LEASE_SECONDS=soon\n")
-    with pytest.raises(ConfigurationError, match="^LEASE_SECONDS is 'soon': "):
+    with pytest.raises(ConfigurationError, match=r"^LEASE_SECONDS is 'soon': "):
         load(ConsumerSettings)
 
 
@@ -243,7 +244,7 @@ def test_an_option_of_the_command_line_wins_unless_it_was_not_given(env: pytest.
 
     assert load(ConsumerSettings, queues=None).queue_names == ("mail",)
     assert load(ConsumerSettings, queues="a,b").queue_names == ("a", "b")
-    with pytest.raises(ConfigurationError, match="^QUEUES is 'a b': "):
+    with pytest.raises(ConfigurationError, match=r"^QUEUES is 'a b': "):
         load(ConsumerSettings, queues="a b")
 
 
