@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import asyncpg
 import redis.exceptions
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -41,11 +44,25 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
         return OutcomeUnknown(POSTGRESQL, _brief(error))
     if isinstance(error, PoolTimeout):
         return StoreUnavailable(POSTGRESQL, "no connection became free in time")
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):  # nobody listens: nothing was sent
+        return StoreUnavailable(POSTGRESQL, _brief(error))
     if isinstance(error, InterfaceError | asyncpg.InterfaceError | OSError | TimeoutError):
         return OutcomeUnknown(POSTGRESQL, _brief(error))
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return OutcomeUnknown(POSTGRESQL, _brief(error))
     return None
+
+
+@contextmanager
+def postgresql_in_our_words() -> Iterator[None]:
+    """What the driver raises within leaves as our error."""
+    try:
+        yield
+    except Exception as error:
+        ours = from_postgresql(error)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 def from_redis(error: BaseException) -> SluiceError | None:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.errors import SchemaAhead, SchemaBehind
+from db.faults import postgresql_in_our_words
 from db.session import Limits, make_engine
 
 REVISIONS = ("0001",)
@@ -33,9 +34,11 @@ _UNLIMITED = timedelta(0)
 
 
 async def check(engine: AsyncEngine) -> None:
-    """Raise SchemaBehind or SchemaAhead unless the database is at HEAD. Two round trips, no lock."""
-    async with engine.connect() as connection:
-        judge(await revision(connection))
+    """Raise SchemaBehind or SchemaAhead unless the database is at HEAD, StoreUnavailable. Two round trips, no lock."""
+    with postgresql_in_our_words():
+        async with engine.connect() as connection:
+            found = await revision(connection)
+    judge(found)
 
 
 def judge(found: str | None) -> None:

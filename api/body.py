@@ -1,0 +1,74 @@
+"""A request's body as bytes: bounded, and JSON by its own account. Decodes nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect
+
+from core.errors import SluiceError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+THROWN_AWAY_BYTES = 64 << 20
+"""How much of an over-long body is read for nothing, so that the client gets to read its answer."""
+
+_JSON = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*', re.IGNORECASE)
+
+
+class BodyTooLarge(SluiceError):
+    """More bytes than a body may have. `unread`: there are more still, so the connection cannot go on."""
+
+    def __init__(self, limit: int, *, unread: bool) -> None:
+        super().__init__(f"the body is larger than {limit} bytes")
+        self.unread = unread
+
+
+class NotJsonMedia(SluiceError):
+    """The body says that it is something other than JSON in UTF-8, or does not say what it is."""
+
+    def __init__(self) -> None:
+        super().__init__("send JSON in UTF-8 with the header Content-Type: application/json")
+
+
+async def read(request: Request, limit: int) -> bytes | bytearray:
+    """The whole body, of at most `limit` bytes.
+
+    Raises BodyTooLarge once it has read the rest for nothing (THROWN_AWAY_BYTES at most), NotJsonMedia, and
+    ClientDisconnect when the client leaves before the end.
+    """
+    if "expect" in request.headers and _announced(request) > limit:
+        raise BodyTooLarge(limit, unread=True)  # the client asks before it sends
+    body: bytes | bytearray = b""
+    thrown_away = 0
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        if thrown_away or len(body) + len(chunk) > limit:
+            thrown_away += len(body) + len(chunk)
+            body = b""
+            if thrown_away > THROWN_AWAY_BYTES:
+                break
+        elif not body:
+            body = chunk
+        else:
+            # In place from the second chunk on: adding bytes anew each time would be quadratic.
+            body = body if isinstance(body, bytearray) else bytearray(body)
+            body += chunk
+    if thrown_away:
+        raise BodyTooLarge(limit, unread=more)
+    content_type = request.headers.get("content-type", "")
+    if content_type != "application/json" and _JSON.fullmatch(content_type) is None:
+        raise NotJsonMedia
+    return body
+
+
+def _announced(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0

@@ -1,0 +1,79 @@
+"""From the bytes of a request to tasks that can be inserted: decoded, validated, completed. Touches no store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from api.findings import Invalid, flaws_of
+from api.schemas.submission import Batch, StatusChange, Submission
+from api.strict_json import decode
+from core.ids import new_task_id
+from core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName
+
+if TYPE_CHECKING:
+    from db.browse import Served
+
+M = TypeVar("M", bound=BaseModel)
+
+AT_ONCE_BYTES = 64 << 10
+"""Bodies up to this size are decoded where they are: a millisecond or so."""
+_NO_PAYLOAD = JsonText("{}")
+
+
+async def _off_loop(read: Callable[[bytes | bytearray], M], body: bytes | bytearray) -> M:
+    """Decode a large body on a thread: other requests go on meanwhile."""
+    return read(body) if len(body) <= AT_ONCE_BYTES else await asyncio.to_thread(read, body)
+
+
+async def read_submission(body: bytes | bytearray) -> Submission:
+    """One task. Raises NotJson, Unsound and Invalid."""
+    return await _off_loop(_submission, body)
+
+
+async def read_batch(body: bytes | bytearray) -> Batch:
+    """Many tasks; otherwise as `read_submission`."""
+    return await _off_loop(_batch, body)
+
+
+def read_status_change(body: bytes | bytearray) -> StatusChange:
+    """A change of status; otherwise as `read_submission`."""
+    return _validated(StatusChange, decode(body, around=1))
+
+
+def complete(submission: Submission, served: Served | None) -> NewTask:
+    """The task with a new id. What the client left open its kind decides, what that leaves open the defaults."""
+    max_attempts = submission.max_attempts or (served and served.max_attempts) or DEFAULT_MAX_ATTEMPTS
+    timeout = submission.timeout or (served and served.timeout) or DEFAULT_TIMEOUT_SECONDS
+    payload = submission.payload
+    return NewTask(
+        new_task_id(),
+        Kind(submission.kind),
+        submission.message,
+        QueueName(submission.queue),
+        submission.priority,
+        JsonText(orjson.dumps(payload).decode()) if payload else _NO_PAYLOAD,
+        submission.run_at,
+        submission.delay,
+        max_attempts,
+        timeout,
+    )
+
+
+def _submission(body: bytes | bytearray) -> Submission:
+    return _validated(Submission, decode(body, around=1))
+
+
+def _batch(body: bytes | bytearray) -> Batch:
+    return _validated(Batch, decode(body, around=3))
+
+
+def _validated(model: type[M], value: object) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as invalid:
+        raise Invalid(flaws_of(invalid)) from None

@@ -1,0 +1,139 @@
+"""The API's composition root: the one place where its parts meet. Importing it opens nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from api import handlers, openapi
+from api.cancels import Cancels
+from api.deps import Services
+from api.health import Health
+from api.kinds import Kinds
+from api.middleware import Courtesy
+from api.patience import Patience
+from api.pushes import Pushes
+from api.routes import docs, health, tasks
+from api.submissions import Submissions
+from core.settings import ApiSettings
+from core.telemetry.report import Reporter
+from db import schema
+from db.broker import Broker
+from db.browse import Browse
+from db.keys import Keys
+from db.publisher import Publisher
+from db.ready import ReadyLists
+from db.session import Database, Limits, make_engine
+from db.signals import Signals
+from db.tasks import Tasks
+
+Beside = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
+"""What else this process does while it serves; entered first, left last. The event is set when a stop is asked for."""
+
+FLUSHERS = 2
+"""While one waits for its commit, the other fills the next."""
+LOOKS_AT_ONCE = 5
+LOOK = timedelta(seconds=1.7)
+# Every endpoint answers within two seconds when PostgreSQL does not (CONTRACT.md section 3).
+LIMITS = Limits(
+    connect=timedelta(seconds=1),
+    statement=timedelta(seconds=1.4),
+    lock=timedelta(seconds=1),
+    answer=timedelta(seconds=1.4),
+    pool_wait=timedelta(seconds=1),
+)
+
+
+class Api(FastAPI):
+    """FastAPI with a complete description of what it serves."""
+
+    def openapi(self) -> dict[str, Any]:
+        """OpenAPI 3.1, made at the first call."""
+        return openapi.describe(self)
+
+
+def create_app(
+    settings: ApiSettings,
+    *,
+    beside: Beside | None = None,
+    stop: asyncio.Event | None = None,
+) -> FastAPI:
+    """The whole application. It opens its connections when its lifespan begins, on the loop that serves it.
+
+    `stop` is set by the caller when a stop is asked for: /readyz then sends requests elsewhere.
+    """
+    stop = stop or asyncio.Event()
+    app = Api(
+        title="Sluice",
+        version=version("sluice"),
+        description=openapi.DESCRIPTION,
+        lifespan=partial(_lifespan, settings, beside or nullcontext, stop),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.add_middleware(Courtesy)
+    handlers.install(app)
+    for routes in (tasks, health, docs):
+        app.include_router(routes.router)
+    app.mount(docs.ASSETS, docs.assets())
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(
+    settings: ApiSettings,
+    beside: Callable[[asyncio.Event], AbstractAsyncContextManager[object]],
+    stop: asyncio.Event,
+    app: FastAPI,
+) -> AsyncIterator[None]:
+    """Senders stop before receivers: submissions are flushed, then their ids pushed, then connections closed."""
+    report = Reporter(settings.log_level)
+    url = settings.database_url.get_secret_value()
+    looking = make_engine(url, role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS)
+    database = Database(looking)
+    submitting = Database(make_engine(url, role="api-submit", pool_size=FLUSHERS, limits=LIMITS))
+    redis_url = settings.redis_url.get_secret_value()
+    broker = Broker(redis_url) if redis_url else None
+    keys = Keys(settings.redis_prefix)
+    ready = ReadyLists(broker, keys, report) if broker else None
+    signals = Signals(broker, keys) if broker else None
+
+    browse = Browse(database, looking)
+    pushes = Pushes(Publisher(ready, signals, report) if ready else None, report=report)
+    submissions = Submissions(Tasks(submitting), hand_over=pushes.submitted, report=report)
+    kinds = Kinds(browse, refuse_unknown=settings.unknown_kinds == "refuse", report=report)
+    app.state.services = Services(
+        max_body_bytes=settings.max_body_bytes,
+        submissions=submissions,
+        kinds=kinds,
+        tasks=Tasks(database),
+        browse=browse,
+        pushes=pushes,
+        cancels=Cancels(signals, report=report),
+        health=Health(browse, ready, check_schema=partial(schema.check, looking), stopping=stop.is_set),
+        patience=Patience(LOOK),
+    )
+    try:
+        async with beside(stop), asyncio.TaskGroup() as group:
+            flushers = [group.create_task(submissions.run()) for _ in range(FLUSHERS)]
+            group.create_task(pushes.run())
+            group.create_task(kinds.run())
+            yield
+            submissions.close()
+            await asyncio.wait(flushers)
+            pushes.close()
+            kinds.close()
+    finally:
+        await database.close()
+        await submitting.close()
+        if broker is not None:
+            await broker.close()

@@ -1,0 +1,46 @@
+"""The description of the API (OpenAPI 3.1), with what FastAPI cannot see: the bodies that routes read themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from api.schemas.problem import Problem
+from api.schemas.submission import Batch, StatusChange, Submission
+
+DESCRIPTION = """\
+A durable task service. A `201` means that the task is on disk: it will be run, whatever process or server dies, until
+it completes, fails for good or is canceled.
+
+Times are RFC 3339 in UTC, ids are UUIDv7. Unknown fields are refused, and no value is converted or altered. Every error
+is a problem document (RFC 9457, `application/problem+json`); `errors` tells what is wrong and where.
+"""
+TAGS = [
+    {"name": "tasks", "description": "Submit tasks and follow them."},
+    {"name": "health", "description": "For dashboards, and for what restarts and routes."},
+]
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The whole document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=TAGS,
+        )
+        _, sent = models_json_schema(
+            [(model, "validation") for model in (Submission, Batch, StatusChange, Problem)],
+            ref_template=_REFERENCE,
+        )
+        schemas = document["components"]["schemas"]
+        schemas.update(sent["$defs"])
+        document["components"]["schemas"] = dict(sorted(schemas.items()))
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,38 @@
+"""Whether the service works: for people and dashboards (/health), for what restarts and routes (/livez, /readyz)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.answers import answer
+from api.deps import Provided
+from api.errors import NotReady, documented
+from api.schemas.health import Alive, Health, Ready
+
+router = APIRouter(tags=["health"])
+
+
+@router.get(
+    "/health",
+    response_model=Health,
+    responses={503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer"}},
+)
+async def get_health(ours: Provided) -> Response:
+    """The stores, the consumers whose lease is live and the depth of each queue; at most a second old."""
+    checkup = await ours.health.report()
+    return answer(checkup, 503 if checkup.status == "unhealthy" else 200)
+
+
+@router.get("/livez", response_model=Alive)
+async def get_livez() -> Response:
+    """The process serves requests. Restart it when this fails: it says nothing of the stores."""
+    return answer({"status": "alive"})
+
+
+@router.get("/readyz", response_model=Ready, responses=documented(NotReady))
+async def get_readyz(ours: Provided) -> Response:
+    """The process can do its work: PostgreSQL answers, its schema is the right one, nobody asked for a stop."""
+    if why := await ours.health.unready():
+        raise NotReady(why)
+    return answer({"status": "ready"})

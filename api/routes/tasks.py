@@ -1,0 +1,167 @@
+"""Submit, get, list, cancel and retry tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import body, intake
+from api.answers import answer, submitted
+from api.body import BodyTooLarge, NotJsonMedia
+from api.deps import Provided, Services, services
+from api.errors import documented
+from api.findings import Invalid, InvalidParameters, of_kind
+from api.pagination import TaskQuery, from_cursor, to_cursor
+from api.schemas.submission import Batch, StatusChange, Submission
+from api.schemas.task import BatchAccepted, TaskOut, TaskPage
+from api.strict_json import MOST_FLAWS, NotJson, Unsound
+from api.submissions import PATIENCE, MaybeAccepted
+from core.errors import (
+    Flaw,
+    Overloaded,
+    PayloadRefused,
+    RowRefused,
+    StoreUnavailable,
+    TaskNotFound,
+    TransitionRefused,
+    UnknownKind,
+)
+from core.task import Kind, NewTask, QueueName, TaskId
+
+router = APIRouter(tags=["tasks"])
+
+BATCH_BODIES = 16
+"""How many times MAX_BODY_BYTES a batch may be long."""
+
+Id = Annotated[UUID, Path(alias="task_id", description="The task's id.")]
+_BODY = (NotJson, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
+_KIND = (UnknownKind, PayloadRefused, RowRefused)
+_STORE = (MaybeAccepted, StoreUnavailable, Overloaded)
+
+
+def _takes(model: type) -> dict[str, object]:
+    """The request body in OpenAPI: the routes read it themselves, so FastAPI cannot know."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+@router.post(
+    "/tasks",
+    status_code=201,
+    response_model=TaskOut,
+    response_description="The task, on disk. Its place is in the header Location.",
+    responses=documented(*_BODY, *_KIND, *_STORE),
+    openapi_extra=_takes(Submission),
+)
+async def submit_task(request: Request) -> Response:
+    """Submit a task. The answer comes after the commit: from then on it will be run, whatever dies."""
+    ours = services(request)
+    submission = await intake.read_submission(await body.read(request, ours.max_body_bytes))
+    clock = asyncio.get_running_loop().time
+    asked = clock()
+    served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
+    new = intake.complete(submission, served)
+    patience = PATIENCE.total_seconds() - (clock() - asked)
+    accepted = await ours.submissions.submit([new], patience=patience)
+    return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": f"/tasks/{new.id}"})
+
+
+@router.post(
+    "/tasks/batch",
+    status_code=201,
+    response_model=BatchAccepted,
+    response_description="All of them, on disk.",
+    responses=documented(*_BODY, RowRefused, *_STORE),
+    openapi_extra=_takes(Batch),
+)
+async def submit_batch(request: Request) -> Response:
+    """Submit up to 10,000 tasks, all or none."""
+    ours = services(request)
+    batch = await intake.read_batch(await body.read(request, BATCH_BODIES * ours.max_body_bytes))
+    clock = asyncio.get_running_loop().time
+    asked = clock()
+    new = await _completed(ours, batch, asked)
+    patience = PATIENCE.total_seconds() - (clock() - asked)
+    await ours.submissions.submit(new, patience=patience)
+    return answer({"ids": [task.id for task in new]}, 201)
+
+
+async def _completed(ours: Services, batch: Batch, asked: float) -> list[NewTask]:
+    """Every task of the batch with an id; what is wrong with any is told of all (up to MOST_FLAWS) at once."""
+    new: list[NewTask] = []
+    flaws: list[Flaw] = []
+    for number, submission in enumerate(batch.tasks):
+        try:
+            served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
+        except (UnknownKind, PayloadRefused) as refused:
+            flaws += [Flaw(("tasks", number, *flaw.path), flaw.detail) for flaw in of_kind(refused)]
+        else:
+            new.append(intake.complete(submission, served))
+        if len(flaws) >= MOST_FLAWS:
+            break
+    if flaws:
+        raise Invalid(flaws)
+    return new
+
+
+@router.get(
+    "/tasks/{task_id}",
+    response_model=TaskOut,
+    responses=documented(TaskNotFound, InvalidParameters, StoreUnavailable),
+)
+async def get_task(task_id: Id, ours: Provided) -> Response:
+    """One task as it is now."""
+    return answer(await ours.patience(ours.tasks.get(TaskId(task_id))))
+
+
+@router.get("/tasks", response_model=TaskPage, responses=documented(InvalidParameters, StoreUnavailable))
+async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, ours: Provided) -> Response:
+    """Tasks, newest first. Follow `next_cursor` until it is null.
+
+    A page may hold fewer than `limit` tasks before the last one: a filter that fits few tasks reads 10,000 a page.
+    Without a status filter, walking all pages shows each task that was there at the start exactly once.
+    """
+    _refuse_repeated(request)
+    page = await ours.patience(
+        ours.browse.page(
+            limit=query.limit,
+            after=from_cursor(query.cursor) if query.cursor else None,
+            status=query.status,
+            kind=Kind(query.kind) if query.kind else None,
+            queue=QueueName(query.queue) if query.queue else None,
+        )
+    )
+    return answer({"tasks": page.tasks, "next_cursor": to_cursor(page.after) if page.after else None})
+
+
+def _refuse_repeated(request: Request) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
+    if repeated:
+        raise InvalidParameters((name, "It may be given only once") for name in repeated)
+
+
+@router.patch(
+    "/tasks/{task_id}",
+    response_model=TaskOut,
+    responses=documented(*_BODY, InvalidParameters, TaskNotFound, TransitionRefused, StoreUnavailable),
+    openapi_extra=_takes(StatusChange),
+)
+async def change_status(task_id: Id, request: Request, ours: Provided) -> Response:
+    """Cancel a task, or run one again that failed or was canceled.
+
+    `canceled_from` in the answer says which side won: `pending` never starts, `processing` is stopped.
+    """
+    change = intake.read_status_change(await body.read(request, ours.max_body_bytes))
+    if change.status == "canceled":
+        task, _ = await ours.patience(ours.tasks.cancel(TaskId(task_id)))
+        await ours.cancels.tell(task)
+    else:
+        task = await ours.patience(ours.tasks.retry(TaskId(task_id)))
+        ours.pushes.retried(task)
+    return answer(task)

@@ -1,0 +1,200 @@
+"""`sluice api`: the process around the application, or the parent of several. Answers no request itself."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import uvicorn
+import uvloop
+
+from api import listen
+from api.main import LIMITS, Beside, create_app
+from core import family
+from core.errors import SluiceError, StoreUnavailable
+from core.events import Report, StoreLost
+from core.mortal import die_with_parent
+from core.settings import ApiSettings, load
+from core.telemetry import log
+from core.telemetry.report import Reporter
+from db import schema
+from db.broker import Broker
+from db.keys import Keys
+from db.ready import ReadyLists
+from db.session import Database, make_engine
+from db.start import await_postgresql
+
+CONSUMER = "cli.api_with_consumer:consumer_beside"
+"""Named, not imported: the API and the consumer know nothing of each other."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+REQUESTS_END_SECONDS = 5
+"""How long a stop waits for requests; each is answered within two seconds once its body is there."""
+KEEP_ALIVE_SECONDS = 65
+"""Longer than the usual load balancer keeps a connection, so that none is closed just when it is used again."""
+
+
+def run(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    with_consumer: bool = False,
+) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status (CONTRACT 1). `workers`: so many processes, if more than one."""
+    try:
+        settings = load(ApiSettings, api_host=host, api_port=port)
+        log.configure(settings.log_level, settings.log_format)
+        beside = _consumer_beside() if with_consumer else None
+        with (
+            listen.bind(settings.api_host, settings.api_port) as listener,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(_run(settings, listener, workers or 1, beside))
+    except SluiceError as error:
+        return _say(str(error))
+
+
+def run_worker(*, parent: int, listener: int, with_consumer: bool) -> int:
+    """Serve the socket `listener` as one of several children of the process `parent`, and end with it."""
+    die_with_parent(signal.SIGKILL, parent)
+    try:
+        settings = load(ApiSettings)
+        log.configure(settings.log_level, settings.log_format)
+        beside = _consumer_beside() if with_consumer else None
+        with (
+            socket.socket(fileno=listener) as inherited,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(_serve(settings, inherited, beside, asyncio.Event()))
+    except SluiceError as error:
+        return _say(str(error))
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends when `stop` is set, with a status of ours, and that notices when its application has died."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self.failed = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve. uvicorn would end the process with its own status when the application does not start."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            self.failed = self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether it is time to end."""
+        self.failed = self.failed or self.lifespan.error_occurred
+        return await super().on_tick(counter) or self._stop.is_set() or self.failed
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals. uvicorn would raise them again at the end, and so exit with 143."""
+        _on_signals(self._ask)
+        yield
+
+    def _ask(self) -> None:
+        """End once the requests have; asked twice, without waiting for them."""
+        if self._stop.is_set():
+            self.failed = self.force_exit = True
+        self._stop.set()
+
+
+def _on_signals(act: Callable[[], None]) -> None:
+    """From now on a signal does `act` and nothing else: no moment is left in which it would end the process."""
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, act)
+
+
+async def _run(settings: ApiSettings, listener: socket.socket, workers: int, beside: Beside | None) -> int:
+    stop = asyncio.Event()
+    if not await _look_unless(stop, settings):
+        return 0
+    log.logger("sluice").info("api.listening", url=listen.url(listener))
+    if workers == 1:
+        return await _serve(settings, listener, beside, stop)
+    arguments = ["--listener", str(listener.fileno()), *([] if beside is None else ["--with-consumer"])]
+    return await family.supervise(workers, "api", arguments, pass_fds=[listener.fileno()])
+
+
+async def _serve(
+    settings: ApiSettings, listener: socket.socket, beside: Beside | None, stop: asyncio.Event
+) -> int:
+    config = uvicorn.Config(
+        create_app(settings, beside=beside, stop=stop),
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        workers=1,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=listen.BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=REQUESTS_END_SECONDS,
+    )
+    server = Server(config, stop)
+    await server.serve(sockets=[listener])
+    return 1 if server.failed else 0
+
+
+async def _look_unless(stop: asyncio.Event, settings: ApiSettings) -> bool:
+    """Look at the stores before serving; False when a signal came first."""
+    look = _look(settings, Reporter(settings.log_level))
+    looking = asyncio.get_running_loop().create_task(look)  # owner: this function
+
+    def give_up() -> None:
+        stop.set()
+        looking.cancel()
+
+    _on_signals(give_up)
+    try:
+        await looking
+    except asyncio.CancelledError:
+        return False
+    return True
+
+
+async def _look(settings: ApiSettings, report: Report) -> None:
+    """PostgreSQL must be there, safe and migrated; Redis may be away."""
+    engine = make_engine(
+        settings.database_url.get_secret_value(), role="api-start", pool_size=1, limits=LIMITS
+    )
+    try:
+        await await_postgresql(
+            engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
+        )
+        await schema.check(engine)
+        await Database(engine).refuse_unsafe_server()
+    finally:
+        await engine.dispose()
+    if url := settings.redis_url.get_secret_value():
+        broker = Broker(url)
+        try:
+            await ReadyLists(broker, Keys(settings.redis_prefix), report).ping()
+        except StoreUnavailable as away:
+            report(StoreLost(away.store, doing="start", reason=away.reason))
+        finally:
+            await broker.close()
+
+
+def _consumer_beside() -> Beside:
+    module, _, name = CONSUMER.partition(":")
+    beside: Beside = getattr(import_module(module), name)()
+    return beside
+
+
+def _say(what: str) -> int:
+    sys.stderr.write(f"sluice api: {what}\n")
+    return 1

@@ -1,0 +1,142 @@
+"""JSON from strangers, decoded so that no value is altered: one parse, one walk. Knows nothing of HTTP or of tasks.
+
+Python's own decoder makes NaN, infinities, lone surrogates and the last of two equal keys out of a body without a
+word; here each of them is named, with its place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from core.errors import Flaw, SluiceError
+from core.task import MAX_NESTING
+
+MOST_FLAWS = 100
+"""Findings after which the search ends: an answer is to be read, and to stay small."""
+
+_FITS_64_BITS = range(-(2**63), 2**64)
+_DIGITS_OF_64_BITS = 20
+_NOT_ZERO = re.compile(r"[1-9]")
+
+
+class NotJson(SluiceError):
+    """The bytes are no JSON text in UTF-8. NaN and infinities, whose meaning JSON does not know, are among these."""
+
+
+class Unsound(SluiceError):
+    """JSON, but with values that could not be kept as they are. `flaws` has the first MOST_FLAWS of them."""
+
+    def __init__(self, flaws: list[Flaw]) -> None:
+        super().__init__("the body holds values that cannot be kept as they are")
+        self.flaws = tuple(flaws)
+
+
+class _Mark:
+    """Stands in the decoded value for something refused, until the walk knows its place."""
+
+    __slots__ = ("detail",)
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+
+
+def decode(body: bytes | bytearray, *, around: int = 0) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """The value that `body` says. At most MAX_NESTING containers lie in each other, `around` more for the envelope.
+
+    Raises NotJson, and Unsound for: deeper nesting, integers beyond 64 bits, numbers too small for a double, NUL or a
+    lone surrogate in a string or a key, a key said twice.
+    """
+    try:
+        value = _DECODER.decode(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise NotJson(f"the body is not UTF-8: byte {error.start} does not fit") from None
+    except json.JSONDecodeError as error:
+        raise NotJson(
+            f"the body is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        ) from None
+    except RecursionError:
+        raise Unsound([_too_deep(())]) from None
+    flaws: list[Flaw] = []
+    _walk(value, [], MAX_NESTING + around, flaws)
+    if flaws:
+        raise Unsound(flaws)
+    return value
+
+
+def _walk(value: Any, path: list[str | int], deepest: int, flaws: list[Flaw]) -> None:  # noqa: ANN401
+    """Collect what is wrong in `value`, which lies at `path`."""
+    kind = type(value)
+    if kind is str:
+        if wrong := _wrong_text(value):
+            _note(flaws, path, f"the string holds {wrong}")
+    elif kind is dict or kind is list:
+        if len(path) >= deepest:
+            flaws.append(_too_deep(tuple(path)))
+            return
+        if kind is dict:
+            wrong = next(filter(None, map(_wrong_text, value)), None)
+            if wrong:
+                _note(flaws, path, f"a key holds {wrong}")
+                return  # no pointer could show a place below such a key
+        for step, item in value.items() if kind is dict else enumerate(value):
+            path.append(step)
+            _walk(item, path, deepest, flaws)
+            path.pop()
+            if len(flaws) >= MOST_FLAWS:
+                return
+    elif kind is _Mark:
+        _note(flaws, path, value.detail)
+
+
+def _wrong_text(text: str) -> str | None:
+    if "\0" in text:
+        return "NUL (U+0000), which PostgreSQL cannot store"
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return "a lone surrogate, which is no character"
+    return None
+
+
+def _note(flaws: list[Flaw], path: list[str | int], detail: str) -> None:
+    flaws.append(Flaw(tuple(path), detail))
+
+
+def _too_deep(path: tuple[str | int, ...]) -> Flaw:
+    return Flaw(path, f"nested deeper than {MAX_NESTING} levels")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Mark:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        return _Mark("a key is there more than once")
+    return found
+
+
+def _integer(text: str) -> int | _Mark:
+    # Looked at before int(), which refuses some thousand digits and is slow on fewer.
+    if len(text) <= _DIGITS_OF_64_BITS + 1 and (number := int(text)) in _FITS_64_BITS:
+        return number
+    return _Mark("the integer does not fit 64 bits")
+
+
+def _float(text: str) -> float | _Mark:
+    number = float(text)
+    if math.isinf(number):
+        raise NotJson("the body is not JSON that can be kept: a number is too large for a double")
+    if number == 0 and _NOT_ZERO.search(re.split("[eE]", text)[0]):
+        return _Mark("the number is too small for a double")
+    return number
+
+
+def _constant(text: str) -> None:
+    raise NotJson(f"the body is not JSON: {text} is not part of it")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)

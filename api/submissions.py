@@ -1,0 +1,199 @@
+"""Group commit (A1): submissions that arrive together share one INSERT and one commit. Validates and pushes nothing.
+
+No timer gathers them. A flusher takes whatever waits the moment it is free, so that a lone submission leaves at once
+and batches grow exactly with the load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from core.errors import OutcomeUnknown, Overloaded, RowRefused, StoreUnavailable
+from core.events import Submitted
+
+if TYPE_CHECKING:
+    from core.events import Report
+    from core.task import NewTask, TaskId
+    from db.tasks import Accepted
+
+PATIENCE = timedelta(seconds=1.5)
+"""How long a submission may take: its 503 is out within two seconds."""
+ROWS_AT_ONCE = 1_000
+BYTES_AT_ONCE = 4 << 20
+MOST_ROWS_WAITING = 20_000
+MOST_BYTES_WAITING = 64 << 20
+_PAUSES = (0.02, 0.05, 0.1, 0.2)
+"""Seconds between tries while PostgreSQL is away; the last goes on."""
+_POSTGRESQL = "PostgreSQL"
+
+
+class MaybeAccepted(OutcomeUnknown):
+    """The time is over and a statement with these tasks has had no answer: they may have been committed."""
+
+    def __init__(self, ids: Sequence[TaskId]) -> None:
+        super().__init__(_POSTGRESQL, "no answer in time")
+        self.ids = list(ids)
+
+
+class SubmitsTasks(Protocol):
+    """What is needed of the store."""
+
+    async def submit(self, new: Sequence[NewTask]) -> Mapping[TaskId, Accepted]: ...
+
+
+HandOver = Callable[[Sequence["NewTask"], Mapping["TaskId", "Accepted"]], None]
+"""Takes what was committed; called once per statement, it must not wait."""
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """What one request submits: it stands or falls as a whole."""
+
+    new: Sequence[NewTask]
+    size: int
+    answer: asyncio.Future[Mapping[TaskId, Accepted]]
+    in_flight: bool = False
+    outcome_unknown: bool = False
+
+
+class Submissions:
+    """Takes submissions of concurrent requests. `run` is a flusher; several may run at once."""
+
+    def __init__(self, store: SubmitsTasks, *, hand_over: HandOver, report: Report) -> None:
+        self._store = store
+        self._hand_over = hand_over
+        self._report = report
+        self._waiting: deque[_Unit] = deque()
+        self._rows = 0
+        self._bytes = 0
+        self._bell = asyncio.Event()
+        self._closing = False
+
+    async def submit(
+        self, new: Sequence[NewTask], *, patience: float = PATIENCE.total_seconds()
+    ) -> Mapping[TaskId, Accepted]:
+        """All of `new` or none; what became of each, once it is committed.
+
+        Raises RowRefused, and Overloaded when too much waits. After `patience` seconds StoreUnavailable: withdrawn, or
+        MaybeAccepted when a statement with it has left. Safe to cancel: what has not left is withdrawn.
+        """
+        loop = asyncio.get_running_loop()
+        unit = _Unit(new, sum(map(_size, new)), loop.create_future())
+        self._admit(unit)
+        timer = loop.call_later(patience, _expire, unit)
+        try:
+            return await unit.answer
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Let the flushers end once nothing waits. Whoever submits must have been stopped before."""
+        self._closing = True
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Flush until closed and empty. Never to be canceled while a statement is in flight."""
+        while True:
+            units = self._take()
+            if units:
+                await self._write(units)
+            elif self._closing:
+                return
+            else:
+                self._bell.clear()
+                await self._bell.wait()
+
+    def _admit(self, unit: _Unit) -> None:
+        rows, size = self._rows + len(unit.new), self._bytes + unit.size
+        if self._waiting and (rows > MOST_ROWS_WAITING or size > MOST_BYTES_WAITING):
+            raise Overloaded("the list of submissions that wait", retry_after=timedelta(seconds=1))
+        self._rows, self._bytes = rows, size
+        self._waiting.append(unit)
+        self._bell.set()
+
+    def _take(self) -> list[_Unit]:
+        """What shares the next statement: as much as fits, at least one unit, none that was withdrawn."""
+        units: list[_Unit] = []
+        rows = size = 0
+        while self._waiting:
+            unit = self._waiting[0]
+            rows, size = rows + len(unit.new), size + unit.size
+            if units and (rows > ROWS_AT_ONCE or size > BYTES_AT_ONCE):
+                break
+            self._waiting.popleft()
+            self._rows -= len(unit.new)
+            self._bytes -= unit.size
+            if unit.answer.done():
+                rows, size = rows - len(unit.new), size - unit.size
+            else:
+                units.append(unit)
+        return units
+
+    async def _write(self, units: list[_Unit]) -> None:
+        """One statement for all of them, sent again as it stands while its outcome is open and somebody waits."""
+        tries = 0
+        while units := [unit for unit in units if not unit.answer.done()]:
+            new = [task for unit in units for task in unit.new]
+            for unit in units:
+                unit.in_flight = True
+            try:
+                accepted = await self._store.submit(new)
+            except RowRefused as refused:
+                await self._bisect(units, refused)
+                return
+            except StoreUnavailable as away:
+                for unit in units:
+                    unit.in_flight = False
+                    unit.outcome_unknown |= isinstance(away, OutcomeUnknown)
+            except Exception as fault:  # noqa: BLE001 - a fault of ours: told to each request, and the flusher lives
+                _fail(units, fault)
+                return
+            else:
+                self._settle(units, new, accepted)
+                return
+            await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+
+    async def _bisect(self, units: list[_Unit], refused: RowRefused) -> None:
+        """The statement failed as a whole: find the unit to blame, so that only its request fails."""
+        if len(units) == 1:
+            _fail(units, refused)
+            return
+        middle = len(units) // 2
+        for half in (units[:middle], units[middle:]):
+            for unit in half:
+                unit.in_flight = False
+            await self._write(half)
+
+    def _settle(
+        self, units: list[_Unit], new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]
+    ) -> None:
+        for unit in units:
+            if not unit.answer.done():
+                unit.answer.set_result(accepted)
+        self._hand_over(new, accepted)
+        self._report(Submitted(len(new)))
+
+
+def _size(task: NewTask) -> int:
+    return len(task.payload) + len(task.message or "")
+
+
+def _expire(unit: _Unit) -> None:
+    if unit.answer.done():
+        return
+    if unit.in_flight or unit.outcome_unknown:
+        unit.answer.set_exception(MaybeAccepted([task.id for task in unit.new]))
+    else:
+        unit.answer.set_exception(StoreUnavailable(_POSTGRESQL, "no connection in time"))
+
+
+def _fail(units: Sequence[_Unit], error: Exception) -> None:
+    for unit in units:
+        if not unit.answer.done():
+            unit.answer.set_exception(error)

@@ -1,0 +1,79 @@
+"""`sluice api --with-consumer`: a consumer in the API's own process, on its loop. Serves no request itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+
+from consumer import loader
+from consumer.registry import Registry
+from consumer.serve import StopOrder, serve
+from consumer.shutdown import Ending
+from core.settings import ConsumerSettings, load
+from core.telemetry.report import Reporter
+
+
+def consumer_beside() -> Callable[[asyncio.Event], AbstractAsyncContextManager[None]]:
+    """What api.server runs beside the API. Raises ConfigurationError for settings and handlers that do not load."""
+    settings = load(ConsumerSettings)
+    return partial(_consume, settings, loader.load(settings.handlers))
+
+
+@asynccontextmanager
+async def _consume(
+    settings: ConsumerSettings, registry: Registry, stop: asyncio.Event
+) -> AsyncIterator[None]:
+    """Consume while the API serves. The drain begins with the stop; it is awaited once the API has ended.
+
+    A consumer that fails ends the lifespan with it, and so the process: a parent starts another.
+    """
+    order = StopOrder()
+    ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(
+            serve(
+                settings,
+                registry,
+                stop=order,
+                leave=ended.set_result,
+                end_process=_end_process,
+                report=Reporter(settings.log_level),
+            )
+        )
+        handing_on = group.create_task(_hand_on(stop, order))
+        try:
+            yield
+        finally:
+            stop.set()
+        await handing_on
+        ending = await ended
+        if ending.threads or not ending.clean:
+            _leave(ending)
+
+
+async def _hand_on(stop: asyncio.Event, order: StopOrder) -> None:
+    await stop.wait()
+    order.ask()
+
+
+def _leave(ending: Ending) -> None:
+    """End here: a thread that still runs cannot be awaited, nor a store that hangs."""
+    if not ending.clean:
+        _say(f"PostgreSQL did not answer while stopping; other consumers will recover {ending.left} tasks")
+    sys.stderr.flush()
+    os._exit(0 if ending.clean else 1)
+
+
+def _end_process(why: str) -> None:
+    """Called on the beat's thread: nothing else can be relied on any more."""
+    _say(f"ending this process: {why}")
+    os._exit(1)
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"sluice api: {what}\n")
+    sys.stderr.flush()

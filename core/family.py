@@ -1,0 +1,95 @@
+"""A parent that keeps N equal children running: hands on signals, replaces who dies, reaps all. Does no other work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from core.telemetry.log import logger
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+QUICK_SECONDS = 2.0
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 1.5
+"""A child that died is replaced within two seconds, however often it dies."""
+
+
+async def supervise(
+    n: int, module: str, arguments: Sequence[str] = (), *, pass_fds: Sequence[int] = ()
+) -> int:
+    """Keep `n` times `python -P -m module --parent <our pid> arguments` until SIGTERM or SIGINT.
+
+    Hands the signals on, reaps the children and returns the worst of their exit statuses. They have sessions of their
+    own, so that Ctrl-C reaches them through here alone, and by --parent they die with this process. Returns 1 when
+    every child ends at once at the start: it has said why. Call it on the main thread.
+    """
+    command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
+    family = Family(module, command, pass_fds)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, family.stop)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(n):
+            group.create_task(family.keep())
+    return family.status
+
+
+class Family:
+    """The children, and what is known of their endings."""
+
+    def __init__(self, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> None:
+        self._name = name
+        self._command = command
+        self._pass_fds = pass_fds
+        self._alive: set[Process] = set()
+        self._stopping = asyncio.Event()
+        self._settled = False
+        self.status = 0
+
+    def stop(self) -> None:
+        """Hand a signal on; the second one hurries them."""
+        self._stopping.set()
+        for child in self._alive:
+            child.send_signal(signal.SIGTERM)
+
+    async def keep(self) -> None:
+        """Start a child, and another when it ends, until the stop."""
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            status = await self._one()
+            if self._stopping.is_set():
+                self.status = max(self.status, abs(status))
+                return
+            quick = asyncio.get_running_loop().time() - began < QUICK_SECONDS
+            self._settled = self._settled or not quick
+            if quick and status == 1 and not self._settled:
+                self.status = 1  # it has said what is wrong, and asking again would not help
+                return
+            logger("sluice").warning(f"{self._name}.replaced", status=status)
+            pause = min(pause * 2, LONGEST_PAUSE) if quick else FIRST_PAUSE
+            await self._sleep(pause)
+
+    async def _one(self) -> int:
+        child = await asyncio.create_subprocess_exec(
+            *self._command, start_new_session=True, pass_fds=self._pass_fds
+        )
+        self._alive.add(child)
+        if self._stopping.is_set():
+            child.send_signal(signal.SIGTERM)
+        try:
+            return await child.wait()
+        finally:
+            self._alive.discard(child)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
