@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import UUID, Select, column, select, table, text
 
 from core.task import Kind, QueueName, Status, Task, TaskId
-from db.faults import from_postgresql
+from db.faults import postgresql_in_our_words
 from db.rows import to_task
 
 if TYPE_CHECKING:
@@ -127,16 +127,11 @@ class Browse:
         return {QueueName(row.name): row.depth for row in rows}
 
     async def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        try:
+        with postgresql_in_our_words():
             async with self._engine.connect() as connection:
                 result = await connection.execute(query)
                 rows: Sequence[Row[Any]] = result.fetchall()
                 return rows
-        except Exception as error:
-            ours = from_postgresql(error)
-            if ours is None:
-                raise
-            raise ours from error
 
 
 _COLUMNS: list[Any] = [column(field.name) for field in fields(Task)]
