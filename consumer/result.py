@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections import deque
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import BaseModel
 
 from core.task import MAX_NESTING, MAX_RESULT_BYTES, JsonText
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -51,14 +57,27 @@ def _model(value: Any) -> Any:  # noqa: ANN401 - orjson's hook
     raise TypeError(f"{type(value).__name__} cannot be JSON")
 
 
-def _finite(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _finite(value: Any) -> bool:  # noqa: ANN401 - any value that orjson took
+    """Whether no float in it is NaN or infinite: orjson and pydantic write null for those without a word."""
     if isinstance(value, float):
         return math.isfinite(value)
+    return all(map(_finite, _parts(value)))
+
+
+def _parts(value: Any) -> Iterable[Any]:  # noqa: ANN401 - any value that orjson took
     if isinstance(value, dict):
-        return all(map(_finite, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_finite, value))
-    return True
+        return value.values()
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return value
+    if isinstance(value, BaseModel):
+        return (value.model_dump(),)  # not mode="json": it may have made the null itself
+    if isinstance(value, Enum):
+        return (value.value,)
+    if is_dataclass(value):
+        attributes = {field.name: getattr(value, field.name, None) for field in fields(value)}
+        attributes |= getattr(value, "__dict__", {})
+        return [part for name, part in attributes.items() if not name.startswith("_")]
+    return ()
 
 
 def _depth(value: Any) -> int:  # noqa: ANN401 - any JSON value

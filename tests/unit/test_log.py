@@ -105,7 +105,9 @@ def test_records_of_other_libraries_come_out_the_same_way(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    "fact", ["\ud800", 1 << 70, {1: "x"}, {(1, 2): "x"}, b"\xff", {1, 2}, float("nan"), object()], ids=str
+    "fact",
+    ["\ud800", 1 << 70, {1: "x"}, {(1, 2): "x"}, b"\xff", {1, 2}, float("nan"), object()],
+    ids=lambda fact: type(fact).__name__,
 )
 def test_no_fact_makes_a_line_that_is_lost_or_no_json(
     capsys: pytest.CaptureFixture[str], fact: object
