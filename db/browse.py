@@ -76,7 +76,7 @@ class Browse:
     ) -> Page:
         """Up to `limit` tasks older than `after`, by id: ids never change, so a walk shows each row once.
 
-        A filter reads at most WINDOW rows, so a page may be short while `after` is not None. One or two round trips.
+        A filter reads at most WINDOW rows, so a page may be short while `after` is not None. One round trip, two with one.
         """
         wanted = {
             name: value
@@ -91,14 +91,15 @@ class Browse:
             wanted = {}
         if not wanted:
             return _page(await self._fetch(newest.limit(limit + 1)), limit)
-        looked = newest.limit(WINDOW).subquery("looked")
-        fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
-        rows = await self._fetch(fitting.order_by(looked.c.id.desc()).limit(limit + 1))
+        # Where the window ends is settled first, as an id: rows that come or go before the second look move no border.
+        ends = await self._fetch(newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1))
+        fitting = newest.where(*(column(name) == str(value) for name, value in wanted.items()))
+        if ends:
+            fitting = fitting.where(ends[0].id <= _ID)
+        rows = await self._fetch(fitting.limit(limit + 1))
         if len(rows) > limit:
             return _page(rows, limit)
-        last_looked_at = newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1)
-        last = await self._fetch(last_looked_at)
-        return Page([to_task(row) for row in rows], last[0].id if last else None)
+        return Page([to_task(row) for row in rows], ends[0].id if ends else None)
 
     async def get_many(self, ids: Sequence[TaskId]) -> list[Task]:
         """Those of the tasks that exist, in no order."""
