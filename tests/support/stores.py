@@ -122,6 +122,13 @@ class Stores:
         return await ask(self.broker.commands, *words)
 
 
+async def _forget(redis_url: str, prefix: str) -> None:
+    broker = Broker(redis_url)
+    async for key in broker.commands.scan_iter(f"{prefix}:*"):
+        await broker.commands.unlink(key)
+    await broker.close()
+
+
 @asynccontextmanager
 async def open_stores(urls: Urls, prefix: str) -> AsyncIterator[Stores]:
     """The stores; at the end every connection is closed and every key under the prefix is gone."""
@@ -151,6 +158,5 @@ async def open_stores(urls: Urls, prefix: str) -> AsyncIterator[Stores]:
     finally:
         await raw.close()
         await database.close()
-        async for key in broker.commands.scan_iter(f"{prefix}:*"):
-            await broker.commands.unlink(key)
         await broker.close()
+        await _forget(urls.redis_url, prefix)

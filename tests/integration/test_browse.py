@@ -1,0 +1,180 @@
+"""Pages, counts and consumers, as people see them while everything moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Row, Select
+
+from core.ids import new_consumer_id, new_task_id
+from core.outcome import Failure
+from core.task import Kind, QueueName, Status, TaskId
+from db.browse import DEPTH_CAP, WINDOW, Browse, Page
+from db.claims import Completion, Failing
+from tests.support.stores import ECHO, Stores, new
+
+
+async def _walk(stores: Stores, *, limit: int, browse: Browse | None = None, **wanted: Any) -> list[Page]:
+    """Every page, first to last."""
+    pages: list[Page] = []
+    after: TaskId | None = None
+    while not pages or after is not None:
+        pages.append(await (browse or stores.browse).page(limit=limit, after=after, **wanted))
+        assert len(pages[-1].tasks) <= limit
+        after = pages[-1].after
+    return pages
+
+
+def _ids(pages: Sequence[Page]) -> list[TaskId]:
+    return [task.id for page in pages for task in page.tasks]
+
+
+async def _fill(stores: Stores, n: int, *, kind: str = "echo", status: str = "completed") -> None:
+    """Many rows that have ended, in one statement, older than whatever comes after."""
+    ids = [new_task_id() for _ in range(n)]
+    await stores.raw.execute(
+        "INSERT INTO tasks (id, kind, queue, priority, max_attempts, timeout, status, finished_at) "
+        "SELECT id, $2, 'default', 5, 5, 1, $3, now() FROM unnest($1::uuid[]) AS id",
+        ids,
+        kind,
+        status,
+    )
+
+
+async def test_pages_show_the_newest_first_and_end(stores: Stores) -> None:
+    tasks = [new() for _ in range(7)]
+    await stores.submit(*tasks)
+    pages = await _walk(stores, limit=3)
+    assert [len(page.tasks) for page in pages] == [3, 3, 1]
+    assert _ids(pages) == [task.id for task in reversed(tasks)]
+    assert (await stores.browse.page(limit=7)).after is None, "a page that is exactly full is the last one"
+    assert pages[0].tasks[0] == await stores.get(tasks[-1].id)
+    assert await stores.browse.page(limit=5, after=tasks[0].id) == Page([], None)
+
+
+async def test_an_empty_table_is_one_empty_page(stores: Stores) -> None:
+    assert await stores.browse.page(limit=5) == Page([], None)
+    assert await stores.browse.page(limit=5, status=Status.FAILED, kind=ECHO) == Page([], None)
+
+
+async def test_a_walk_while_tasks_arrive_and_finish_shows_each_earlier_one_once(stores: Stores) -> None:
+    there = [new() for _ in range(300)]
+    await stores.submit(*there)
+    walking = True
+
+    async def arrive() -> None:
+        while walking:
+            claims = await stores.claimed(*(new() for _ in range(5)))
+            await stores.claims.finish([Completion(claim.id, claim.token, None) for claim in claims])
+
+    async def move() -> None:
+        claims = await stores.claims.claim(
+            [task.id for task in there], consumer=new_consumer_id(), kinds=[ECHO]
+        )
+        for claim in claims:
+            await stores.claims.finish([Completion(claim.id, claim.token, None)])
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(arrive())
+        group.create_task(move())
+        walked = _ids(await _walk(stores, limit=11))
+        walking = False
+    earlier = {task.id for task in there}
+    assert [task_id for task_id in walked if task_id in earlier] == [task.id for task in reversed(there)]
+    assert len(walked) == len(set(walked))
+
+
+@pytest.mark.parametrize("limit", [1, 4, 100])
+async def test_filters_apply_together(stores: Stores, limit: int) -> None:
+    mine = [new("mail", queue=QueueName("q")) for _ in range(6)]
+    await stores.submit(*(new("mail"), *mine, new(queue=QueueName("q")), new()))
+    for task in mine[:2]:
+        await stores.tasks.cancel(task.id)
+    wanted = {"kind": Kind("mail"), "queue": QueueName("q")}
+    assert _ids(await _walk(stores, limit=limit, **wanted)) == [task.id for task in reversed(mine)]
+    canceled = await _walk(stores, limit=limit, status=Status.CANCELED, **wanted)
+    assert _ids(canceled) == [mine[1].id, mine[0].id]
+
+
+async def test_a_rare_filter_reads_a_window_a_page_and_finds_everything(stores: Stores) -> None:
+    rare = []
+    for between in (WINDOW - 1, WINDOW, 0):
+        rare.append(new("rare"))
+        await stores.submit(rare[-1])
+        await _fill(stores, between)
+    pages = await _walk(stores, limit=50, kind=Kind("rare"))
+    assert _ids(pages) == [task.id for task in reversed(rare)]
+    assert [len(page.tasks) for page in pages] == [1, 1, 1]
+
+
+async def test_failed_tasks_are_found_in_an_index_of_their_own_at_any_distance(stores: Stores) -> None:
+    failed = await stores.claimed(*(new() for _ in range(3)))
+    await stores.claims.fail([Failing(claim.id, claim.token, Failure("E", "m"), None) for claim in failed])
+    await _fill(stores, WINDOW + 1)
+    pages = await _walk(stores, limit=2, status=Status.FAILED)
+    assert [len(page.tasks) for page in pages] == [2, 1], "no empty page on the way to them"
+    assert _ids(pages) == [claim.id for claim in reversed(failed)]
+
+
+async def test_rows_that_arrive_while_a_window_is_read_shift_nothing(stores: Stores) -> None:
+    """The end of a window and its rows are one look, or a row is shown twice."""
+    rare = [new("rare") for _ in range(3)]
+    await stores.submit(*rare)
+    await _fill(stores, WINDOW - 2)
+    browse = _Interrupted(stores, lambda: _fill(stores, 5))
+    walked = _ids(await _walk(stores, limit=50, browse=browse, kind=Kind("rare")))
+    assert walked == [task.id for task in reversed(rare)]
+
+
+async def test_rows_that_are_pruned_while_a_window_is_read_hide_nothing(stores: Stores) -> None:
+    rare = [new("rare") for _ in range(3)]
+    await stores.submit(*rare)
+    await _fill(stores, WINDOW)
+
+    async def prune() -> None:
+        await stores.raw.execute(
+            "DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE kind = 'echo' LIMIT 5)"
+        )
+
+    walked = _ids(await _walk(stores, limit=50, browse=_Interrupted(stores, prune), kind=Kind("rare")))
+    assert walked == [task.id for task in reversed(rare)]
+
+
+class _Interrupted(Browse):
+    """Something else happens between any two of its statements."""
+
+    def __init__(self, stores: Stores, meanwhile: Any) -> None:
+        super().__init__(stores.database, stores.engine)
+        self._meanwhile = meanwhile
+
+    async def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        rows = await super()._fetch(query)
+        await self._meanwhile()
+        return rows
+
+
+async def test_several_tasks_are_read_at_once(stores: Stores) -> None:
+    tasks = [new() for _ in range(3)]
+    await stores.submit(*tasks)
+    found = await stores.browse.get_many([tasks[0].id, tasks[2].id, new_task_id()])
+    assert {task.id for task in found} == {tasks[0].id, tasks[2].id}
+
+
+async def test_depths_count_what_waits_and_name_who_is_asked_for(stores: Stores) -> None:
+    await stores.submit(
+        *(new() for _ in range(3)),
+        new(priority=9),
+        new(delay=60.0),
+        *(new(queue=QueueName("b"), priority=at) for at in (0, 9)),
+    )
+    await stores.claimed(new(queue=QueueName("busy")))
+    depths = await stores.browse.depths(["default", "idle"])
+    assert depths == {"default": 5, "b": 2, "idle": 0}
+
+
+async def test_a_depth_is_capped(stores: Stores) -> None:
+    await _fill(stores, DEPTH_CAP + 5, status="pending")
+    assert await stores.browse.depths() == {"default": DEPTH_CAP}

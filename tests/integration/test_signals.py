@@ -1,0 +1,129 @@
+"""Messages over pub/sub: a cancel names its run, a delay its length, and what is neither is passed over (S1, S3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+
+from cli.embedded import Urls
+from core.errors import StoreUnavailable
+from core.events import Event, PublishFailed
+from core.task import RunKey
+from db.claims import Return
+from db.publisher import Publisher
+from tests.support.eventually import eventually
+from tests.support.proxy import proxied
+from tests.support.stores import DEFAULT_LIST, Stores, new, open_stores
+
+Heard = list[RunKey | timedelta]
+NEITHER = (
+    b"",
+    b"\xff",
+    b"x",
+    b"nan",
+    b"-1",
+    b"1e9",
+    b"inf",
+    b"1 2",
+    b"0197f000-0000-7000-8000-000000000000",
+    b"0197f000-0000-7000-8000-000000000000 x",
+    b"x" * 100_000,
+)
+
+
+@asynccontextmanager
+async def _listening(stores: Stores) -> AsyncIterator[Heard]:
+    heard: Heard = []
+
+    async def listen() -> None:
+        async with aclosing(stores.signals.listen()) as messages:  # type: ignore[type-var]
+            async for message in messages:
+                if message is not None:
+                    heard.append(message)
+
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(listen())
+        await eventually(lambda: _subscribed(stores))
+        yield heard
+        listening.cancel()
+
+
+async def _subscribed(stores: Stores) -> bool:
+    counts = await stores.redis("PUBSUB", "NUMSUB", stores.keys.cancels, stores.keys.delayed)
+    return all(counts.values() if isinstance(counts, dict) else counts[1::2])
+
+
+async def test_a_cancel_names_the_run_that_it_means(stores: Stores) -> None:
+    [claim] = await stores.claimed(new())
+    async with _listening(stores) as heard:
+        canceled, _ = await stores.tasks.cancel(claim.id)
+        await stores.signals.tell_canceled(canceled)
+        await eventually(lambda: heard == [claim.key])
+
+
+async def test_a_delay_is_told_only_when_promote_would_look_too_late(stores: Stores) -> None:
+    async with _listening(stores) as heard:
+        for seconds in (0.25, 1.0, 60.0, 0.0):
+            await stores.signals.tell_delayed(timedelta(seconds=seconds))
+        await eventually(lambda: len(heard) == 2)
+        assert heard == [timedelta(seconds=0.25), timedelta()]
+
+
+async def test_what_is_no_message_of_ours_is_passed_over(stores: Stores) -> None:
+    [claim] = await stores.claimed(new())
+    async with _listening(stores) as heard:
+        for channel in (stores.keys.cancels, stores.keys.delayed):
+            for data in NEITHER:
+                await stores.redis("PUBLISH", channel, data)
+        canceled, _ = await stores.tasks.cancel(claim.id)
+        await stores.signals.tell_canceled(canceled)
+        await eventually(lambda: heard)
+        assert heard == [claim.key]
+
+
+async def test_a_connection_that_is_cut_ends_the_listening(urls: Urls, redis_prefix: str) -> None:
+    async with proxied(urls.redis_url) as proxy:
+        through = Urls(database_url=urls.database_url, redis_url=proxy.url)
+        async with open_stores(through, redis_prefix) as stores:
+
+            async def listen() -> None:
+                async for _ in stores.signals.listen():
+                    pass
+
+            listening = asyncio.gather(listen(), return_exceptions=True)
+            await eventually(lambda: _subscribed(stores))
+            proxy.drop()
+            [ended] = await listening
+            assert isinstance(ended, StoreUnavailable)
+
+
+async def test_without_redis_publishing_fails_nobody() -> None:
+    events: list[Event] = []
+    nowhere = Publisher(None, None, events.append)
+    assert not await nowhere.publish({})
+    await nowhere.publish_again([])
+    await nowhere.tell_delayed(timedelta())
+    assert events == []
+
+
+async def test_while_redis_is_away_publishing_fails_nobody_and_says_so(urls: Urls, redis_prefix: str) -> None:
+    async with proxied(urls.redis_url) as proxy:
+        through = Urls(database_url=urls.database_url, redis_url=proxy.url)
+        async with open_stores(through, redis_prefix) as stores:
+            due, later = await stores.claimed(new(), new())
+            written = await stores.claims.give_back(
+                [Return(due.id, due.token), Return(later.id, later.token, timedelta(seconds=0.5))]
+            )
+            await proxy.close()
+            assert not await stores.publisher.publish({DEFAULT_LIST: [due.id, later.id]})
+            await stores.publisher.publish_again(written.pending)
+            assert [(type(event), event.count) for event in stores.events] == [
+                (PublishFailed, 2),
+                (PublishFailed, 1),
+                (PublishFailed, 1),
+            ]
+            await proxy.open()
+            await stores.publisher.publish_again(written.pending)
+            assert await stores.entries() == [str(due.id)]
