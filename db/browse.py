@@ -76,7 +76,8 @@ class Browse:
     ) -> Page:
         """Up to `limit` tasks older than `after`, by id: ids never change, so a walk shows each row once.
 
-        A filter reads at most WINDOW rows, so a page may be short while `after` is not None. One round trip, two with one.
+        A filter reads at most WINDOW rows, so a page may be short while `after` is not None. One round trip, or two
+        with a filter.
         """
         wanted = {
             name: value

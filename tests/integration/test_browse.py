@@ -93,7 +93,7 @@ async def test_filters_apply_together(stores: Stores, limit: int) -> None:
     await stores.submit(*(new("mail"), *mine, new(queue=QueueName("q")), new()))
     for task in mine[:2]:
         await stores.tasks.cancel(task.id)
-    wanted = {"kind": Kind("mail"), "queue": QueueName("q")}
+    wanted: dict[str, Any] = {"kind": Kind("mail"), "queue": QueueName("q")}
     assert _ids(await _walk(stores, limit=limit, **wanted)) == [task.id for task in reversed(mine)]
     canceled = await _walk(stores, limit=limit, status=Status.CANCELED, **wanted)
     assert _ids(canceled) == [mine[1].id, mine[0].id]

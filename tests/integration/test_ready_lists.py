@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ RUBBISH = (b"", b"x", b"\xff\xfe", b"123", str(new_task_id()).upper().encode(), 
 
 
 @asynccontextmanager
-async def _waiting_pop(stores: Stores, lists: list[ReadyList]) -> AsyncIterator[Awaitable[list[Any]]]:
+async def _waiting_pop(stores: Stores, lists: list[ReadyList]) -> AsyncIterator[Awaitable[Sequence[Any]]]:
     """A pop that the server has begun to hold up, and holds up no more at the end. Its answer or error, in a list."""
     me = await ask(stores.broker.blocking, "CLIENT", "ID")
 
