@@ -100,13 +100,13 @@ def _mode(function: Callable[..., Any], mark: Mark) -> Mode:
 
 def _payload(function: Callable[..., Any]) -> tuple[Callable[[JsonText], Any], JsonText | None]:
     """How to decode the payload, and its JSON schema (None: any object), from the second parameter's annotation."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) < 2 or any(
-        p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters[2:]
-    ):
-        raise ConfigurationError(f"handler {_name(function)} must take (ctx, payload)")
     try:
-        annotation = typing.get_type_hints(function).get(parameters[1].name, dict)
+        parameters = list(inspect.signature(function).parameters.values())
+        if len(parameters) < 2 or any(
+            p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters[2:]
+        ):
+            raise ConfigurationError(f"handler {_name(function)} must take (ctx, payload)")
+        annotation = _annotation(function, parameters[1])
         if annotation in (dict, Any) or typing.get_origin(annotation) in (dict, Mapping):
             return orjson.loads, None
         adapter = TypeAdapter(annotation)
@@ -116,6 +116,16 @@ def _payload(function: Callable[..., Any]) -> tuple[Callable[[JsonText], Any], J
         raise ConfigurationError(
             f"handler {_name(function)}: its payload's type cannot be used: {message}"
         ) from error
+
+
+def _annotation(function: Callable[..., Any], payload: inspect.Parameter) -> Any:  # noqa: ANN401 - a type
+    """The payload's type. The other annotations may name what is imported for type checkers alone."""
+    try:
+        return typing.get_type_hints(function).get(payload.name, dict)
+    except NameError:
+        if not isinstance(payload.annotation, str):
+            raise
+        return eval(payload.annotation, inspect.unwrap(function).__globals__)  # noqa: S307 - the handler's own source
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consumer.loader import BUILT_IN, load
+from core.errors import ConfigurationError
+from core.task import Kind
+
+HANDLER = """
+from consumer import Context, handler
+
+@handler("{kind}")
+async def {name}(ctx: Context, payload: dict) -> None: ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current directory; what is imported from it is forgotten."""
+    before = set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def write(path: Path, text: str = "", *, kind: str = "mine", name: str = "mine") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text or HANDLER.format(kind=kind, name=name))
+
+
+def test_without_modules_there_are_the_built_in_handlers() -> None:
+    assert set(load(())) == {"echo", "sleep", "fail"}
+    assert {found.function.__module__ for found in load(()).values()} == {BUILT_IN}
+
+
+def test_a_module_in_the_current_directory_is_found(here: Path) -> None:
+    write(here / "shop" / "tasks.py", kind="shop.sell")
+    assert load(["shop.tasks"])[Kind("shop.sell")].function.__module__ == "shop.tasks"
+
+
+def test_the_current_directory_comes_last_on_the_path_and_once(here: Path) -> None:
+    write(here / "mine.py")
+    write(here / "json.py", "raise AssertionError('in the way')")
+
+    load(["mine"])
+    load(["mine"])
+
+    assert sys.path[-1] == str(here)
+    assert sys.path.count(str(here)) == 1
+
+
+def test_a_module_that_is_not_there_is_named_with_where_it_was_sought(here: Path) -> None:
+    for name in ("nowhere", "nowhere.tasks"):
+        with pytest.raises(ConfigurationError) as refused:
+            load([name])
+        assert str(refused.value) == f"HANDLERS: there is no module {name} on the import path or in {here}"
+
+
+def test_a_module_inside_of_a_module_is_not_there(here: Path) -> None:
+    write(here / "plain.py")
+    with pytest.raises(ConfigurationError, match=r"there is no module plain\.tasks on"):
+        load(["plain.tasks"])
+
+
+def test_a_package_whose_name_is_ours_is_told_so(here: Path) -> None:
+    write(here / "api" / "tasks.py")
+    with pytest.raises(
+        ConfigurationError, match="the name api is taken by a part of Sluice: rename your package"
+    ):
+        load(["api.tasks_of_mine"])
+
+
+def test_a_module_that_a_module_lacks_is_named_beside_it(here: Path) -> None:
+    write(here / "mine.py", "import missing_dependency.part")
+    with pytest.raises(
+        ConfigurationError, match=r"^HANDLERS: mine needs the module missing_dependency, which is"
+    ):
+        load(["mine"])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def", "SyntaxError: "),
+        ("from json import nothing", "ImportError: cannot import name 'nothing'"),
+        ("from consumer import handler\nhandler('two words')", "ValueError: a kind matches"),
+    ],
+)
+def test_a_module_that_raises_on_import_is_named_with_what_it_raised(here: Path, text: str, why: str) -> None:
+    write(here / "mine.py", text)
+    with pytest.raises(ConfigurationError, match=f"^HANDLERS: importing mine raised {why}"):
+        load(["mine"])
+
+
+def test_a_module_without_a_handler_is_a_mistake(here: Path) -> None:
+    write(here / "mine.py", "async def mine(ctx, payload): ...")
+    with pytest.raises(
+        ConfigurationError, match="HANDLERS: module mine holds no function marked with @handler"
+    ):
+        load(["mine"])
+
+
+def test_a_kind_that_two_functions_take_is_named_with_both_modules(here: Path) -> None:
+    write(here / "one.py")
+    write(here / "two.py")
+    with pytest.raises(ConfigurationError) as refused:
+        load(["one", "two"])
+    assert str(refused.value) == "HANDLERS: the kind 'mine' is taken twice: by one and by two"
+
+
+def test_a_built_in_kind_is_taken_too(here: Path) -> None:
+    write(here / "mine.py", kind="echo")
+    with pytest.raises(ConfigurationError, match=rf"'echo' is taken twice: by {BUILT_IN} and by mine"):
+        load(["mine"])
+
+
+def test_a_handler_may_be_imported_from_elsewhere_and_go_by_two_names(here: Path) -> None:
+    write(here / "one.py")
+    write(here / "two.py", "from one import mine\nalias = mine")
+
+    assert set(load(["one", "two"])) >= {"mine"}
+    assert set(load(["two"])) >= {"mine"}
+
+
+def test_values_that_answer_to_every_name_are_left_alone(here: Path) -> None:
+    write(
+        here / "mine.py",
+        inspect.cleandoc("""
+            from unittest.mock import MagicMock, call
+
+            class Proxy:
+                def __call__(self): ...
+                def __getattr__(self, name):
+                    raise RuntimeError("outside of a context")
+
+            proxy, mock = Proxy(), MagicMock()
+        """)
+        + HANDLER.format(kind="mine", name="mine"),
+    )
+    assert set(load(["mine"])) >= {"mine"}
+
+
+def test_a_handler_that_cannot_be_one_is_named(here: Path) -> None:
+    write(here / "mine.py", "from consumer import handler\n@handler('mine')\nasync def lonely(ctx): ...")
+    with pytest.raises(ConfigurationError, match=r"^handler mine\.lonely must take \(ctx, payload\)"):
+        load(["mine"])
