@@ -1,0 +1,102 @@
+"""Raw runs, and the figures that follow from them. Runs nothing and prints nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+NOISY = 0.10
+"""Share of the machine that others may take before a run counts as noisy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measurement of one side. `value` is what is compared; `facts` is everything else that is known about it.
+
+    `discarded`: it was noisy and has been repeated; it is shown, and no figure rests on it.
+    """
+
+    workload: str
+    side: str
+    round: int
+    value: float
+    unit: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    discarded: bool = False
+
+    @property
+    def noise(self) -> float:
+        """The share of the machine that other programs took, or the host withheld, meanwhile."""
+        return float(self.facts.get("others", 0.0) + self.facts.get("steal", 0.0))
+
+    @property
+    def noisy(self) -> bool:
+        """Whether that was enough to matter."""
+        return self.noise > NOISY
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One of our figures beside another side of the same workload. `target`: the least ratio, if one is set."""
+
+    name: str
+    workload: str
+    ours: str
+    beside: str
+    target: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A comparison with its runs: the medians of both sides, and the ratio within each round."""
+
+    name: str
+    unit: str
+    value: float
+    beside: str
+    limit: float
+    ratio: float
+    ratios: tuple[float, ...]
+    target: float | None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None without one."""
+        return None if self.target is None else self.ratio >= self.target
+
+
+def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figure]:
+    """A figure for each comparison whose both sides were run. Ratios are taken within a round, never across."""
+    found: dict[tuple[str, str], dict[int, Run]] = defaultdict(dict)
+    for run in runs:
+        if not run.discarded:
+            found[run.workload, run.side][run.round] = run
+    made = []
+    for comparison in comparisons:
+        ours = found[comparison.workload, comparison.ours]
+        theirs = found[comparison.workload, comparison.beside]
+        rounds = sorted(ours.keys() & theirs.keys())
+        if not rounds:
+            continue
+        ratios = tuple(round(ours[r].value / theirs[r].value, 4) for r in rounds)
+        made.append(
+            Figure(
+                name=comparison.name,
+                unit=ours[rounds[0]].unit,
+                value=median(ours[r].value for r in rounds),
+                beside=comparison.beside,
+                limit=median(theirs[r].value for r in rounds),
+                ratio=median(ratios),
+                ratios=ratios,
+                target=comparison.target,
+            )
+        )
+    return made
+
+
+def turns(sides: Sequence[str], rounds: int) -> list[list[str]]:
+    """The sides' order in each round: A B C, C B A, A B C ... so that no side always runs on a warmer machine."""
+    return [list(sides if number % 2 == 0 else reversed(sides)) for number in range(rounds)]

@@ -1,0 +1,130 @@
+"""How many tasks are taken in over HTTP, one by one and in batches. Each answer is counted, and so is each row.
+
+Beside it: a route that does nothing, one that opens a transaction for each request, and the bare insert.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks.cpu import Meter
+from benchmarks.repeat import repeated
+from benchmarks.results import Comparison, Run, turns
+from benchmarks.stage import BrokenRun, Program, Stage, until
+
+OURS, NOTHING, TRANSACTION = "sluice", "does nothing", "one transaction per request"
+BARE = "bare statements"
+MANY, ONE, BATCH = "submit, 64 connections", "submit, 1 connection", "submit, batches of 1,000"
+COMPARISONS = (
+    Comparison("POST /tasks, 64 connections", MANY, OURS, NOTHING, target=0.45),
+    Comparison("POST /tasks, 64 connections", MANY, OURS, TRANSACTION, target=3.5),
+    Comparison("POST /tasks, 1 connection", ONE, OURS, NOTHING),
+    Comparison("POST /tasks, 1 connection", ONE, OURS, TRANSACTION, target=1),
+    Comparison("POST /tasks/batch, 1,000 each", BATCH, OURS, BARE),
+)
+SECONDS = 5.0
+_PATHS = {OURS: "/tasks", NOTHING: "/nothing", TRANSACTION: "/transaction"}
+_CONNECTIONS = {MANY: 64, ONE: 1, BATCH: 4}
+_BATCH = 1000
+_CREATED = "201"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server of ours: where it listens, and its process."""
+
+    port: int
+    program: Program
+
+
+async def run(stage: Stage, *, rounds: int, repeats: int) -> AsyncIterator[Run]:
+    """Every run of every side, as it is done. All servers run the whole time; one at a time is asked."""
+    await stage.fresh()
+    async with AsyncExitStack() as stack:
+        api = await serve(stage, stack, "api")
+        rivals = await serve(stage, stack, "benchmarks.rivals")
+        sites = {OURS: api, NOTHING: rivals, TRANSACTION: rivals}
+        for workload in (MANY, ONE):
+            for number, order in enumerate(turns((OURS, NOTHING, TRANSACTION), rounds), 1):
+                for side in order:
+                    single = partial(_single, stage, sites[side], workload, side, number)
+                    async for made in repeated(single, repeats):
+                        yield made
+        for number, order in enumerate(turns((OURS, BARE), rounds), 1):
+            for side in order:
+                batches = (
+                    partial(_batches, stage, api, number) if side == OURS else partial(_bare, stage, number)
+                )
+                async for made in repeated(batches, repeats):
+                    yield made
+        await api.program.stop()
+
+
+async def serve(stage: Stage, stack: AsyncExitStack, module: str) -> Site:
+    """Start a server on a free port of the loopback interface and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    settings = {"API_HOST": "127.0.0.1", "API_PORT": str(port), "UNKNOWN_KINDS": "refuse"}
+    arguments = [] if module == "api" else [str(port)]
+    program = await stack.enter_async_context(stage.program(module, *arguments, settings=settings))
+
+    async def listens() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return False
+        writer.close()
+        return True
+
+    await until(listens, every=0.05, program=program)
+    return Site(port, program)
+
+
+async def _single(stage: Stage, site: Site, workload: str, side: str, number: int) -> list[Run]:
+    await stage.empty()
+    facts = await _load(stage, site, _PATHS[side], workload, 0)
+    if side != NOTHING:
+        await _check(stage, side, facts["statuses"][_CREATED])
+    return [Run(workload, side, number, facts.pop("rate"), "requests/s", facts)]
+
+
+async def _batches(stage: Stage, site: Site, number: int) -> list[Run]:
+    await stage.empty()
+    facts = await _load(stage, site, "/tasks/batch", BATCH, _BATCH)
+    await _check(stage, OURS, facts["statuses"][_CREATED] * _BATCH)
+    return [Run(BATCH, OURS, number, facts.pop("rate"), "tasks/s", facts)]
+
+
+async def _load(stage: Stage, site: Site, path: str, workload: str, tasks: int) -> dict[str, Any]:
+    arguments = (str(site.port), path, str(_CONNECTIONS[workload]), str(SECONDS), str(tasks))
+    async with stage.program("benchmarks.load", "closed", *arguments) as client:
+        with Meter({"server": site.program.pid, **stage.server_pids}) as meter:
+            facts = await client.answer()
+    if set(facts["statuses"]) != {_CREATED}:
+        raise BrokenRun(f"{path} answered {facts['statuses']}")
+    return {**facts, **meter.facts}
+
+
+async def _bare(stage: Stage, number: int) -> list[Run]:
+    await stage.empty()
+    async with stage.program("benchmarks.bare", "insert", str(_BATCH), str(SECONDS)) as driver:
+        with Meter(stage.server_pids) as meter:
+            facts = await driver.answer()
+    await _check(stage, BARE, facts["rows"])
+    meter.facts["cpu_seconds"]["driver"] = facts.pop("cpu_seconds")
+    return [Run(BATCH, BARE, number, facts.pop("rate"), "tasks/s", {**facts, **meter.facts})]
+
+
+async def _check(stage: Stage, side: str, accepted: int) -> None:
+    """Raise BrokenRun unless there is exactly one row for each task that was accepted."""
+    async with stage.connection() as connection:
+        rows = await connection.fetchval("SELECT count(*) FROM tasks")
+    if rows != accepted:
+        raise BrokenRun(f"{side}: {accepted} tasks were accepted, but there are {rows} rows")
