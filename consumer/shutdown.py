@@ -28,8 +28,8 @@ _BRIEFLY = 0.15
 class Ending:
     """How a consumer stopped.
 
-    `left`: rows that others must recover; `threads`: handlers and beats that still run here; `clean`: PostgreSQL took the last
-    words.
+    `left`: rows that others must recover; `threads`: handlers and beats that still run here; `clean`: PostgreSQL took
+    the last words.
     """
 
     left: int
