@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from uuid import uuid4
 
 import asyncpg
@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from cli.embedded import Urls
-from tests.cli.support import Command
+from tests.cli.support import Command, Within
 from tests.support.databases import migrated, named
 
 
@@ -34,7 +34,7 @@ async def empty_database(servers: Urls) -> AsyncIterator[str]:
 @pytest.fixture
 def sluice(tmp_path: Path) -> Command:
     """`sluice`, to be called with its arguments."""
-    return Command(tmp_path)
+    return Within(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ async def asking(
     port = unused_tcp_port_factory()
     url = f"http://127.0.0.1:{port}"
     async with migrated(servers.database_url, f"cli_{uuid4().hex}") as database_url:
-        sluice = Command(
+        sluice = Within(
             tmp_path_factory.mktemp("asking"),
             environment={
                 "DATABASE_URL": database_url,
@@ -61,7 +61,7 @@ async def asking(
                 for arguments in (["api", "--port", str(port)], ["consumer"])
             ]
             try:
-                await _until_a_consumer_beats(url, started)
+                await _until_a_consumer_beats(url, started, log)
                 yield sluice
             finally:
                 for process in started:
@@ -72,10 +72,14 @@ async def asking(
             assert statuses == [0, 0], log.read()
 
 
-async def _until_a_consumer_beats(url: str, started: Sequence[asyncio.subprocess.Process]) -> None:
+async def _until_a_consumer_beats(
+    url: str, started: Sequence[asyncio.subprocess.Process], log: TextIO
+) -> None:
     async with asyncio.timeout(30), httpx2.AsyncClient(base_url=url, trust_env=False) as http:
         while True:
-            assert [process.returncode for process in started] == [None, None]
+            if [process.returncode for process in started] != [None, None]:
+                log.seek(0)
+                raise AssertionError(log.read())
             try:
                 if (await http.get("/health")).json()["consumers"]:
                     return

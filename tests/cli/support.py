@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+
+import pytest
+
+from cli.main import main
 
 _OURS = ("DATABASE_URL", "REDIS_URL", "REDIS_PREFIX", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
 
@@ -51,6 +57,31 @@ class Command:
     async def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ended:
         """Run it to its end."""
         return await ended(await self.start(*arguments, env=env), stdin)
+
+
+@dataclass(frozen=True, slots=True)
+class Within(Command):
+    """The same, but called within this process, where it takes no half a second to begin. `start` starts one still."""
+
+    async def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ended:
+        """Run it to its end, on a thread, so that the test's loop goes on."""
+        return await asyncio.to_thread(self._run, arguments, stdin, env)
+
+    def _run(self, arguments: Sequence[str], stdin: str, env: Mapping[str, str]) -> Ended:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+        ):
+            patch.setattr("sys.stdin", io.StringIO(stdin))
+            patch.chdir(self.directory)
+            for name in _OURS:
+                patch.delenv(name, raising=False)
+            for name, value in {**self.environment, **env}.items():
+                patch.setenv(name, value)
+            status = main(arguments)
+        return Ended(status, stdout.getvalue(), stderr.getvalue())
 
 
 async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Ended:

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from cli.main import main
-from tests.cli.support import Command
+from tests.cli.support import Command, ended
 
 HEAVY = ("alembic", "asyncpg", "fastapi", "httpx2", "redis", "sqlalchemy", "structlog", "uvicorn")
 COMMANDS = ("up", "api", "consumer", "migrate", "version", "submit", "show", "list", "cancel", "retry")
@@ -58,9 +58,15 @@ def test_wrong_usage_is_status_2_and_nothing_on_stdout(
 
 
 async def test_the_status_of_wrong_usage_reaches_the_shell(sluice: Command) -> None:
-    result = await sluice("submit", "x", "--nonsense")
+    result = await ended(await sluice.start("submit", "x", "--nonsense"))
     assert (result.status, result.stdout) == (2, "")
     assert "Traceback" not in result.stderr
+
+
+async def test_the_status_of_a_failure_reaches_the_shell(sluice: Command) -> None:
+    result = await ended(await sluice.start("migrate"))
+    assert (result.status, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: DATABASE_URL is not set")
 
 
 @pytest.mark.parametrize(
