@@ -1,0 +1,154 @@
+# mypy: disable-error-code=unreachable
+# It takes a property for a constant.
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from consumer.gate import Gate
+from consumer.lease import Lease
+from core.errors import OutcomeUnknown
+from core.events import Claimed
+from core.task import Claim, ConsumerId, Kind, QueueName, ReadyList, TaskId
+from tests.unit.support import Clock, Events, claim, settled, task_id, trusted, virtual
+
+KINDS = [Kind("test")]
+LISTS = [ReadyList(QueueName("default"), 5)]
+
+
+class Store:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, object, ConsumerId, Sequence[Kind]]] = []
+        self.answers: list[asyncio.Future[list[Claim]]] = []
+
+    async def claim(
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]:
+        return await self._answer("claim", list(ids), consumer, kinds)
+
+    async def claim_ready(
+        self, lists: Sequence[ReadyList], n: int, *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]:
+        return await self._answer("claim_ready", (lists, n), consumer, kinds)
+
+    async def _answer(self, verb: str, what: object, me: ConsumerId, kinds: Sequence[Kind]) -> list[Claim]:
+        self.asked.append((verb, what, me, kinds))
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+
+class Scene:
+    """A gate over a store that answers by hand."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.lease: Lease = trusted(self.clock)
+        self.store, self.events, self.refused = Store(), Events(), list[Claim]()
+        self.allowed = True
+        self.gate = Gate(
+            store=self.store,
+            kinds=KINDS,
+            lease=self.lease,
+            allowed=lambda: self.allowed,
+            refuse=self.refused.append,
+            report=self.events,
+        )
+
+
+def test_the_gate_is_open_while_the_lease_is_trusted_and_outcomes_are_written() -> None:
+    s = Scene()
+    assert s.gate.open
+    s.allowed = False
+    assert not s.gate.open
+    s.allowed = True
+    s.clock.move(25)
+    assert not s.gate.open
+
+
+@virtual
+async def test_a_claim_names_this_consumer_and_the_kinds_it_serves() -> None:
+    s = Scene()
+    async with asyncio.TaskGroup() as group:
+        by_id = group.create_task(s.gate.claim([task_id(1), task_id(2)]))
+        by_list = group.create_task(s.gate.claim_ready(LISTS, 3))
+        await settled()
+        for number, answer in enumerate(s.store.answers, 1):
+            answer.set_result([claim(number)])
+
+    me = s.lease.consumer
+    assert s.store.asked == [
+        ("claim", [task_id(1), task_id(2)], me, KINDS),
+        ("claim_ready", (LISTS, 3), me, KINDS),
+    ]
+    assert (by_id.result(), by_list.result()) == ([claim(1)], [claim(2)])
+    assert s.events.all == [Claimed(1, asked=2), Claimed(1, asked=3)]
+
+
+@virtual
+async def test_claims_are_numbered_and_counted_while_they_are_in_flight() -> None:
+    s = Scene()
+    assert s.gate.settled(s.gate.last)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(s.gate.claim([task_id(1)]))
+        await settled()
+        first = s.gate.last
+        group.create_task(s.gate.claim([task_id(2)]))
+        await settled()
+        second = s.gate.last
+
+        assert first < second
+        assert not s.gate.settled(first)
+        s.store.answers[0].set_result([])
+        await settled()
+        assert s.gate.settled(first), "a younger claim is no matter"
+        assert not s.gate.settled(second)
+        s.store.answers[1].set_result([])
+    assert s.gate.settled(second)
+
+
+@virtual
+async def test_an_older_claim_that_still_flies_keeps_a_younger_one_from_counting_as_settled() -> None:
+    s = Scene()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(s.gate.claim([task_id(1)]))
+        await settled()
+        group.create_task(s.gate.claim([task_id(2)]))
+        await settled()
+        s.store.answers[1].set_result([])
+        await settled()
+        assert not s.gate.settled(s.gate.last)
+        s.store.answers[0].set_result([])
+
+
+@virtual
+async def test_a_claim_whose_answer_is_lost_is_no_longer_in_flight() -> None:
+    s = Scene()
+
+    async def lose() -> None:
+        with pytest.raises(OutcomeUnknown):
+            await s.gate.claim([task_id(1)])
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lose())
+        await settled()
+        s.store.answers[0].set_exception(OutcomeUnknown("PostgreSQL", "gone"))
+    assert s.gate.settled(s.gate.last)
+    assert s.events.all == []
+
+
+@virtual
+async def test_what_a_claim_brings_to_a_consumer_that_was_declared_dead_meanwhile_is_refused() -> None:
+    s = Scene()
+    async with asyncio.TaskGroup() as group:
+        claiming = group.create_task(s.gate.claim([task_id(1), task_id(2)]))
+        await settled()
+        s.lease.ended()
+        s.lease.renewed(s.clock())
+        s.store.answers[0].set_result([claim(1), claim(2)])
+
+    assert claiming.result() == []
+    assert s.refused == [claim(1), claim(2)]
