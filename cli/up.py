@@ -91,6 +91,7 @@ class Family:
         self._root = Path.cwd()
         self._servers: Servers | None = None
         self._programs: tuple[Program, ...] = ()
+        self._ready = False
         self.stopping = False
 
     async def run(self) -> None:
@@ -113,7 +114,7 @@ class Family:
         try:
             async with asyncio.TaskGroup() as group:
                 for part in self._parts():
-                    group.create_task(keep(part, say=self.output.say))
+                    group.create_task(keep(part, settled=lambda: self._ready, say=self.output.say))
                 group.create_task(self._announce(urls, port))
         except* SluiceError as failures:
             raise failures.exceptions[0] from None
@@ -173,6 +174,7 @@ class Family:
     async def _announce(self, urls: Urls, port: int) -> None:
         _, consumer = self._programs
         await welcome.until_ready(reachable(self._options.host), port, consumer=lambda: consumer.pid)
+        self._ready = True
         data = None if self._servers is None else self._servers.data
         welcome.show(
             url=f"http://{reachable(self._options.host)}:{port}",

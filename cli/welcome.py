@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,15 +17,12 @@ from cli.embedded import Urls
 
 LOOK = 0.05
 ANSWER = 2.0  # seconds for one answer
-CONSUMER = 5.0  # seconds for the consumer to be listed, which a foreign database may never do
 
 
 async def until_ready(host: str, port: int, *, consumer: Callable[[], int | None]) -> None:
-    """Return once the API at `host` is ready and, unless that takes long, lists the consumer of that pid."""
+    """Return once the API at `host` is ready and lists the consumer of that pid as alive."""
     await _until(lambda: _answers(host, port, "/readyz", b" 200 "))
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CONSUMER):
-            await _until(lambda: _answers(host, port, "/health", f'"pid":{consumer()},'.encode()))
+    await _until(lambda: _answers(host, port, "/health", f'"pid":{consumer()},'.encode()))
 
 
 async def _until(look: Callable[[], Awaitable[bool]]) -> None:

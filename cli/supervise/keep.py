@@ -41,21 +41,18 @@ class GaveUp(SluiceError):
         self.status = status
 
 
-async def keep(part: Part, *, say: Callable[[str], None]) -> NoReturn:
+async def keep(part: Part, *, settled: Callable[[], bool], say: Callable[[str], None]) -> NoReturn:
     """Start `part`, which runs already, again each time it ends, after a pause that doubles up to 10 s.
 
-    Until it has once lived for 5 s, raises GaveUp when it ends with a status that means a told mistake, or for
-    the third time. Cancel it to stop keeping; the part runs on.
+    Until the whole is `settled`, raises GaveUp when it ends with a status that means a told mistake, or for the third
+    time; afterwards never. Cancel it to stop keeping; the part runs on.
     """
     failures = 0
-    proven = False
     while True:
         began = boottime()
         status = await part.wait()
-        lived = boottime() - began >= QUICK
-        failures = 1 if lived else failures + 1
-        proven = proven or lived
-        if not proven and (status in TOLD or failures >= TRIES):
+        failures = 1 if settled() and boottime() - began >= QUICK else failures + 1
+        if not settled() and (status in TOLD or failures >= TRIES):
             raise GaveUp(part.name, status, part.last_words())
         say(f"{part.name} {ending(status)}: starting it again")
         await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)))

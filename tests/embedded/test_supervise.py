@@ -55,11 +55,11 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "FIRST_PAUSE", 0.0)
 
 
-async def kept(part: Part, until: Callable[[], bool]) -> list[str]:
+async def kept(part: Part, until: Callable[[], bool], *, settled: bool = False) -> list[str]:
     """What was said until `until` came true."""
     said: list[str] = []
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(keep(part, say=said.append))
+        task = group.create_task(keep(part, settled=lambda: settled, say=said.append))
         await eventually(until)
         task.cancel()
     return said
@@ -83,21 +83,20 @@ async def test_a_part_whose_start_is_refused_is_tried_again(hasty: None) -> None
 async def test_a_part_that_says_at_once_what_is_wrong_is_not_asked_again(hasty: None) -> None:
     part = Part(1)
     with pytest.raises(GaveUp, match="part ended with status 1: the reason"):
-        await keep(part, say=lambda _: None)
+        await keep(part, settled=lambda: False, say=lambda _: None)
     assert part.starts == 0
 
 
 async def test_a_part_that_dies_at_once_three_times_is_given_up(hasty: None) -> None:
     part = Part(-11, -11, -11)
     with pytest.raises(GaveUp, match="SIGSEGV"):
-        await keep(part, say=lambda _: None)
+        await keep(part, settled=lambda: False, say=lambda _: None)
     assert part.starts == 2
 
 
-async def test_a_part_that_once_ran_is_never_given_up(hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "QUICK", 0.0)
-    part = Part(1, 1, 1, 1, 1)
-    await kept(part, lambda: part.starts == 5)
+async def test_once_everything_runs_no_part_is_given_up(hasty: None) -> None:
+    part = Part(1, 1, -11, -11, -11)
+    await kept(part, lambda: part.starts == 5, settled=True)
 
 
 @pytest.mark.parametrize(
