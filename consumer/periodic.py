@@ -22,6 +22,8 @@ Step: TypeAlias = "Callable[[], Awaitable[timedelta]]"
 _FIRST_PAUSE = timedelta(milliseconds=200)
 _LONGEST_PAUSE = timedelta(seconds=5)
 _JITTER = 0.05
+_EARLY = 0.001
+"""uvloop's timers may fire almost a millisecond early, and a turn that is asked for too early is a turn lost."""
 
 
 class Bell:
@@ -93,8 +95,13 @@ async def every(
                 report(StoreBack(lost, doing=name))
             lost, pause = "", _FIRST_PAUSE
             if not stopping.requested:
-                await bell.wait(wait.total_seconds() * random.uniform(1, 1 + _JITTER))
+                await bell.wait(_jittered(wait, random))
             continue
         if not stopping.requested:
-            await bell.wait(pause.total_seconds() * random.uniform(1, 1 + _JITTER))
+            await bell.wait(_jittered(pause, random))
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _jittered(pause: timedelta, random: Random) -> float:
+    """Seconds to wait, so that processes drift apart."""
+    return pause.total_seconds() * random.uniform(1, 1 + _JITTER) + _EARLY if pause else 0.0

@@ -1,3 +1,5 @@
+# mypy: disable-error-code=unreachable
+# It takes a property for a constant.
 from __future__ import annotations
 
 from consumer.pace import Pace
