@@ -21,7 +21,7 @@ from deploy.image_test import scenario
 from deploy.image_test.base import archive, install_tools
 from deploy.image_test.build import Store
 from deploy.image_test.pip_access import pip_access
-from deploy.image_test.steps import Failure
+from deploy.image_test.steps import Failure, step
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -68,7 +68,8 @@ def _workplace() -> Iterator[Path]:
         if mounted:
             print(f"image-test: left in place, still mounted there: {mounted[0]}", file=sys.stderr)
         else:
-            shutil.rmtree(work)
+            with step("build products removed"):
+                shutil.rmtree(work)
         if not noted_before:
             shutil.rmtree(notes, ignore_errors=True)
 

@@ -137,23 +137,23 @@ class Executed:
         for child in psutil.Process(self._process.pid).children():
             child.send_signal(signal.SIGINT)
 
-    async def ended(self, *, within: float) -> str:
-        """Wait `within` seconds for exit 0 and return what it said. Raises Failure otherwise."""
+    async def ended(self, *, within: float, status: int = 0) -> None:
+        """Wait `within` seconds for that exit status. Raises Failure with what it said otherwise."""
         try:
             async with asyncio.timeout(within):
-                status = await self._process.wait()
+                found = await self._process.wait()
         except TimeoutError:
             self._process.kill()
-            status = await self._process.wait()
+            found = await self._process.wait()
         self._listen()
         asyncio.get_running_loop().remove_reader(self._terminal)
         os.close(self._terminal)
         said = self._said.decode(errors="replace")
-        if status != 0:
+        if found != status:
             raise Failure(
-                f"it ended with {status}, not with 0 within {within:g} s, and said:\n{last_lines(said)}"
+                f"a command in the container ended with {found}, not with {status} within {within:g} s, and said:\n"
+                f"{last_lines(said)}"
             )
-        return said
 
     def _listen(self) -> None:
         # Linux says EIO, not end of file, once nobody holds the other side.

@@ -74,6 +74,8 @@ async def _roles(image: Image, work: Path) -> None:
             await _documentation(client)
         with step("HEALTHCHECK and user of the API"):
             await _healthy(api, image)
+            nobody_there = await api.execute("env", "API_PORT=1", *image.healthcheck)
+            await nobody_there.ended(within=PATIENCE, status=1)
         with step("python -m consumer completes a task"):
             await consumer.start("python", "-m", "consumer")
             await _completed(client, await _submit(client, message="Hello World"), consumer)
@@ -89,6 +91,13 @@ async def _roles(image: Image, work: Path) -> None:
                 await _completed(client, await _submit(client, message="Hello again"), api)
         with step(f"{image.stop_signal} to the API: exit 0"):
             await api.stop(within=DRAIN)
+        with step(f"sluice api --workers 2 --with-consumer completes a task; {image.stop_signal}: exit 0"):
+            both = container("both")
+            await both.start("sluice", "api", "--workers", "2", "--with-consumer")
+            await _until(lambda: _ready(client), "/readyz answers 200", both)
+            await _completed(client, await _submit(client, message="Hello from one"), both)
+            await _healthy(both, image)
+            await both.stop(within=DRAIN)
 
 
 @asynccontextmanager

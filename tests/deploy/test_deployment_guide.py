@@ -5,6 +5,10 @@ from typing import Any
 import pytest
 import yaml
 
+from api.main import FLUSHERS, LOOKS_AT_ONCE
+from consumer.stores import HOT_CONNECTIONS
+from core.settings import ConsumerSettings
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -63,3 +67,10 @@ def test_the_guide_and_the_compose_file_use_the_same_names(guide: str) -> None:
         assert name in guide
     assert "sluice-api-server-1" in compose
     assert "sluice-api-server-1" in guide
+
+
+def test_the_guide_counts_connections_as_the_pools_do(guide: str) -> None:
+    own = HOT_CONNECTIONS + len(["the beat's"])
+    handlers = ConsumerSettings.model_fields["handler_pool_size"].default
+    assert f"| API, each of `--workers` | {LOOKS_AT_ONCE + FLUSHERS} |" in guide
+    assert f"| {own} + `HANDLER_POOL_SIZE` ({own + handlers} by default;" in guide
