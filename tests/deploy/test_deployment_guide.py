@@ -70,7 +70,7 @@ def test_the_guide_and_the_compose_file_use_the_same_names(guide: str) -> None:
 
 
 def test_the_guide_counts_connections_as_the_pools_do(guide: str) -> None:
-    own = HOT_CONNECTIONS + len(["the beat's"])
+    own = HOT_CONNECTIONS + 1  # and the beat's
     handlers = ConsumerSettings.model_fields["handler_pool_size"].default
     assert f"| API, each of `--workers` | {LOOKS_AT_ONCE + FLUSHERS} |" in guide
     assert f"| {own} + `HANDLER_POOL_SIZE` ({own + handlers} by default;" in guide
