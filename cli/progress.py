@@ -51,7 +51,7 @@ class Bar:
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.is_dumb_terminal,
         )
         # One task is either done or not: its bar moves to and fro instead.
         self._bar = self._progress.add_task(label, total=total if total > 1 else None, note="")
