@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from consumer.complete import Complete, Write
+from consumer.periodic import Bell
+from core.errors import OutcomeUnknown, RowRefused, StoreUnavailable
+from core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
+from core.outcome import Failure
+from core.task import DEFAULT_QUEUE, FencingToken, JsonText, ReadyList
+from db.claims import Completion, Failing, Pending, Return, Written
+from tests.unit.support import Events, now, settled, task_id, virtual
+
+TOKEN = FencingToken(3)
+BROKEN = Failure("ValueError", "broken")
+
+
+def done(number: int, result: str = "1") -> Completion:
+    return Completion(task_id(number), TOKEN, JsonText(result))
+
+
+def failed(number: int) -> Failing:
+    return Failing(task_id(number), TOKEN, BROKEN, timedelta(seconds=1))
+
+
+def back(number: int) -> Return:
+    return Return(task_id(number), TOKEN)
+
+
+def pending(number: int) -> Pending:
+    return Pending(task_id(number), ReadyList(DEFAULT_QUEUE, 5), due=True, due_in=timedelta())
+
+
+class Store:
+    """Rows that hold their token until a write takes it. Each statement takes a second, and one row may be bad."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, list[int]]] = []
+        self.times: list[float] = []
+        self.written: dict[int, Write] = {}
+        self.bad: set[int] = set()
+        self.refuses = {"finish"}
+        self.errors: list[Exception | None] = []
+        self.answer_lost = False
+
+    async def finish(self, writes: Sequence[Completion]) -> Written:
+        return await self._take("finish", writes)
+
+    async def fail(self, writes: Sequence[Failing]) -> Written:
+        return await self._take("fail", writes)
+
+    async def give_back(self, writes: Sequence[Return]) -> Written:
+        return await self._take("give_back", writes)
+
+    async def _take(self, verb: str, writes: Sequence[Write]) -> Written:
+        numbers = [write.id.int for write in writes]
+        self.sent.append((verb, numbers))
+        self.times.append(now())
+        await asyncio.sleep(1)
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None and not self.answer_lost:
+            raise error
+        if verb in self.refuses and self.bad & set(numbers):
+            raise RowRefused("22P02", "invalid input\0 for type json")
+        fresh = [write for write in writes if write.id.int not in self.written]
+        self.written.update((write.id.int, write) for write in fresh)
+        if error is not None:
+            raise error
+        again = () if verb == "finish" else tuple(pending(write.id.int) for write in fresh)
+        return Written(len(fresh), again)
+
+
+class Scene:
+    """A Complete over such a store. It is itself the publisher."""
+
+    def __init__(self, high_mark: int = 10) -> None:
+        self.store, self.events = Store(), Events()
+        self.published: list[int] = []
+        self.lowered = 0
+        self.complete = Complete(
+            store=self.store,
+            publisher=self,
+            report=self.events,
+            bell=Bell(),
+            high_mark=high_mark,
+            lowered=self._lower,
+        )
+
+    def _lower(self) -> None:
+        self.lowered += 1
+
+    async def publish_again(self, rows: Iterable[Pending]) -> None:
+        self.published += [row.id.int for row in rows]
+
+    async def put(self, *writes: Write) -> None:
+        for write in writes:
+            self.complete.put(write)
+        await settled()
+
+
+def scene(test: Callable[[Scene], Awaitable[None]]) -> Callable[[], Any]:
+    """Run the test beside the writing, which is closed at its end and must come to one."""
+
+    @virtual
+    async def run() -> None:
+        s = Scene()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.complete.run())
+            await settled()
+            await test(s)
+            s.complete.close()
+
+    run.__name__ = test.__name__
+    return run
+
+
+@scene
+async def test_a_lone_outcome_is_written_at_once_and_what_comes_meanwhile_goes_together(s: Scene) -> None:
+    await s.put(done(1))
+    await s.put(done(2))
+    await s.put(done(3))
+    await asyncio.sleep(1.5)
+    assert s.store.sent == [("finish", [1]), ("finish", [2, 3])]
+    await asyncio.sleep(1)
+    assert s.complete.waiting == 0
+    assert s.events.all == [Finished(1), Finished(2)]
+
+
+@scene
+async def test_each_kind_of_outcome_is_one_statement(s: Scene) -> None:
+    await s.put(done(1))
+    await s.put(done(2), failed(3), back(4), done(5), failed(6))
+    await asyncio.sleep(5)
+    assert s.store.sent[1:] == [("finish", [2, 5]), ("fail", [3, 6]), ("give_back", [4])]
+    assert s.published == [3, 6, 4]
+
+
+@scene
+async def test_what_is_being_written_is_known_by_id_and_token(s: Scene) -> None:
+    await s.put(done(1))
+    await s.put(failed(2), done(3))
+    assert s.complete.keys() == {(task_id(number), TOKEN) for number in (1, 2, 3)}
+    await asyncio.sleep(1.5)
+    assert s.complete.keys() == {(task_id(number), TOKEN) for number in (2, 3)}
+    await asyncio.sleep(2)
+    assert s.complete.keys() == set()
+
+
+@scene
+async def test_one_result_that_postgresql_refuses_fails_alone(s: Scene) -> None:
+    s.store.bad = {4}
+    await s.put(done(99))
+    await s.put(*map(done, range(1, 8)))
+    await asyncio.sleep(30)
+
+    assert {n for n, write in s.store.written.items() if isinstance(write, Completion)} == {
+        1, 2, 3, 5, 6, 7, 99
+    }  # fmt: skip
+    assert s.events.of(OutcomeRefused) == [
+        OutcomeRefused(str(task_id(4)), reason="invalid input\N{REPLACEMENT CHARACTER} for type json")
+    ]
+    assert s.events.of(Fenced) == []
+
+
+@scene
+async def test_a_refused_result_fails_its_try_for_good_and_a_refused_failure_ends_it_uncharged(
+    s: Scene,
+) -> None:
+    s.store.bad, s.store.refuses = {4}, {"finish", "fail"}
+    await s.put(done(4))
+    await asyncio.sleep(10)
+
+    assert [verb for verb, _ in s.store.sent] == ["finish", "fail", "give_back"]
+    assert s.store.written == {4: Return(task_id(4), TOKEN, timedelta(minutes=1))}
+
+
+@scene
+async def test_the_failure_that_replaces_a_refused_result_can_be_stored(s: Scene) -> None:
+    s.store.bad = {4}
+    await s.put(done(4))
+    await asyncio.sleep(0.5)
+    s.store.bad = set()
+    s.store.errors = [RowRefused("22P02", "x\0" * 5000)]
+    await asyncio.sleep(3)
+
+    written = s.store.written[4]
+    assert isinstance(written, Failing)
+    assert (written.failure.type, written.delay) == ("ResultRefused", None)
+    assert written.failure.message.startswith("PostgreSQL refuses the result: x\N{REPLACEMENT CHARACTER}x")
+    assert len(written.failure.message.encode()) <= 2048
+
+
+@scene
+async def test_outcomes_are_kept_over_an_outage_and_sent_as_they_stand_until_they_are_written(
+    s: Scene,
+) -> None:
+    s.store.errors = [StoreUnavailable("PostgreSQL", "gone")] * 8
+    await s.put(done(1), failed(2))
+    await asyncio.sleep(60)
+
+    assert s.store.sent[:9] == [("finish", [1])] * 9
+    assert s.store.sent[9:] == [("fail", [2])]
+    pauses = [after - before - 1 for before, after in pairwise(s.store.times[:9])]
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1, 1, 1])
+    assert s.events.of(StoreLost) == [StoreLost("PostgreSQL", doing="complete", reason="gone")]
+    assert s.events.of(StoreBack) == [StoreBack("PostgreSQL", doing="complete")]
+
+
+@scene
+async def test_a_write_whose_answer_was_lost_is_repeated_and_not_counted_as_fenced(s: Scene) -> None:
+    s.store.errors = [OutcomeUnknown("PostgreSQL", "connection reset")]
+    s.store.answer_lost = True
+    await s.put(done(1))
+    await asyncio.sleep(5)
+
+    assert s.store.sent == [("finish", [1])] * 2
+    assert s.store.written == {1: done(1)}
+    assert s.events.of(Fenced) == []
+
+
+@scene
+async def test_a_write_whose_token_is_no_longer_ours_is_counted(s: Scene) -> None:
+    s.store.written = {1: back(1), 2: back(2)}
+    await s.put(done(1))
+    await s.put(done(2), done(3))
+    await asyncio.sleep(5)
+    assert s.events.of(Fenced) == [Fenced(1), Fenced(1)]
+    assert s.events.of(Finished) == [Finished(0), Finished(1)]
+
+
+@scene
+async def test_an_outage_in_the_middle_of_halving_loses_nothing(s: Scene) -> None:
+    s.store.bad = {4}
+    await s.put(done(99))
+    await s.put(*map(done, range(1, 8)))
+    s.store.errors = [None, None, None, OutcomeUnknown("PostgreSQL", "gone")]
+    await asyncio.sleep(60)
+
+    assert set(s.store.written) == {1, 2, 3, 4, 5, 6, 7, 99}
+    assert [n for n, write in s.store.written.items() if not isinstance(write, Completion)] == [4]
+
+
+@scene
+async def test_above_the_high_mark_claims_must_wait_and_are_told_when_it_falls(s: Scene) -> None:
+    s.store.errors = [StoreUnavailable("PostgreSQL", "gone")]
+    await s.put(done(99))
+    await s.put(*map(done, range(1, 9)))
+    assert not s.complete.full
+    await s.put(done(9))
+    assert (s.complete.waiting, s.complete.full, s.lowered) == (10, True, 0)
+
+    await asyncio.sleep(2.5)
+    assert (s.complete.waiting, s.complete.full, s.lowered) == (9, False, 1)
+
+
+@scene
+async def test_a_batch_has_a_bound_of_rows_and_of_bytes(s: Scene) -> None:
+    await s.put(done(0))
+    await s.put(*map(done, range(1, 1502)))
+    await asyncio.sleep(3.5)
+    assert [len(numbers) for _, numbers in s.store.sent] == [1, 1000, 501]
+
+    await s.put(done(2000))
+    await s.put(*(done(number, "x" * (1 << 20)) for number in range(2001, 2011)))
+    await asyncio.sleep(3.5)
+    assert [len(numbers) for _, numbers in s.store.sent[3:]] == [1, 8, 2]
+
+
+@virtual
+async def test_closing_waits_until_all_is_written_however_long_the_outage() -> None:
+    s = Scene()
+    s.store.errors = [StoreUnavailable("PostgreSQL", "gone")] * 20
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(s.complete.run())
+        await s.put(done(1))
+        s.complete.close()
+        await asyncio.sleep(20)
+        assert not writing.done()
+    assert s.store.written == {1: done(1)}
+
+
+@virtual
+async def test_closing_with_nothing_to_write_ends_at_once() -> None:
+    s = Scene()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(s.complete.run())
+        await settled()
+        s.complete.close()
+    assert now() < 0.1
+
+
+@virtual
+async def test_a_fault_of_the_program_is_not_swallowed() -> None:
+    s = Scene()
+    s.store.errors = [KeyError("column")]
+    s.complete.put(done(1))
+    with pytest.raises(KeyError):
+        await s.complete.run()

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from consumer.periodic import Stopping
+from consumer.schedule import Hint, Schedule, by_list
+from consumer.slots import Slots
+from core.errors import OutcomeUnknown, StoreUnavailable
+from core.events import GivenBack, StoreLost
+from core.task import Claim, QueueName, ReadyList, TaskId
+from tests.unit.support import Events, claim, now, settled, task_id, virtual
+
+HIGH, LOW = ReadyList(QueueName("default"), 9), ReadyList(QueueName("default"), 1)
+
+
+class Scene:
+    """A schedule and a gate whose claims the test answers. It is itself the gate, the work and Redis."""
+
+    def __init__(self, capacity: int = 4) -> None:
+        self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
+        self.stopping = Stopping()
+        self.bell = self.stopping.bell()
+        self.slots = Slots(capacity, self.bell.ring)
+        self.events = Events()
+        self.open = True
+        self.asked: list[list[TaskId]] = []
+        self.answers: list[asyncio.Future[list[Claim]]] = []
+        self.slots_at_claim: list[int] = []
+        self.started: list[Claim] = []
+        self.returned: list[dict[ReadyList, list[TaskId]]] = []
+        self.redis_away = False
+        self._numbers = count(1)
+        self.schedule = Schedule(
+            queue=self.queue,
+            slots=self.slots,
+            gate=self,  # type: ignore[arg-type] # the two members that it uses
+            work=self,
+            ready=self,
+            stopping=self.stopping,
+            bell=self.bell,
+            clock=now,
+            report=self.events,
+        )
+
+    async def claim(self, ids: Sequence[TaskId]) -> list[Claim]:
+        self.asked.append(list(ids))
+        self.slots_at_claim.append(self.slots.free)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        self.started.extend(claims)
+
+    async def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
+        if self.redis_away:
+            raise StoreUnavailable("Redis", "gone")
+        self.returned.append({ready: list(found) for ready, found in ids.items()})
+
+    async def feed(self, n: int, ready: ReadyList = LOW) -> None:
+        for number in (next(self._numbers) for _ in range(n)):
+            self.queue.put_nowait(Hint(task_id(number), ready, now()))
+        self.bell.ring()
+        await settled()
+
+    async def answer(self, *numbers: int) -> None:
+        """The newest claim brings these."""
+        self.answers[-1].set_result([claim(number) for number in numbers])
+        await settled()
+
+
+def scene(test: Callable[[Scene], Awaitable[None]]) -> Callable[[], Any]:
+    """Run the test beside a schedule that is stopped at its end."""
+
+    @virtual
+    async def run() -> None:
+        s = Scene()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.schedule.run())
+            await settled()
+            await test(s)
+            s.stopping.request()
+            for answer in s.answers:
+                if not answer.done():
+                    answer.set_result([])
+
+    run.__name__ = test.__name__
+    return run
+
+
+def ids(*numbers: int) -> list[TaskId]:
+    return [task_id(number) for number in numbers]
+
+
+@scene
+async def test_what_waits_is_claimed_in_one_batch_in_its_order_and_handed_to_work(s: Scene) -> None:
+    await s.feed(3)
+    await s.answer(1, 2, 3)
+
+    assert s.asked == [ids(1, 2, 3)]
+    assert s.started == [claim(1), claim(2), claim(3)]
+
+
+@scene
+async def test_slots_are_taken_before_the_claim_is_asked_for(s: Scene) -> None:
+    await s.feed(3)
+    assert s.slots_at_claim == [1]
+
+
+@scene
+async def test_no_more_is_claimed_than_there_are_free_slots(s: Scene) -> None:
+    s.slots.take(3)
+    await s.feed(4)
+    await s.answer(1)
+
+    assert s.asked == [ids(1)]
+    s.slots.release(2)
+    await settled()
+    assert s.asked == [ids(1), ids(2, 3)]
+    assert s.slots.free == 0
+
+
+@scene
+async def test_what_a_claim_does_not_bring_is_dropped_and_its_slots_are_free_again(s: Scene) -> None:
+    await s.feed(4)
+    await s.answer(2)
+
+    assert s.started == [claim(2)]
+    assert s.slots.free == 3
+    assert s.returned == []
+    assert s.queue.empty()
+
+
+@scene
+async def test_a_claim_whose_answer_is_lost_frees_its_slots_and_the_next_follows(s: Scene) -> None:
+    await s.feed(2)
+    s.answers[0].set_exception(OutcomeUnknown("PostgreSQL", "gone"))
+    await settled()
+    assert s.slots.free == 4
+    assert s.events.all == [StoreLost("PostgreSQL", doing="claim", reason="gone")]
+
+    await s.feed(1)
+    assert s.asked == [ids(1, 2)], "not at once"
+    await asyncio.sleep(0.1)
+    assert s.asked == [ids(1, 2), ids(3)]
+
+
+@scene
+async def test_while_the_gate_is_closed_nothing_is_claimed_and_it_is_looked_at_again(s: Scene) -> None:
+    s.open = False
+    await s.feed(1)
+    await asyncio.sleep(0.2)
+    assert s.asked == []
+
+    s.open = True
+    await asyncio.sleep(0.06)
+    assert s.asked == [ids(1)]
+
+
+@scene
+async def test_when_the_oldest_has_waited_a_second_in_a_full_consumer_all_go_back_in_their_order(
+    s: Scene,
+) -> None:
+    s.slots.take(4)
+    await s.feed(2, LOW)
+    await asyncio.sleep(0.6)
+    await s.feed(1, HIGH)
+    await s.feed(1, LOW)
+
+    await asyncio.sleep(0.39)
+    assert s.returned == []
+    await asyncio.sleep(0.02)
+    assert s.returned == [{LOW: ids(1, 2, 4), HIGH: ids(3)}]
+    assert s.events.all == [GivenBack(4, why="full")]
+
+    await s.feed(1)
+    await asyncio.sleep(0.9)
+    assert len(s.returned) == 1, "it has its own second"
+
+
+@scene
+async def test_ids_behind_a_closed_gate_go_back_after_a_second_too(s: Scene) -> None:
+    s.open = False
+    await s.feed(2)
+    await asyncio.sleep(1.01)
+    assert s.returned == [{LOW: ids(1, 2)}]
+
+
+@scene
+async def test_a_slot_that_comes_free_in_time_takes_the_oldest(s: Scene) -> None:
+    s.slots.take(4)
+    await s.feed(2)
+    await asyncio.sleep(0.9)
+    s.slots.release()
+    await settled()
+    assert s.asked == [ids(1)]
+
+
+@scene
+async def test_without_redis_hints_that_go_back_are_only_dropped(s: Scene) -> None:
+    s.redis_away = True
+    s.slots.take(4)
+    await s.feed(2)
+    await asyncio.sleep(1.01)
+
+    assert s.queue.empty()
+    assert s.events.all[1:] == [StoreLost("Redis", doing="give back", reason="gone")]
+
+
+@scene
+async def test_giving_back_nothing_says_nothing(s: Scene) -> None:
+    await s.schedule.give_back("draining")
+    assert s.returned == []
+    assert s.events.all == []
+
+
+@virtual
+async def test_a_stop_waits_for_the_claim_in_flight_and_what_it_brings_is_handed_on() -> None:
+    s = Scene()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(s.schedule.run())
+        await s.feed(2)
+        s.stopping.request()
+        await asyncio.sleep(5)
+        assert not running.done()
+        await s.answer(1, 2)
+
+    assert s.started == [claim(1), claim(2)]
+
+
+@virtual
+async def test_a_stop_leaves_what_waits_unclaimed_for_the_drain_to_give_back() -> None:
+    s = Scene()
+    s.slots.take(4)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(s.schedule.run())
+        await s.feed(3)
+        s.stopping.request()
+
+    await s.schedule.give_back("draining")
+
+    assert s.asked == []
+    assert s.returned == [{LOW: ids(1, 2, 3)}]
+    assert s.events.all == [GivenBack(3, why="draining")]
+
+
+def test_ids_are_grouped_by_their_list_in_their_order() -> None:
+    hints = [Hint(task_id(n), ready, 0.0) for n, ready in ((1, LOW), (2, HIGH), (3, LOW))]
+    assert by_list(hints) == {LOW: ids(1, 3), HIGH: ids(2)}
