@@ -19,7 +19,9 @@ from consumer.result import encode
 from core.errors import SluiceError
 from core.mortal import die_with_parent
 from core.outcome import Failure
+from core.settings import LogSettings, load
 from core.task import MAX_RESULT_BYTES
+from core.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,7 @@ class Children:
     def __init__(self, threads: Executor, preload: Sequence[str]) -> None:
         self._threads = threads
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
+        self._context.set_forkserver_preload([__name__, *preload])
         self._alive: set[Any] = set()
 
     async def call(
@@ -118,6 +120,8 @@ def _child_main(theirs: Connection, module: str, qualname: str, ctx: DetachedCon
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the consumer decides when this child ends
     try:
+        settings = load(LogSettings)  # a handler's ctx.log writes where the consumer's does, and as it does
+        log.configure(settings.log_level, settings.log_format)
         if os.getcwd() not in sys.path:  # noqa: PTH109 - sys.path holds strings
             sys.path.append(os.getcwd())  # noqa: PTH109
         function: Any = importlib.import_module(module)
