@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from tests.embedded.support import new_root
+from cli.embedded.place import Place
 
 
 @pytest.fixture
 def root(run_directory: Path) -> Iterator[Path]:
     """An empty directory that the servers' account can pass (pytest's own are private to us)."""
-    with new_root(run_directory) as directory:
-        yield directory
+    directory = run_directory / f"root-{uuid4().hex[:12]}"
+    directory.mkdir()
+    directory.chmod(0o711)
+    yield directory
+    Place.under(directory).close_sockets()  # of a run that the test killed
+    shutil.rmtree(directory)

@@ -6,36 +6,22 @@ import asyncio
 import json
 import os
 import shlex
-import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 
 from cli.embedded import Urls
-from cli.embedded.place import Place
 from tests.support.eventually import eventually
 
 _IMPORTS = "import signal, sys, cli.supervise.child as c, cli.embedded as e, cli.embedded.__main__ as m"
 _END = "sys.exit(m.main())"
 PIPE_BOND = f"{_IMPORTS}; c.BOND = 'pipe'; {_END}"
 NO_BOND = f"{_IMPORTS}; e.Postgres.death_signal = e.Valkey.death_signal = signal.SIGCONT; {_END}"
-
-
-@contextmanager
-def new_root(run_directory: Path) -> Iterator[Path]:
-    """An empty directory that the servers' account can pass."""
-    directory = run_directory / f"root-{uuid4().hex[:12]}"
-    directory.mkdir()
-    directory.chmod(0o711)
-    yield directory
-    Place.under(directory).close_sockets()  # of a run that the test killed
-    shutil.rmtree(directory)
 
 
 def gone(pid: int) -> bool:
@@ -116,7 +102,6 @@ class Up:
     url: str
     urls: Urls
     log: Path
-    directory: Path
 
     @property
     def everybody(self) -> list[int]:
@@ -145,13 +130,13 @@ class Up:
 
 
 async def start_up(
-    directory: Path, *options: str, log_name: str = "stderr", **settings: str
+    directory: Path, *options: str, **settings: str
 ) -> tuple[asyncio.subprocess.Process, Path]:
     """Start `sluice up --port 0` in `directory` with nothing of ours in its environment but `settings`."""
     ours = ("DATABASE_URL", "REDIS_URL", "API_PORT", "SLUICE_URL", "FORCE_COLOR", "HANDLERS")
     inherited = {name: value for name, value in os.environ.items() if name not in ours}
     checkout = str(Path(__file__).parents[2])
-    log = directory / log_name
+    log = directory / "stderr"
     with log.open("w") as stderr:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "cli", "up", "--port", "0", *options),
@@ -180,9 +165,7 @@ async def up(directory: Path, *options: str, **settings: str) -> AsyncIterator[U
         if name not in settings:
             words = shlex.split((await process.stdout.readline()).decode())
             exports[name] = words[1].removeprefix(f"{name}=")
-    running = Up(
-        process, url, Urls(exports.get("DATABASE_URL", ""), exports.get("REDIS_URL", "")), log, directory
-    )
+    running = Up(process, url, Urls(exports.get("DATABASE_URL", ""), exports.get("REDIS_URL", "")), log)
     everybody = running.everybody
     try:
         yield running
