@@ -139,10 +139,10 @@ async def _in_thread(run: Run, work: Future[Any], vacate: Callable[[], None]) ->
     news = asyncio.Event()
     work.add_done_callback(lambda _: _tell(loop, news.set))
     run.on_stop = lambda _: news.set()
-    if run.stopping and work.cancel():
-        return False
     while not work.done():
         news.clear()
+        if run.stopping and work.cancel():
+            break  # it had not begun: there may be more slots than threads
         if run.stop_reason in {Stop.TIMED_OUT, Stop.CANCELED}:
             work.add_done_callback(lambda _: _tell(loop, vacate))
             return True

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from datetime import timedelta
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from consumer import Context, Discard, Retry, Snooze
+from consumer.child import Children
+from consumer.execute import Execute
+from consumer.registry import Handler, Mode
+from consumer.running import Run, Running, Stop
+from core.events import TryFailed
+from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+from core.task import JsonText
+from tests.unit.support import Events, claim, now, settled, virtual
+
+Function = Callable[[Context, Any], Awaitable[Any]]
+
+
+class Scene:
+    """One run of an `async def` handler, in a task of its own as a consumer has it."""
+
+    def __init__(self, function: Function, *, timeout: float = 60, payload: str = "{}") -> None:
+        self.events = Events()
+        self.run = Run(claim(timeout=timeout, payload=JsonText(payload), attempt=2), now())
+        self.vacated: list[float] = []
+        self.outcome: Outcome | None = None
+        self.after: list[str] = []
+        self._handler = Handler(self.run.claim.kind, function, Mode.LOOP, orjson.loads, None, None, None)
+        self._execute = Execute(
+            threads=cast("Executor", None), children=cast("Children", None), report=self.events
+        )
+        self._running = Running()
+
+    async def _life(self) -> None:
+        ctx = Context(self.run.claim, run=self.run, transaction=None, clock=now, expires=60)
+        self.outcome = await self._execute(self.run, self._handler, ctx, lambda: self.vacated.append(now()))
+        await asyncio.sleep(0)
+        self.after.append("not hit by a cancellation")
+        self._running.remove(self.run)
+
+    def start(self) -> None:
+        self._running.start(self.run, self._life())
+
+    async def end(self) -> Outcome:
+        await self._running.idle()
+        assert self.outcome is not None
+        assert self.after == ["not hit by a cancellation"]
+        assert len(self.vacated) == 1
+        assert self.run.on_stop is None
+        return self.outcome
+
+
+async def outcome_of(function: Function, **facts: Any) -> tuple[Outcome, Events]:
+    s = Scene(function, **facts)
+    s.start()
+    return await s.end(), s.events
+
+
+@virtual
+async def test_what_a_handler_returns_is_encoded_as_the_result() -> None:
+    async def add(ctx: Context, payload: dict[str, int]) -> dict[str, int]:
+        return {"sum": payload["a"] + payload["b"], "try": ctx.attempt}
+
+    outcome, events = await outcome_of(add, payload='{"a":1,"b":2}')
+
+    assert outcome == Succeeded(JsonText('{"sum":3,"try":2}'))
+    assert events.all == []
+
+
+@virtual
+async def test_returning_nothing_is_a_success_without_a_result() -> None:
+    async def nothing(ctx: Context, payload: object) -> None: ...
+
+    assert (await outcome_of(nothing))[0] == Succeeded(None)
+
+
+class CannotBePrinted(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("raised", "failure"),
+    [
+        (ValueError("broken"), Failure("ValueError", "broken")),
+        (SystemExit(3), Failure("SystemExit", "3")),
+        (KeyboardInterrupt(), Failure("KeyboardInterrupt", "")),
+        (asyncio.CancelledError("of its own"), Failure("CancelledError", "of its own")),
+        (GeneratorExit(), Failure("GeneratorExit", "")),
+        (
+            BaseExceptionGroup("two", [ValueError(), SystemExit()]),
+            Failure("BaseExceptionGroup", "two (2 sub-exceptions)"),
+        ),
+        (StopIteration(), Failure("RuntimeError", "coroutine raised StopIteration")),
+        (CannotBePrinted(), Failure("CannotBePrinted", "(its message could not be read: RuntimeError)")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_a_handler_raises_is_its_failure_and_nobody_else_s(
+    raised: BaseException, failure: Failure
+) -> None:
+    async def broken(ctx: Context, payload: object) -> None:
+        await asyncio.sleep(1)
+        raise raised
+
+    @virtual
+    async def scene() -> None:
+        outcome, events = await outcome_of(broken)
+        assert outcome == Failed(failure)
+        [told] = events.of(TryFailed)
+        assert (told.attempt, told.kind) == (2, "test")
+        assert told.error == f"{failure.type}: {failure.message}"
+        assert "in broken" in (told.traceback or "")
+
+    scene()
+
+
+@virtual
+async def test_a_payload_that_does_not_fit_fails_the_try_before_the_handler_begins() -> None:
+    async def never(ctx: Context, payload: object) -> None:
+        raise AssertionError
+
+    outcome, _ = await outcome_of(never, payload="{")
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.type == "JSONDecodeError"
+
+
+@virtual
+async def test_a_handler_may_say_more_than_that_it_failed() -> None:
+    async def act(ctx: Context, payload: dict[str, int]) -> None:
+        raise [Retry("busy", after=7), Retry("busy"), Snooze(9), Discard("gone")][payload["n"]]
+
+    outcomes, tracebacks = [], []
+    for n in range(4):
+        outcome, events = await outcome_of(act, payload=f'{{"n":{n}}}')
+        outcomes.append(outcome)
+        tracebacks += [told.traceback for told in events.of(TryFailed)]
+
+    assert outcomes == [
+        Failed(Failure("Retry", "busy"), timedelta(seconds=7)),
+        Failed(Failure("Retry", "busy")),
+        Snoozed(timedelta(seconds=9)),
+        Failed(Failure("Discard", "gone"), final=True),
+    ]
+    assert tracebacks == [None, None, None]
+
+
+@virtual
+async def test_a_result_that_cannot_be_stored_fails_the_task_for_good() -> None:
+    async def unstorable(ctx: Context, payload: object) -> object:
+        return {1, 2}
+
+    outcome, events = await outcome_of(unstorable)
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure.type, outcome.final) == ("UnstorableResult", True)
+    assert len(events.of(TryFailed)) == 1
+
+
+@virtual
+async def test_a_handler_that_overruns_its_time_is_canceled() -> None:
+    ended: list[float] = []
+
+    async def slow(ctx: Context, payload: object) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            ended.append(now())
+
+    outcome, events = await outcome_of(slow, timeout=2.5)
+    assert outcome == TimedOut(timedelta(seconds=2.5))
+    assert ended == [2.5]
+    assert events.all == [], "the verdict tells of it"
+
+
+@virtual
+async def test_a_timer_of_a_handler_that_ended_in_time_stops_nobody() -> None:
+    async def quick(ctx: Context, payload: object) -> None: ...
+
+    s = Scene(quick, timeout=2)
+    s.start()
+    await s.end()
+    await asyncio.sleep(5)
+    assert not s.run.stopping
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        (Stop.CANCELED, Canceled()),
+        (Stop.DRAIN, Interrupted()),
+        (Stop.LEASE, Interrupted()),
+        (Stop.TIMED_OUT, TimedOut(timedelta(seconds=60))),
+    ],
+)
+@pytest.mark.parametrize("reaction", ["is canceled", "swallows", "raises", "cleans up", "says later"])
+def test_the_reason_of_a_stop_is_the_outcome_however_the_handler_takes_it(
+    stop: Stop, expected: Outcome, reaction: str
+) -> None:
+    async def waits(ctx: Context, payload: object) -> str:
+        try:
+            await asyncio.sleep(50)
+        except asyncio.CancelledError:
+            if reaction == "is canceled":
+                raise
+            if reaction == "raises":
+                raise ValueError("on the way out") from None
+            if reaction == "cleans up":
+                await asyncio.sleep(1)
+                raise
+            if reaction == "says later":
+                raise Snooze(1) from None
+        return "swallowed"
+
+    @virtual
+    async def scene() -> None:
+        s = Scene(waits)
+        s.start()
+        await settled()
+        s.run.stop(stop)
+        assert await s.end() == expected
+        assert s.events.all == []
+        assert now() < 2
+
+    scene()
+
+
+@virtual
+async def test_a_cancellation_that_comes_in_the_tick_of_the_return_hits_nothing_after_it() -> None:
+    async def stopped_by_itself(ctx: Context, payload: object) -> str:
+        s.run.stop(Stop.CANCELED)
+        return "returned in the same tick"
+
+    s = Scene(stopped_by_itself)
+    s.start()
+    assert await s.end() == Canceled()
+
+
+@virtual
+async def test_a_cancellation_that_comes_when_the_awaited_thing_is_done_is_taken_in_too() -> None:
+    news = asyncio.Event()
+
+    async def waits(ctx: Context, payload: object) -> str:
+        await news.wait()
+        return "done"
+
+    s = Scene(waits)
+    s.start()
+    await settled()
+    news.set()
+    s.run.stop(Stop.CANCELED)
+    assert await s.end() == Canceled()
+
+
+@virtual
+async def test_a_stop_of_a_run_that_has_ended_cancels_nothing() -> None:
+    async def quick(ctx: Context, payload: object) -> str:
+        return "done"
+
+    s = Scene(quick)
+    s.start()
+    assert await s.end() == Succeeded(JsonText('"done"'))
+    s.run.stop(Stop.CANCELED)
+    await settled()
+    assert s.after == ["not hit by a cancellation"]
+
+
+@virtual
+async def test_a_run_that_was_to_stop_before_it_began_calls_no_line_of_its_handler() -> None:
+    async def never(ctx: Context, payload: object) -> None:
+        raise AssertionError
+
+    s = Scene(never)
+    s.run.stop(Stop.CANCELED)
+    s.start()
+    assert await s.end() == Canceled()
+
+
+@virtual
+async def test_timeouts_and_task_groups_inside_of_a_handler_work_as_elsewhere() -> None:
+    async def inner(ctx: Context, payload: object) -> list[str]:
+        seen = []
+        try:
+            async with asyncio.timeout(1):
+                await asyncio.sleep(5)
+        except TimeoutError:
+            seen.append("timeout")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(5))
+                raise ValueError
+        except* ValueError:
+            seen.append("group")
+        return seen
+
+    assert (await outcome_of(inner))[0] == Succeeded(JsonText('["timeout","group"]'))
+
+
+@virtual
+async def test_a_stop_reaches_the_tasks_that_a_handler_started_in_a_group() -> None:
+    canceled: list[int] = []
+
+    async def child(number: int) -> None:
+        try:
+            await asyncio.sleep(50)
+        except asyncio.CancelledError:
+            canceled.append(number)
+            raise
+
+    async def parent(ctx: Context, payload: object) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(3):
+                group.create_task(child(number))
+
+    s = Scene(parent)
+    s.start()
+    await settled()
+    s.run.stop(Stop.CANCELED)
+    assert await s.end() == Canceled()
+    assert sorted(canceled) == [0, 1, 2]
+
+
+@virtual
+async def test_ctx_says_that_the_run_is_to_stop() -> None:
+    seen: list[bool] = []
+
+    async def looks(ctx: Context, payload: object) -> None:
+        seen.append(ctx.canceled)
+        try:
+            await asyncio.sleep(50)
+        finally:
+            seen.append(ctx.canceled)
+
+    s = Scene(looks)
+    s.start()
+    await settled()
+    s.run.stop(Stop.DRAIN)
+    await s.end()
+    assert seen == [False, True]
