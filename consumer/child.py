@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -135,11 +136,18 @@ def _child_main(theirs: Connection, module: str, qualname: str, ctx: DetachedCon
 
 
 def _pickled_error(error: BaseException) -> bytes:
-    """The exception as the parent can raise it: itself when it survives pickling, else one with its name and text."""
+    """The exception as the parent can raise it: itself when it survives pickling, else one with its name and text.
+
+    Its traceback stays behind, so it travels as a note.
+    """
+    note = "in the child process:\n" + "".join(traceback.format_exception(error, limit=-20))[-6000:]
     with suppress(Exception):  # any class of the user's may refuse
+        error.add_note(note)
         message = pickle.dumps((False, error))
         if len(message) <= MAX_RESULT_BYTES:
             pickle.loads(message)  # noqa: S301 - made two lines above
             return message
     failure = Failure.of(error)
-    return pickle.dumps((False, RuntimeError(f"{failure.type}: {failure.message}")))
+    other = RuntimeError(f"{failure.type}: {failure.message}")
+    other.add_note(note)
+    return pickle.dumps((False, other))

@@ -1,0 +1,88 @@
+"""Handlers that run in child processes: the children import this module by its name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any, Never
+
+from consumer import Discard, Retry, Snooze
+from consumer.context import DetachedContext
+
+Payload = dict[str, Any]
+
+
+class TwoArguments(Exception):
+    """Cannot be made again from its text."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def answer(ctx: DetachedContext, payload: Payload) -> Payload:
+    return {**payload, "try": ctx.attempt, "pid": os.getpid(), "canceled": ctx.canceled}
+
+
+def a_megabyte(ctx: DetachedContext, payload: Payload) -> str:
+    return "x" * (1024 * 1024 - 2)
+
+
+def too_much(ctx: DetachedContext, payload: Payload) -> str:
+    return "x" * (1024 * 1024)
+
+
+def broken(ctx: DetachedContext, payload: Payload) -> Never:
+    raise ValueError("broken")
+
+
+def broken_untransportably(ctx: DetachedContext, payload: Payload) -> Never:
+    raise TwoArguments("one", "two")
+
+
+def broken_hugely(ctx: DetachedContext, payload: Payload) -> Never:
+    raise ValueError("x" * 3_000_000)
+
+
+def leave(ctx: DetachedContext, payload: Payload) -> Never:
+    raise SystemExit(3)
+
+
+def retry(ctx: DetachedContext, payload: Payload) -> Never:
+    raise Retry("busy", after=7)
+
+
+def snooze(ctx: DetachedContext, payload: Payload) -> Never:
+    raise Snooze(9)
+
+
+def discard(ctx: DetachedContext, payload: Payload) -> Never:
+    raise Discard("gone")
+
+
+def die(ctx: DetachedContext, payload: Payload) -> Never:
+    os._exit(7)
+
+
+def be_killed(ctx: DetachedContext, payload: Payload) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_asked_to_end(ctx: DetachedContext, payload: Payload) -> str:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    return "still here"
+
+
+def run_on(ctx: DetachedContext, payload: Payload) -> None:
+    """Say the pid, then run until something ends this process."""
+    with Path(payload["say"]).open("a") as told:
+        told.write(f"{os.getpid()}\n")
+    time.sleep(600)
+
+
+class Nested:
+    @staticmethod
+    def act(ctx: DetachedContext, payload: Payload) -> str:
+        return f"{ctx.kind} {payload}"

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import psutil
+import pytest
+
+from consumer import Context
+from consumer.child import Children, _pickled_error
+from consumer.execute import Execute
+from consumer.registry import Handler, Mode
+from consumer.running import Run, Running, Stop
+from core.clock import boottime
+from core.events import TryFailed
+from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+from core.task import JsonText
+from tests.support.eventually import eventually
+from tests.unit import cpu_handlers
+from tests.unit.support import Events, claim
+
+WITHIN = 20.0
+
+
+@pytest.fixture(scope="module")
+async def children() -> AsyncIterator[Children]:
+    """One fork server for all of these tests."""
+    starters = ThreadPoolExecutor(2)
+    children = Children(starters, preload=[cpu_handlers.__name__])
+    yield children
+    children.kill_all()
+    starters.shutdown()
+
+
+class Scene:
+    """One run of a CPU-bound handler."""
+
+    def __init__(
+        self, children: Children, function: Callable[..., Any], *, timeout: float = 60, **payload: Any
+    ) -> None:
+        self.events, self.vacated = Events(), 0
+        self._function = function
+        self.run = Run(
+            claim(timeout=timeout, attempt=2, payload=JsonText(orjson.dumps(payload).decode())), 0.0
+        )
+        self.outcome: Outcome | None = None
+        self._execute = Execute(
+            threads=cast("ThreadPoolExecutor", None), children=children, report=self.events
+        )
+        self._running = Running()
+
+    def start(self) -> None:
+        handler = Handler(self.run.claim.kind, self._function, Mode.PROCESS, orjson.loads, None, None, None)
+
+        async def life() -> None:
+            ctx = Context(self.run.claim, run=self.run, transaction=None, clock=boottime, expires=60)
+            self.outcome = await self._execute(self.run, handler, ctx, self._vacate)
+            self._running.remove(self.run)
+
+        self._running.start(self.run, life())
+
+    def _vacate(self) -> None:
+        self.vacated += 1
+
+    async def end(self) -> Outcome:
+        async with asyncio.timeout(WITHIN):
+            await self._running.idle()
+        assert self.outcome is not None
+        assert self.vacated == 1
+        assert self.run.on_stop is None
+        return self.outcome
+
+
+async def outcome_of(children: Children, function: Callable[..., Any], **facts: Any) -> Outcome:
+    s = Scene(children, function, **facts)
+    s.start()
+    return await s.end()
+
+
+async def test_a_cpu_bound_handler_runs_in_a_process_of_its_own_with_a_plain_context(
+    children: Children,
+) -> None:
+    outcomes = [await outcome_of(children, cpu_handlers.answer) for _ in range(2)]
+
+    answers = [orjson.loads(outcome.result or "") for outcome in outcomes if isinstance(outcome, Succeeded)]
+    assert [(answer["try"], answer["canceled"]) for answer in answers] == [(2, False)] * 2
+    assert len({os.getpid(), *(answer["pid"] for answer in answers)}) == 3
+
+
+async def test_a_handler_may_stand_in_a_class(children: Children) -> None:
+    outcome = await outcome_of(children, cpu_handlers.Nested.act, a=1)
+    assert outcome == Succeeded(JsonText("\"test {'a': 1}\""))
+
+
+async def test_the_largest_result_comes_through_and_a_larger_one_fails_for_good(children: Children) -> None:
+    largest = await outcome_of(children, cpu_handlers.a_megabyte)
+    assert isinstance(largest, Succeeded)
+    assert len(largest.result or "") == 1024 * 1024
+
+    too_large = await outcome_of(children, cpu_handlers.too_much)
+    assert isinstance(too_large, Failed)
+    assert (too_large.failure.type, too_large.final) == ("UnstorableResult", True)
+
+
+@pytest.mark.parametrize(
+    ("function", "failure"),
+    [
+        (cpu_handlers.broken, Failure("ValueError", "broken")),
+        (cpu_handlers.leave, Failure("SystemExit", "3")),
+        (cpu_handlers.broken_untransportably, Failure("RuntimeError", "TwoArguments: one and two")),
+        (cpu_handlers.broken_hugely, Failure("RuntimeError", "ValueError: " + "x" * (2048 - 12))),
+    ],
+)
+async def test_what_it_raises_fails_the_try_and_the_log_shows_where_it_was_raised(
+    children: Children, function: Callable[..., Any], failure: Failure
+) -> None:
+    s = Scene(children, function)
+    s.start()
+    assert await s.end() == Failed(failure)
+
+    [told] = s.events.of(TryFailed)
+    assert "in the child process:" in (told.traceback or "")
+    assert function is cpu_handlers.broken_hugely or "cpu_handlers.py" in (told.traceback or "")
+
+
+async def test_it_may_say_more_than_that_it_failed(children: Children) -> None:
+    assert [
+        await outcome_of(children, function)
+        for function in (cpu_handlers.retry, cpu_handlers.snooze, cpu_handlers.discard)
+    ] == [
+        Failed(Failure("Retry", "busy"), timedelta(seconds=7)),
+        Snoozed(timedelta(seconds=9)),
+        Failed(Failure("Discard", "gone"), final=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "how"), [(cpu_handlers.die, "exit status 7"), (cpu_handlers.be_killed, "signal SIGKILL")]
+)
+async def test_a_child_that_dies_fails_its_own_try_only(
+    children: Children, function: Callable[..., Any], how: str
+) -> None:
+    neighbour = Scene(children, cpu_handlers.answer)
+    neighbour.start()
+    assert await outcome_of(children, function) == Failed(
+        Failure("ChildDied", f"the child process died: {how}")
+    )
+    assert isinstance(await neighbour.end(), Succeeded)
+
+
+async def test_only_the_consumer_decides_when_a_child_ends(children: Children) -> None:
+    assert await outcome_of(children, cpu_handlers.be_asked_to_end) == Succeeded(JsonText('"still here"'))
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [(Stop.CANCELED, Canceled()), (Stop.DRAIN, Interrupted()), (Stop.LEASE, Interrupted())],
+)
+async def test_a_stop_kills_the_child(
+    children: Children, tmp_path: Path, stop: Stop, expected: Outcome
+) -> None:
+    told = tmp_path / "pid"
+    s = Scene(children, cpu_handlers.run_on, say=str(told))
+    s.start()
+    pid = int(await eventually(lambda: told.exists() and told.read_text().strip(), timeout=WITHIN))
+
+    s.run.stop(stop)
+
+    assert await s.end() == expected
+    assert s.events.all == []
+    await eventually(lambda: not psutil.pid_exists(pid))
+
+
+async def test_a_timeout_kills_the_child(children: Children, tmp_path: Path) -> None:
+    assert await outcome_of(
+        children, cpu_handlers.run_on, say=str(tmp_path / "pid"), timeout=0.05
+    ) == TimedOut(timedelta(seconds=0.05))
+
+
+async def test_a_run_that_is_stopped_while_its_child_starts_leaves_no_child(
+    children: Children, tmp_path: Path
+) -> None:
+    s = Scene(children, cpu_handlers.run_on, say=str(tmp_path / "pid"))
+    s.start()
+    await asyncio.sleep(0)
+    s.run.stop(Stop.CANCELED)
+    assert await s.end() == Canceled()
+    assert not children._alive
+
+
+async def test_all_children_are_ended_when_the_consumer_is_about_to_exit(
+    children: Children, tmp_path: Path
+) -> None:
+    told = tmp_path / "pids"
+    scenes = [Scene(children, cpu_handlers.run_on, say=str(told)) for _ in range(2)]
+    for s in scenes:
+        s.start()
+    await eventually(lambda: told.exists() and len(told.read_text().split()) == 2, timeout=WITHIN)
+
+    children.kill_all()
+
+    for s in scenes:
+        outcome = await s.end()
+        assert isinstance(outcome, Failed)
+        assert outcome.failure.type == "ChildDied"
+
+
+class RefusesNotes(Exception):
+    def add_note(self, note: str) -> None:
+        raise TypeError(note)
+
+
+@pytest.mark.parametrize("error", [RefusesNotes("x"), cpu_handlers.TwoArguments("a", "b")], ids=repr)
+def test_an_exception_always_travels_somehow(error: Exception) -> None:
+    succeeded, arrived = pickle.loads(_pickled_error(error))  # noqa: S301 - made on this line
+    assert not succeeded
+    assert isinstance(arrived, RuntimeError)
+    assert str(arrived) == f"{type(error).__name__}: {error}"
