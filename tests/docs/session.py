@@ -1,12 +1,14 @@
 """A document followed from its first line to its last, as a reader with a terminal would.
 
 `console` blocks hold commands (after "$ ") and what they show. `make run` and `sluice up` keep running until "^C" or
-the next of them; everything else runs in one shell. A `python` block that begins with "# name.py" is saved under
-that name. Every other language is not run.
+the next of them; a block that begins without a command tells what they show by then, other lines in between left out.
+Everything else runs in one shell. A `python` block that begins with "# name.py" is saved under that name. Blocks of
+other languages are not run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,8 @@ HOME = "/home/you/sluice"
 _SECONDS = 30.0
 """How long a command may take, and how long an answer that is not there yet is waited for: machines may be busy."""
 _START_SECONDS = 90.0
+_ASK_AGAIN = 0.4
+"""Each asking starts a process, which costs more than the pause."""
 _SERVICE = re.compile(r"(?P<settings>(?:[A-Z_]+=\S+ )*)(?:make run|sluice up)\b(?P<options>.*)")
 _SAVED = re.compile(r"# (?P<name>\w+\.py)\n")
 # Asking again changes nothing, so an answer that is not there yet is waited for.
@@ -42,23 +46,30 @@ class Exchange:
 
 
 def exchanges(block: Block) -> Iterator[Exchange]:
-    """The commands of a console block; one goes on in the next line after a backslash or an open heredoc."""
+    """The commands of a console block; one goes on after a backslash, or in lines that begin with "> ".
+
+    A block that begins with no command tells what the service shows by then: an exchange without a command.
+    """
     lines = block.text.splitlines()
     at = 0
     while at < len(lines):
-        first = at
-        assert lines[at].startswith(("$ ", "^C")), f"{block.where}: output without a command: {lines[at]}"
-        command = [lines[at].removeprefix("$ ")]
-        while command[-1].endswith("\\") or (at + 1 < len(lines) and lines[at + 1].startswith("> ")):
+        name = f"{block.document.name}:{block.line + at}"
+        command: list[str] = []
+        if _is_command(lines[at]):
+            command.append(lines[at].removeprefix("$ "))
             at += 1
-            command.append(lines[at].removeprefix("> "))
-        at += 1
+            while at < len(lines) and (command[-1].endswith("\\") or lines[at].startswith("> ")):
+                command.append(lines[at].removeprefix("> "))
+                at += 1
         shown = []
-        while at < len(lines) and not lines[at].startswith(("$ ", "^C")):
-            shown.append(lines[at].rstrip() + "\n")
+        while at < len(lines) and not _is_command(lines[at]):
+            shown.append(f"{lines[at].rstrip()}\n")
             at += 1
-        name = f"{block.document.name}:{block.line + first}"
         yield Exchange(name, "\n".join(command), "".join(shown))
+
+
+def _is_command(line: str) -> bool:
+    return line.startswith(("$ ", "^C"))
 
 
 class Session:
@@ -103,8 +114,8 @@ class Session:
 
     async def _do(self, exchange: Exchange) -> None:
         service = _SERVICE.fullmatch(exchange.command)
-        if exchange.command == "^C":
-            await self._interrupted(exchange)
+        if exchange.command in {"", "^C"}:
+            await self._watch(exchange)
         elif service is not None:
             await self._serve(exchange, service)
         else:
@@ -115,7 +126,12 @@ class Session:
         shell, command = self._shell, self._real(substituted(exchange.command, self._ids))
 
         async def fits() -> bool:
-            self._compare(exchange, self._documented(await shell.run(command, timeout=_SECONDS)))
+            shown = self._documented(await shell.run(command, timeout=_SECONDS))
+            try:
+                self._compare(exchange, shown)
+            except AssertionError:
+                await asyncio.sleep(_ASK_AGAIN)
+                raise
             return True
 
         await eventually(fits, timeout=_SECONDS if _ONLY_ASKS.match(command) else 0)
@@ -131,15 +147,18 @@ class Session:
         self._service = await self._stack.enter_async_context(terminal)
         await self._shows(terminal, exchange, timeout=_START_SECONDS)
 
-    async def _interrupted(self, exchange: Exchange) -> None:
+    async def _watch(self, exchange: Exchange) -> None:
+        """Look at the service, after Ctrl-C if that is the command."""
         assert self._service is not None, f"{exchange.where}: nothing runs"
-        self._service.process.send_signal(signal.SIGINT)
+        if exchange.command:
+            self._service.process.send_signal(signal.SIGINT)
         await self._shows(self._service, exchange)
-        await self._stop()
+        if exchange.command:
+            await self._stop()
 
     async def _shows(self, terminal: Terminal, exchange: Exchange, *, timeout: float = _SECONDS) -> None:
-        """The service shows what the document says, among other lines."""
-        wanted, groups = pattern(exchange.shown, self._ids)
+        """The service shows what the document says, in this order and among other lines."""
+        wanted, groups = pattern("...\n".join(exchange.shown.splitlines(keepends=True)), self._ids)
 
         def seen() -> bool:
             text = self._documented(terminal.text())
