@@ -71,7 +71,9 @@ async def serve(
     )
     try:
         if not await _unless(stop.asked, _prepare(stores, registry, report)):
-            return Ending(left=0, threads=0, clean=True)
+            ending = Ending(left=0, threads=0, clean=True)
+            leave(ending)
+            return ending
         parts = assemble(
             settings,
             registry,
