@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
+
+from consumer import Context
+from consumer.context import DetachedContext
+from consumer.running import Run, Stop
+from core.task import FencingToken
+from tests.unit.support import Clock, claim, task_id, virtual
+
+CLAIM = claim(7, token=FencingToken(4), message="hello", attempt=2, max_attempts=9)
+
+
+class Transaction:
+    """Counts how often it was asked for the session."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.session = cast("AsyncSession", object())
+
+    async def open(self) -> AsyncSession:
+        self.opened += 1
+        return self.session
+
+
+def context(transaction: Transaction | None = None, *, clock: Clock | None = None) -> tuple[Context, Run]:
+    run = Run(CLAIM, 0.0)
+    return Context(CLAIM, run=run, transaction=transaction, clock=clock or Clock(0.0), expires=60.0), run
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_context_has_the_facts_of_its_try(detached: bool) -> None:
+    whole, _ = context()
+    ctx = DetachedContext.of(whole) if detached else whole
+
+    assert (ctx.id, ctx.kind, ctx.message) == (task_id(7), "test", "hello")
+    assert (ctx.attempt, ctx.max_attempts, ctx.fencing_token) == (2, 9, 4)
+    with capture_logs() as lines:
+        ctx.log.info("said")
+    assert lines == [
+        {"event": "said", "log_level": "info", "task": str(task_id(7)), "kind": "test", "attempt": 2}
+    ]
+
+
+def test_the_deadline_is_when_this_try_times_out() -> None:
+    clock = Clock(10.0)
+    ctx, _ = context(clock=clock)
+    left = ctx.deadline - datetime.now(UTC)
+    assert timedelta(seconds=49) < left <= timedelta(seconds=50)
+
+    clock.at = 1000.0
+    assert ctx.deadline <= datetime.now(UTC)
+
+
+def test_canceled_says_whether_the_run_is_to_stop() -> None:
+    ctx, run = context()
+    seen = [ctx.canceled]
+    run.stop(Stop.DRAIN)
+    assert [*seen, ctx.canceled] == [False, True]
+
+
+@virtual
+async def test_the_session_is_asked_of_the_transaction() -> None:
+    transaction = Transaction()
+    ctx, _ = context(transaction)
+    assert transaction.opened == 0
+    assert await ctx.session() is transaction.session
+
+
+@virtual
+async def test_a_handler_that_is_no_coroutine_has_no_session() -> None:
+    ctx, _ = context()
+    for each in (ctx, DetachedContext.of(ctx)):
+        with pytest.raises(RuntimeError, match="for `async def` handlers only"):
+            await each.session()
+
+
+def test_a_detached_context_travels() -> None:
+    detached = DetachedContext.of(context()[0])
+    assert pickle.loads(pickle.dumps(detached)) == detached  # noqa: S301 - made on this line
+    assert detached.canceled is False
