@@ -86,7 +86,7 @@ async def test_of_three_migrations_at_once_one_migrates_and_two_wait_for_it(
         processes = [await sluice.start("migrate", env={"DATABASE_URL": empty_database}) for _ in range(3)]
         for process in processes:
             assert process.stderr is not None
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(50):
                 assert await process.stderr.readline() == b"waiting: another process migrates this database\n"
         await other.execute("SELECT pg_advisory_unlock($1)", schema.LOCK)
         results = await all_ended(processes)
@@ -112,7 +112,7 @@ async def test_plain_alembic_takes_the_same_lock(alembic: Command, empty_databas
         await other.execute("SELECT pg_advisory_lock($1)", schema.LOCK)
         process = await alembic.start("upgrade", "head", env={"DATABASE_URL": empty_database})
         assert process.stderr is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             while b"another migration runs; waiting for it" not in await process.stderr.readline():
                 assert not process.stderr.at_eof()
         await other.execute("SELECT pg_advisory_unlock($1)", schema.LOCK)

@@ -12,7 +12,6 @@ import pytest
 from tests.cli.support import Command, ended
 
 ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-pytestmark = pytest.mark.xdist_group("asking")  # one API and one consumer serve all of them
 SLEEP = ("--kind", "sleep", "--payload", '{"seconds": 600}')
 
 
