@@ -107,6 +107,7 @@ class Family:
         port = check_address(self._options.host, self._options.port)
         urls = await self._enter_servers(stack)
         await self._migrate(urls)
+        self.output.say("starting the API and a consumer")
         self._programs = self._plan(urls, port)
         stack.push_async_callback(self._stop_programs)
         for program in self._programs:
@@ -137,6 +138,10 @@ class Family:
         wants_postgres, wants_valkey = not options.database_url, options.redis_url == ""
         if not wants_postgres and not wants_valkey:
             return named
+        names = [
+            name for name, wanted in (("PostgreSQL", wants_postgres), ("Valkey", wants_valkey)) if wanted
+        ]
+        self.output.say(f"starting {' and '.join(names)}")
         self._servers = Servers(
             self._root,
             ephemeral=options.ephemeral,
