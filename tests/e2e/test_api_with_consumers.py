@@ -8,6 +8,8 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,7 @@ async def test_each_step_runs_once_a_turn_across_the_processes(connection: async
     assert max(Counter((row["step"], row["due"]) for row in rows).values()) == 1
     for step, period in PERIODS.items():
         at = [row["at"] for row in rows if row["step"] == step]
-        gaps = [(later - earlier).total_seconds() for earlier, later in zip(at, at[1:], strict=False)]
+        gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(at)]
         assert min(gaps) > 0.9 * period, step
 
 
@@ -108,7 +110,7 @@ async def test_the_steps_go_on_when_the_process_that_ran_them_is_killed(
             os.kill(pid, signal.SIGKILL)
         await connection.execute("TRUNCATE turns")
         await eventually(lambda: _each_step_ran(connection), timeout=10)
-        workers = await eventually(lambda: _alive_but(connection, killed), timeout=30)
+        workers = await eventually(partial(_alive_but, connection, killed), timeout=30)
 
 
 async def _each_step_ran(connection: asyncpg.Connection[Any]) -> bool:
