@@ -72,9 +72,8 @@ class Running:
         self._idle.clear()
         if self._canceled_early and self._canceled_early.pop(run.claim.key, 0) is None:
             run.stop(Stop.CANCELED)
-        run.task = asyncio.get_running_loop().create_task(
-            life
-        )  # owner: this table, until the run removes itself
+        loop = asyncio.get_running_loop()
+        run.task = loop.create_task(life)  # owner: this table, until the run removes itself
 
     def remove(self, run: Run) -> None:
         """It has ended."""
