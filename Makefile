@@ -25,7 +25,7 @@ run: install ## PostgreSQL, Valkey, the API on http://127.0.0.1:8000 and a consu
 
 .PHONY: test
 test: install ## The whole test suite
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: install ## Style, types, layers, file lengths, shell, image and compose files
