@@ -117,8 +117,11 @@ class Family:
                 for part in self._parts():
                     group.create_task(keep(part, settled=lambda: self._ready, say=self.output.say))
                 group.create_task(self._announce(urls, port))
-        except* SluiceError as failures:
-            raise failures.exceptions[0] from None
+        except ExceptionGroup as failures:  # not except*: some Pythons wrap again what is raised there
+            told = failures.subgroup(SluiceError)
+            if told is None or len(told.exceptions) < len(failures.exceptions):
+                raise
+            raise told.exceptions[0] from None
 
     def end(self, *, now: bool = False) -> None:
         """Ask the programs once more to end, or (`now`) end them and the servers, without waiting."""
