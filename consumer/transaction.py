@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -27,6 +28,7 @@ class Transaction:
         self._connection: AsyncConnection | None = None
         self._outer: AsyncTransaction | None = None
         self._session: AsyncSession | None = None
+        self._opening = asyncio.Lock()
         self._closed = False
 
     @property
@@ -36,22 +38,33 @@ class Transaction:
 
     async def open(self) -> AsyncSession:
         """The session, made on the first call. What the handler commits in it is a savepoint of ours."""
+        async with (
+            self._opening
+        ):  # parts of a handler that ask at once get one session, not two of which one is lost
+            self._refuse_late()
+            if self._session is None:
+                try:
+                    self._session = await self._begin()
+                except BaseException:  # a stop may come between the connection and its first statement
+                    await self._release()
+                    raise
+            return self._session
+
+    async def _begin(self) -> AsyncSession:
+        self._connection = connection = await self._engine.connect()
+        self._outer = await connection.begin()
+        milliseconds = int(self._limit.total_seconds() * 1000) + 1000
+        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            await connection.execute(
+                text("SELECT set_config(:setting, :value, true)"),
+                {"setting": setting, "value": f"{milliseconds}ms"},
+            )
+        self._refuse_late()
+        return AsyncSession(bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+
+    def _refuse_late(self) -> None:
         if self._closed:
             raise RuntimeError("this run has ended: its session is closed")
-        if self._session is None:
-            connection = await self._engine.connect()
-            self._connection = connection
-            self._outer = await connection.begin()
-            milliseconds = int(self._limit.total_seconds() * 1000) + 1000
-            for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                await connection.execute(
-                    text("SELECT set_config(:setting, :value, true)"),
-                    {"setting": setting, "value": f"{milliseconds}ms"},
-                )
-            self._session = AsyncSession(
-                bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False
-            )
-        return self._session
 
     async def complete(self, done: Completion) -> bool:
         """Commit the handler's writes together with the fenced completion; False when the token was no longer ours.
@@ -73,6 +86,9 @@ class Transaction:
     async def abandon(self) -> None:
         """End whatever is open. Never raises: a connection that cannot roll back is thrown away. May be repeated."""
         self._closed = True
+        await self._release()
+
+    async def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
             return
