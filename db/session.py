@@ -69,18 +69,11 @@ def make_engine(
             command_timeout=limits.answer.total_seconds(),
             server_settings=settings,
         )
-        # Commits that are on disk are what a 201 promises: a weaker default is raised, a stronger one stays.
-        await connection.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) "
-            "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-        )
-        await connection.set_type_codec(
-            "uuid",
-            schema="pg_catalog",
-            encoder=lambda value: value.bytes,
-            decoder=lambda value: UUID(bytes=bytes(value)),
-            format="binary",
-        )
+        try:
+            await _prepare(connection)
+        except BaseException:  # a cancellation too: nobody else knows of this connection yet
+            connection.terminate()
+            raise
         return connection
 
     return create_async_engine(
@@ -93,6 +86,22 @@ def make_engine(
         pool_reset_on_return="rollback" if transactional else None,
         isolation_level="READ COMMITTED" if transactional else "AUTOCOMMIT",
         json_deserializer=None if transactional else _as_it_is,
+    )
+
+
+async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """What settings at the start of a connection cannot say."""
+    # Commits that are on disk are what a 201 promises: a weaker default is raised, a stronger one stays.
+    await connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) "
+        "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+    )
+    await connection.set_type_codec(
+        "uuid",
+        schema="pg_catalog",
+        encoder=lambda value: value.bytes,
+        decoder=lambda value: UUID(bytes=bytes(value)),
+        format="binary",
     )
 
 
