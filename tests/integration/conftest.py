@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cli.embedded import Urls
+from tests.support.effects import effects_table as make_effects_table
 from tests.support.stores import Stores, open_stores
 
 
@@ -15,3 +16,10 @@ async def stores(urls: Urls, redis_prefix: str) -> AsyncIterator[Stores]:
     """Every store, on an empty database and an empty prefix."""
     async with open_stores(urls, redis_prefix) as opened:
         yield opened
+
+
+@pytest.fixture
+async def effects_table(stores: Stores) -> AsyncIterator[None]:
+    """The table `effects`."""
+    async with make_effects_table(stores):
+        yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,7 +11,10 @@ _CHUNK = 1 << 16
 
 
 class Proxy:
-    """Passes bytes on both ways until it is told otherwise. `url` is the server's, as seen through it."""
+    """Passes bytes on both ways until it is told otherwise. `url` is the server's, as seen through it.
+
+    `on_sent` is shown what a client sent before it is passed on, so that it may tell the proxy what to do with it.
+    """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = urlsplit(upstream)
@@ -22,6 +25,7 @@ class Proxy:
         self._answering = asyncio.Event()
         self._answering.set()
         self._port = 0
+        self.on_sent: Callable[[bytes], None] = lambda _: None
 
     @property
     def url(self) -> str:
@@ -75,12 +79,15 @@ class Proxy:
                 ends.append(upstream)
                 self._writers.add(upstream)
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(_pump(reader, upstream, self._flowing))
+                    group.create_task(_pump(reader, upstream, self._flowing, seen=self._sent))
                     group.create_task(_pump(upstream_reader, writer, self._flowing, self._answering))
         finally:
             for end in ends:
                 end.transport.abort()
                 self._writers.discard(end)
+
+    def _sent(self, data: bytes) -> None:
+        self.on_sent(data)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         parts = self._upstream
@@ -93,10 +100,16 @@ class Proxy:
         return await asyncio.open_connection(parts.hostname or "127.0.0.1", parts.port or default)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *gates: asyncio.Event) -> None:
+async def _pump(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *gates: asyncio.Event,
+    seen: Callable[[bytes], None] = lambda _: None,
+) -> None:
     """Bytes one way, each held back while a gate is shut; the end of one side ends the other."""
     with suppress(ConnectionError):
         while data := await reader.read(_CHUNK):
+            seen(data)
             for gate in gates:
                 await gate.wait()
             writer.write(data)

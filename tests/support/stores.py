@@ -137,7 +137,9 @@ async def open_stores(urls: Urls, prefix: str) -> AsyncIterator[Stores]:
     database = Database(engine)
     broker, keys = Broker(urls.redis_url), Keys(prefix)
     ready, signals = ReadyLists(broker, keys, events.append), Signals(broker, keys)
-    raw: asyncpg.Connection[Any] = await asyncpg.connect(urls.database_url)
+    raw: asyncpg.Connection[Any] = await asyncpg.connect(
+        urls.database_url, server_settings={"lock_timeout": "5s", "statement_timeout": "20s"}
+    )
     try:
         yield Stores(
             engine=engine,

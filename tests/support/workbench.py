@@ -1,0 +1,129 @@
+"""A consumer's inner half in this process: claims go in, handlers run, outcomes are written to real rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from consumer.child import Children
+from consumer.complete import Complete
+from consumer.execute import Execute
+from consumer.lease import Lease
+from consumer.periodic import Bell
+from consumer.registry import MARK, Handler, handler, handlers_of
+from consumer.running import Running
+from consumer.slots import Slots
+from consumer.work import Work
+from core.clock import boottime
+from core.events import Event
+from core.task import Claim, Kind, NewTask, Task
+from db.session import DEFAULT_LIMITS, Limits, make_engine
+from tests.support.eventually import eventually
+from tests.support.stores import Stores, new
+
+KIND = "tested"
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """`events` holds what the parts reported; `engine` is the one behind ctx.session()."""
+
+    stores: Stores
+    work: Work
+    running: Running
+    complete: Complete
+    slots: Slots
+    engine: AsyncEngine
+    events: list[Event]
+
+    async def start(self, **values: Any) -> Claim:
+        """Submit a task, claim it and start its run."""
+        return (await self.start_all(new(KIND, **values)))[0]
+
+    async def start_all(self, *tasks: NewTask) -> Sequence[Claim]:
+        """The same for several."""
+        claims = await self.stores.claimed(*tasks)
+        self.restart(*claims)
+        return claims
+
+    def restart(self, *claims: Claim) -> None:
+        """Start runs of claims that a test has made."""
+        self.slots.take(len(claims))
+        self.work.start(claims)
+
+    async def ended(self) -> None:
+        """Until every run has ended and every outcome is written."""
+        await eventually(lambda: len(self.running) == 0 and self.complete.waiting == 0)
+
+    async def run(self, **values: Any) -> Task:
+        """One task from its submission to the row that its first try left behind."""
+        claim = await self.start(**values)
+        await self.ended()
+        return await self.stores.get(claim.id)
+
+
+@asynccontextmanager
+async def workbench(
+    stores: Stores,
+    database_url: str,
+    function: Callable[..., Any],
+    *,
+    cpu_bound: bool = False,
+    pool_size: int = 2,
+    lock: timedelta = DEFAULT_LIMITS.lock,
+) -> AsyncIterator[Workbench]:
+    """`function` is the handler of KIND. `pool_size` and `lock` are of the connections behind ctx.session()."""
+    events: list[Event] = []
+    forever = timedelta(days=7)
+    engine = make_engine(
+        database_url,
+        role="handler",
+        pool_size=pool_size,
+        limits=Limits(answer=forever, pool_wait=forever, lock=lock),
+        transactional=True,
+    )
+    threads, starters = ThreadPoolExecutor(4), ThreadPoolExecutor(2)
+    vars(function).pop(MARK, None)
+    [found] = handlers_of(handler(KIND, cpu_bound=cpu_bound)(function))
+    registry: dict[Kind, Handler] = {Kind(KIND): found}
+    lease = Lease(timedelta(minutes=10), boottime)
+    lease.renewed(boottime())
+    running, slots = Running(), Slots(100, lambda: None)
+    complete = Complete(
+        store=stores.claims,
+        publisher=stores.publisher,
+        report=events.append,
+        bell=Bell(),
+        high_mark=1000,
+        lowered=lambda: None,
+    )
+    work = Work(
+        registry=registry,
+        execute=Execute(threads=threads, children=Children(starters, preload=[]), report=events.append),
+        complete=complete,
+        running=running,
+        slots=slots,
+        lease=lease,
+        engine=engine,
+        pace=lambda _: None,
+        clock=boottime,
+        random=Random(7),
+        report=events.append,
+    )
+    async with asyncio.TaskGroup() as group:
+        group.create_task(complete.run())
+        try:
+            yield Workbench(stores, work, running, complete, slots, engine, events)
+        finally:
+            complete.close()
+    threads.shutdown()
+    starters.shutdown()
+    await engine.dispose()
