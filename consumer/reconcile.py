@@ -52,10 +52,11 @@ class Reconcile:
         """One look: runs whose row is gone are stopped; rows that nobody here holds, twice in a row, are given back."""
         if self._seen_under not in {None, self._lease.consumer}:
             await self._leave_former_self()
-        consumer, claims_before, held_before = self._lease.consumer, self._gate.last, self._running.keys()
+        consumer, held_before = self._lease.consumer, self._running.keys()
         rows = await self._store.held(consumer)
         if consumer != self._lease.consumer:
             return timedelta()  # declared dead in between: these rows are for others
+        claims_before = self._gate.last  # those that were begun during the look may be in it
         writing = self._complete.keys()
         for key in held_before - rows - writing:
             if key in self._running:

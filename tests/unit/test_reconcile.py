@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from consumer.complete import Complete
+from consumer.gate import Gate
+from consumer.reconcile import Reconcile
+from consumer.running import Run, Running, Stop
+from core.errors import OutcomeUnknown
+from core.events import GivenBack
+from core.task import Claim, ConsumerId, FencingToken, RunKey
+from db.claims import Return
+from tests.unit.support import Clock, Events, claim, settled, task_id, trusted, virtual
+
+TOKEN = FencingToken(1)
+
+
+def key(number: int) -> RunKey:
+    return (task_id(number), TOKEN)
+
+
+class Scene:
+    """A consumer's own view and what the rows say. It is itself the store and the writing of outcomes."""
+
+    def __init__(self) -> None:
+        self.lease = trusted(Clock())
+        self.running = Running()
+        self.writing: set[RunKey] = set()
+        self.rows: dict[ConsumerId, set[RunKey]] = {self.lease.consumer: set()}
+        self.put_back: list[Return] = []
+        self.looks = 0
+        self.during_the_look: Callable[[], Any] = lambda: None
+        self.answers: list[asyncio.Future[list[Claim]]] = []
+        self.events = Events()
+        self.gate = Gate(
+            store=self,
+            kinds=[],
+            lease=self.lease,
+            allowed=lambda: True,
+            refuse=lambda _: None,
+            report=self.events,
+        )
+        self.reconcile = Reconcile(
+            store=self,
+            lease=self.lease,
+            gate=self.gate,
+            running=self.running,
+            complete=cast("Complete", self),
+            report=self.events,
+        )
+
+    @property
+    def mine(self) -> set[RunKey]:
+        return self.rows[self.lease.consumer]
+
+    async def held(self, consumer: ConsumerId) -> set[RunKey]:
+        self.looks += 1
+        self.during_the_look()
+        seen = set(self.rows.get(consumer, ()))
+        await asyncio.sleep(0)
+        return seen
+
+    async def claim(self, *_: object, **__: object) -> list[Claim]:
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+    async def claim_ready(self, *_: object, **__: object) -> list[Claim]:
+        raise AssertionError
+
+    def keys(self) -> set[RunKey]:
+        return self.writing
+
+    def put(self, write: Return) -> None:
+        self.put_back.append(write)
+        self.writing.add((write.id, write.token))
+
+    def runs(self, *numbers: int) -> list[Run]:
+        """Runs that are on and whose rows say so."""
+        found = [Run(claim(number), 0.0) for number in numbers]
+        self.running._runs.update((run.claim.key, run) for run in found)
+        self.mine.update(run.claim.key for run in found)
+        return found
+
+    async def look(self) -> timedelta:
+        return await self.reconcile.step()
+
+
+@virtual
+async def test_a_look_is_taken_every_half_lease() -> None:
+    assert await Scene().look() == timedelta(seconds=15)
+
+
+@virtual
+async def test_what_runs_and_whose_row_says_so_is_left_alone() -> None:
+    s = Scene()
+    runs = s.runs(1, 2)
+    await s.look()
+    await s.look()
+    assert not any(run.stopping for run in runs)
+    assert s.put_back == []
+
+
+@virtual
+async def test_a_run_whose_row_was_canceled_or_taken_is_stopped() -> None:
+    s = Scene()
+    kept, canceled, taken = s.runs(1, 2, 3)
+    s.mine.difference_update({key(2), key(3)})
+    s.mine.add((task_id(3), FencingToken(3)))
+
+    await s.look()
+
+    assert [run.stop_reason for run in (kept, canceled, taken)] == [None, Stop.CANCELED, Stop.CANCELED]
+    assert s.put_back == []
+
+
+@virtual
+async def test_a_run_whose_outcome_is_being_written_is_left_alone() -> None:
+    s = Scene()
+    [run] = s.runs(1)
+    s.mine.clear()
+    s.writing.add(key(1))
+    await s.look()
+    assert not run.stopping
+
+
+@virtual
+async def test_a_run_that_began_during_the_look_is_left_alone() -> None:
+    s = Scene()
+    begun: list[Run] = []
+
+    def begin() -> None:
+        begun.extend(s.runs(1))
+        s.mine.clear()  # the look saw the rows before
+
+    s.during_the_look = begin
+    await s.look()
+    assert not begun[0].stopping
+
+
+@virtual
+async def test_a_run_that_ended_during_the_look_is_not_remembered_as_canceled() -> None:
+    s = Scene()
+    [run] = s.runs(1)
+    s.mine.clear()
+    s.during_the_look = lambda: s.running.remove(run)
+    await s.look()
+    assert not s.running._canceled_early
+
+
+@virtual
+async def test_a_row_that_nobody_here_holds_is_given_back_when_two_looks_have_found_it() -> None:
+    s = Scene()
+    s.mine.update({key(1), key(2)})
+    await s.look()
+    assert s.put_back == []
+
+    s.mine.discard(key(2))
+    s.mine.add(key(3))
+    await s.look()
+    assert s.put_back == [Return(*key(1))]
+    assert s.events.of(GivenBack) == [GivenBack(1, why="the answer to its claim was lost")]
+
+    await s.look()
+    assert s.put_back == [Return(*key(1)), Return(*key(3))]
+
+
+@virtual
+async def test_what_is_being_given_back_is_not_given_back_again() -> None:
+    s = Scene()
+    s.mine.add(key(1))
+    for _ in range(5):
+        await s.look()
+    assert s.put_back == [Return(*key(1))]
+
+
+@pytest.mark.parametrize("begun", ["before the look", "during the look"])
+def test_rows_whose_claim_is_still_in_flight_are_not_strays_however_many_looks_find_them(begun: str) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        async with asyncio.TaskGroup() as group:
+
+            def begin() -> None:
+                s.during_the_look = lambda: None
+                s.mine.add(key(1))
+                group.create_task(s.gate.claim([task_id(1)]))
+
+            if begun == "before the look":
+                begin()
+                await settled()
+            else:
+                s.during_the_look = begin
+            for _ in range(3):
+                await s.look()
+                await settled()
+            assert s.put_back == []
+
+            s.answers[0].set_result([])
+            await settled()
+            await s.look()
+        assert s.put_back == [Return(*key(1))]
+
+    scene()
+
+
+@virtual
+async def test_a_claim_that_began_after_the_first_look_keeps_no_stray_from_going_back() -> None:
+    s = Scene()
+    s.mine.add(key(1))
+    await s.look()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(s.gate.claim([task_id(2)]))
+        await settled()
+        await s.look()
+        assert s.put_back == [Return(*key(1))]
+        s.answers[0].set_result([])
+
+
+@virtual
+async def test_who_was_declared_dead_during_the_look_judges_nothing_by_it() -> None:
+    s = Scene()
+    [run] = s.runs(1)
+    s.mine.clear()
+    s.during_the_look = s.lease.ended
+
+    assert await s.look() == timedelta()
+    assert not run.stopping
+
+
+@virtual
+async def test_rows_of_the_former_id_go_back_behind_the_outcomes_of_its_runs() -> None:
+    s = Scene()
+    s.runs(1)
+    s.writing.add(key(2))
+    s.mine.update({key(2), key(3)})
+    await s.look()
+    former = s.lease.consumer
+    s.lease.ended()
+    s.rows[s.lease.consumer] = set()
+
+    await s.look()
+
+    assert s.rows[former] == {key(1), key(2), key(3)}
+    assert s.put_back == [Return(*key(3))]
+    s.looks = 0
+    await s.look()
+    assert s.looks == 1, "the former self is looked at once"
+
+
+@virtual
+async def test_a_stray_seen_under_one_id_does_not_count_under_the_next() -> None:
+    s = Scene()
+    await s.look()
+    s.lease.ended()
+    s.rows[s.lease.consumer] = {key(1)}
+    await s.look()
+    assert s.put_back == []
+    await s.look()
+    assert s.put_back == [Return(*key(1))]
+
+
+@virtual
+async def test_a_look_that_finds_no_store_changes_nothing_and_the_former_id_is_looked_at_later() -> None:
+    s = Scene()
+    s.mine.add(key(1))
+    await s.look()
+    s.lease.ended()
+    s.rows[s.lease.consumer] = set()
+
+    def away() -> None:
+        raise OutcomeUnknown("PostgreSQL", "gone")
+
+    s.during_the_look = away
+    with pytest.raises(OutcomeUnknown):
+        await s.look()
+    assert s.put_back == []
+
+    s.during_the_look = lambda: None
+    await s.look()
+    assert s.put_back == [Return(*key(1))]
