@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.errors import TABLE, documented
+from api.errors import TABLE
 from api.main import create_app
 from consumer import Context
 from consumer.upkeep import promote, prune, reap, republish
@@ -48,7 +48,7 @@ def test_the_picture_of_the_states_is_the_state_machine() -> None:
 def test_every_verb_of_the_state_machine_is_told() -> None:
     told = [verb for verb, *_ in rows(section(ARCHITECTURE, "States"))]
 
-    assert told == list(TRANSITIONS) or sorted(told) == sorted(TRANSITIONS)
+    assert sorted(told) == sorted(TRANSITIONS)
 
 
 def test_the_table_of_upkeep_has_every_step_and_its_period() -> None:
@@ -119,7 +119,6 @@ def test_every_problem_is_told_with_its_status() -> None:
     special = {"not-found": 404, "method-not-allowed": 405, "unexpected": 500}
 
     assert told == {sort.name: sort.status for sort in TABLE.values()} | special
-    assert documented(*TABLE)
 
 
 def test_the_readme_has_every_endpoint(openapi: dict[str, Any]) -> None:
