@@ -122,8 +122,10 @@ class Work:
         )
         outcome = await self._execute(run, handler, context, self._slots.release)
         self._pace(self._clock() - run.started_at)
-        if transaction is not None and transaction.used:
-            return await self._end(transaction, outcome, claim)
+        if transaction is not None:
+            if transaction.used:
+                return await self._end(transaction, outcome, claim)
+            await transaction.abandon()  # what a handler left running must not open it any more
         return self._judge(outcome, claim)
 
     def _transaction(self, handler: Handler, claim: Claim) -> Transaction | None:
