@@ -67,7 +67,8 @@ class Shutdown:
         parts.work.draining = True
         parts.intake.request()
         await self._end_pull()
-        await _over(self._schedule, max(deadline - _now(), _BRIEFLY))
+        for claiming in (self._pull, self._schedule):  # without Redis pull claims too
+            await _over(claiming, max(deadline - _now(), _BRIEFLY))
         await _done(parts.schedule.give_back("draining"), _BRIEFLY)
         await self._let_handlers_finish(deadline)
 
