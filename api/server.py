@@ -45,7 +45,7 @@ def run(
     workers: int | None = None,
     with_consumer: bool = False,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status (CONTRACT 1). `workers`: so many processes, if more than one."""
+    """Serve until SIGTERM or SIGINT; the exit status. `workers`: so many processes, if more than one."""
     try:
         settings = load(ApiSettings, api_host=host, api_port=port)
         log.configure(settings.log_level, settings.log_format)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run(*, queues: str | None = None, processes: int | None = None, parent: int | None = None) -> int:
-    """Consume until SIGTERM or SIGINT; the exit status (CONTRACT 1).
+    """Consume until SIGTERM or SIGINT; the exit status.
 
     `processes`: run as many consumers as children instead. `parent`: end together with the process of that pid.
     """

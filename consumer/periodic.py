@@ -27,7 +27,7 @@ _EARLY = 0.001
 
 
 class Bell:
-    """A wake-up that is not lost: it is cleared before the look, never after (STYLE 16)."""
+    """A wake-up that is not lost: it is cleared before the look, never after."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
