@@ -122,7 +122,7 @@ TABLE: Mapping[type[Exception], Sort] = {
         more=_maybe,
     ),
     errors.OutcomeUnknown: Sort(
-        503, "outcome-unknown", _AWAY, lambda _: "it is not known whether anything was done"
+        503, "outcome-unknown", _AWAY, lambda _: "if it was to change something, look first whether it did"
     ),
     errors.StoreUnavailable: Sort(503, "unavailable", _AWAY, lambda _: "nothing was done: try again"),
     NotReady: Sort(503, "not-ready", "Requests should go elsewhere for now"),

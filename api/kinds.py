@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 2.0
 """How old the cache gets while submissions come."""
-FRESH_WHILE_EMPTY_SECONDS = 0.2
+FRESH_WHILE_EMPTY_SECONDS = 0.05
 """Until a first consumer has registered every kind is taken, so that one who just did must be noticed soon."""
 REST_SECONDS = 0.5
 """How long the refresh rests when PostgreSQL is away."""
+PAUSE_SECONDS = 0.05
 LOOK = timedelta(seconds=1.2)
 """How long a submission may wait for a look: its 503 is out within two seconds."""
 MOST_NEAREST = 3
@@ -87,7 +88,7 @@ class Kinds:
             return known.served
         if known is None and not self._must_be_known(asked):
             return None
-        await self._patience(self._read(since=asked))
+        await self._patience(self._read_at_last(since=asked))
         known = self._known.get(kind)
         if known is None:
             if self._known and self._refuse_unknown:
@@ -123,6 +124,14 @@ class Kinds:
                 await self._closing.wait()
         except TimeoutError:
             return
+
+    async def _read_at_last(self, *, since: float) -> None:
+        """The same through a short absence of PostgreSQL."""
+        while True:
+            try:
+                return await self._read(since=since)
+            except StoreUnavailable:
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _read(self, *, since: float) -> None:
         """Have a reading that began at `since` or later; those who wait share one."""

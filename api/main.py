@@ -82,8 +82,8 @@ def create_app(
     )
     app.add_middleware(Courtesy)
     handlers.install(app)
-    for routes in (tasks, health, docs):
-        app.include_router(routes.router)
+    for router in (tasks.submitting, tasks.router, health.router, docs.router):
+        app.include_router(router)
     app.mount(docs.ASSETS, docs.assets())
     return app
 

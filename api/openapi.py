@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.schemas.problem import Problem
 from api.schemas.submission import Batch, StatusChange, Submission
+from api.schemas.task import TaskOut
 
 DESCRIPTION = """\
 A durable task service. A `201` means that the task is on disk: it will be run, whatever process or server dies, until
@@ -35,12 +36,16 @@ def describe(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             tags=TAGS,
         )
-        _, sent = models_json_schema(
-            [(model, "validation") for model in (Submission, Batch, StatusChange, Problem)],
+        _, models = models_json_schema(
+            [
+                *((model, "validation") for model in (Submission, Batch, StatusChange)),
+                # FastAPI knows this one, and leaves the nulls out of its example.
+                *((model, "serialization") for model in (Problem, TaskOut)),
+            ],
             ref_template=_REFERENCE,
         )
         schemas = document["components"]["schemas"]
-        schemas.update(sent["$defs"])
+        schemas.update(models["$defs"])
         document["components"]["schemas"] = dict(sorted(schemas.items()))
         app.openapi_schema = document
     return app.openapi_schema

@@ -17,6 +17,7 @@ from api.deps import Provided, Services, services
 from api.errors import documented
 from api.findings import Invalid, InvalidParameters, of_kind
 from api.pagination import TaskQuery, from_cursor, to_cursor
+from api.routes.direct import DirectRoute
 from api.schemas.submission import Batch, StatusChange, Submission
 from api.schemas.task import BatchAccepted, TaskOut, TaskPage
 from api.strict_json import MOST_FLAWS, NotJson, Unsound
@@ -34,6 +35,7 @@ from core.errors import (
 from core.task import Kind, NewTask, QueueName, TaskId
 
 router = APIRouter(tags=["tasks"])
+submitting = APIRouter(tags=["tasks"], route_class=DirectRoute)
 
 BATCH_BODIES = 16
 """How many times MAX_BODY_BYTES a batch may be long."""
@@ -50,7 +52,7 @@ def _takes(model: type) -> dict[str, object]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-@router.post(
+@submitting.post(
     "/tasks",
     status_code=201,
     response_model=TaskOut,
@@ -71,7 +73,7 @@ async def submit_task(request: Request) -> Response:
     return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": f"/tasks/{new.id}"})
 
 
-@router.post(
+@submitting.post(
     "/tasks/batch",
     status_code=201,
     response_model=BatchAccepted,

@@ -66,6 +66,12 @@ def _not_null(value: object) -> object:
     return value
 
 
+def _whole_number(value: object) -> object:
+    # JSON knows one sort of number: 5.0 is an integer there, and in JSON Schema.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = BeforeValidator(_whole_number)
 NotNull = BeforeValidator(_not_null)
 """None is this side's word for a field that was left out; nobody may send it."""
 
@@ -78,8 +84,8 @@ RunAt = Annotated[
     datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 Delay = Annotated[float, Field(ge=0, le=_MAX_AHEAD.total_seconds(), allow_inf_nan=False)]
-Priority = Annotated[int, Field(ge=PRIORITIES[0], le=PRIORITIES[-1])]
-Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
+Priority = Annotated[int, Field(ge=PRIORITIES[0], le=PRIORITIES[-1]), WholeNumber]
+Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), WholeNumber]
 Timeout = Annotated[float, Field(ge=MIN_TIMEOUT_SECONDS, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)]
 KindName = Annotated[str, Field(pattern=KIND_PATTERN)]
 Queue = Annotated[str, Field(pattern=QUEUE_PATTERN)]

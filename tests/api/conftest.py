@@ -1,0 +1,35 @@
+"""The API of a test: one for all that need no empty tables, one of its own for the others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from cli.embedded import Urls
+from tests.api.support import serving, settings
+from tests.support.stores import Stores, open_stores
+
+
+@pytest.fixture(scope="session")
+async def shared(own_database: str, redis_url: str, worker_id: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API that takes every kind, for tests that look only at what they sent."""
+    urls = Urls(database_url=own_database, redis_url=redis_url)
+    async with serving(settings(urls, f"{worker_id}-{uuid4().hex[:12]}", unknown_kinds="accept")) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(urls: Urls, redis_prefix: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API of the test's own, on empty tables."""
+    async with serving(settings(urls, redis_prefix)) as client:
+        yield client
+
+
+@pytest.fixture
+async def stores(urls: Urls, redis_prefix: str) -> AsyncIterator[Stores]:
+    """The stores behind `client`."""
+    async with open_stores(urls, redis_prefix) as opened:
+        yield opened

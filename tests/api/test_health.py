@@ -1,0 +1,116 @@
+"""/health, /livez and /readyz."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+
+from cli.embedded import Urls
+from core.ids import new_consumer_id
+from core.task import Kind, QueueName
+from db.consumers import Registration
+from tests.api.support import PROBLEM, serving, settings
+from tests.support.eventually import eventually
+from tests.support.stores import Stores
+
+
+async def test_health_tells_of_consumers_whose_lease_is_live_and_of_queues(
+    client: httpx2.AsyncClient, stores: Stores
+) -> None:
+    alive, dead = new_consumer_id(), new_consumer_id()
+    for consumer, lease in ((alive, timedelta(seconds=60)), (dead, timedelta(0))):
+        facts = Registration(
+            "host-1", 4711, [QueueName("mail"), QueueName("idle")], [Kind("echo")], 100, lease
+        )
+        await stores.consumers.register(consumer, facts)
+    await stores.consumers.beat(alive, 7)
+    await client.post("/tasks/batch", json={"tasks": [{"message": "x", "queue": "mail"}] * 3})
+    await client.post("/tasks/batch", json={"tasks": [{"message": "x", "queue": "unserved"}] * 10_000})
+    await client.post("/tasks", json={"message": "x", "queue": "unserved"})
+
+    async def looked_again() -> bool:
+        return len((await client.get("/health")).json()["queues"]) == 3
+
+    await eventually(looked_again)
+    response = await client.get("/health")
+
+    health = response.json()
+    assert response.status_code == 200
+    assert list(health) == ["status", "database", "redis", "consumers", "queues"]
+    assert (health["status"], health["database"], health["redis"]) == ("healthy", "up", "up")
+    assert health["queues"] == {"idle": {"depth": 0}, "mail": {"depth": 3}, "unserved": {"depth": 10_000}}
+    [consumer] = health["consumers"]
+    assert datetime.now(UTC) - datetime.fromisoformat(consumer.pop("beat_at")) < timedelta(minutes=1)
+    assert consumer == {
+        "id": str(alive),
+        "host": "host-1",
+        "pid": 4711,
+        "queues": ["mail", "idle"],
+        "running": 7,
+        "capacity": 100,
+    }
+
+
+async def test_health_is_at_most_a_second_old(client: httpx2.AsyncClient) -> None:
+    await client.get("/health")
+    await client.post("/tasks", json={"message": "x", "queue": "fresh"})
+    submitted = time.monotonic()
+
+    async def shown() -> bool:
+        return "fresh" in (await client.get("/health")).json()["queues"]
+
+    await eventually(shown, timeout=5)
+    assert time.monotonic() - submitted < 2
+
+
+async def test_health_looks_once_a_second_however_often_it_is_asked(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from db.browse import Browse
+
+    looks = 0
+    look = Browse.consumers
+
+    async def counted(self: Browse) -> object:
+        nonlocal looks
+        looks += 1
+        return await look(self)
+
+    monkeypatch.setattr(Browse, "consumers", counted)
+    began = time.monotonic()
+    for _ in range(50):
+        await client.get("/health")
+
+    assert 1 <= looks <= 2 + (time.monotonic() - began)
+
+
+async def test_without_redis_by_choice_all_is_well(database_url: str, redis_prefix: str) -> None:
+    urls = Urls(database_url=database_url, redis_url="")
+    async with serving(settings(urls, redis_prefix)) as client:
+        health = (await client.get("/health")).json()
+        assert (health["status"], health["redis"]) == ("healthy", "disabled")
+        assert (await client.post("/tasks", json={"message": "x"})).status_code == 201
+
+
+async def test_livez_and_readyz_say_so(shared: httpx2.AsyncClient) -> None:
+    live, ready = await shared.get("/livez"), await shared.get("/readyz")
+
+    assert (live.status_code, live.json()) == (200, {"status": "alive"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+
+
+async def test_readyz_says_which_command_mends_the_schema(client: httpx2.AsyncClient, stores: Stores) -> None:
+    revision = await stores.raw.fetchval("SELECT version_num FROM alembic_version")
+    try:
+        await stores.raw.execute("DELETE FROM alembic_version")
+        response = await client.get("/readyz")
+    finally:
+        await stores.raw.execute("INSERT INTO alembic_version (version_num) VALUES ($1)", revision)
+
+    assert response.status_code == 503
+    assert response.headers["content-type"] == PROBLEM
+    assert "sluice migrate" in response.json()["detail"]
+    assert (await client.get("/livez")).status_code == 200

@@ -1,0 +1,228 @@
+"""What every endpoint shares: media types, limits, methods, and errors as problem documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from api import body as reading
+from cli.embedded import Urls
+from tests.api.support import JSON, PROBLEM, serving, settings
+
+LIMIT = 4096
+
+
+@pytest.fixture(scope="module")
+async def narrow(own_database: str, redis_url: str, worker_id: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API that takes bodies of 4 KiB."""
+    urls = Urls(database_url=own_database, redis_url=redis_url)
+    chosen = settings(urls, f"{worker_id}-narrow", unknown_kinds="accept", max_body_bytes=LIMIT)
+    async with serving(chosen) as client:
+        yield client
+
+
+def message_of(size: int, wrap: str = '{"message": "%s"}') -> bytes:
+    """A valid body of exactly `size` bytes."""
+    return (wrap % ("x" * (size - len(wrap) + 2))).encode()
+
+
+async def raw(client: httpx2.AsyncClient, request: bytes) -> bytes:
+    """What the server says to these bytes, until it closes the connection."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": ""},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": "application/jsonp"},
+        {"Content-Type": "application/problem+json"},
+        {"Content-Type": "é".encode("latin-1").decode("latin-1")},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/batch"])
+async def test_what_does_not_call_itself_json_gets_415(
+    shared: httpx2.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+    response = await shared.post(path, content=b'{"message": "x"}', headers=encoded)
+
+    assert response.status_code == 415
+    assert response.headers["content-type"] == PROBLEM
+
+
+async def test_a_body_may_be_as_long_as_the_limit_and_no_longer(narrow: httpx2.AsyncClient) -> None:
+    assert (await narrow.post("/tasks", content=message_of(LIMIT), headers=JSON)).status_code == 201
+
+    response = await narrow.post("/tasks", content=message_of(LIMIT + 1), headers=JSON)
+    assert response.status_code == 413
+    assert response.headers["content-type"] == PROBLEM
+
+
+async def test_a_batch_may_be_sixteen_times_as_long(narrow: httpx2.AsyncClient) -> None:
+    def batch(size: int) -> bytes:
+        return message_of(size, '{"tasks": [{"message": "%s"}]}')
+
+    assert (await narrow.post("/tasks/batch", content=batch(16 * LIMIT), headers=JSON)).status_code == 201
+    assert (await narrow.post("/tasks/batch", content=batch(16 * LIMIT + 1), headers=JSON)).status_code == 413
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/batch", "/tasks/1", "/nowhere", "/health"])
+async def test_a_client_that_sends_first_and_listens_then_reads_its_answer(
+    narrow: httpx2.AsyncClient, path: str, *, chunked: bool
+) -> None:
+    size = 8 << 20
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (size, b"x" * size) if chunked else b"x" * size
+    method = b"PATCH" if path == "/tasks/1" else b"POST"
+    head = b"%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n%s\r\n\r\n"
+
+    answer = await raw(narrow, head % (method, path.encode(), length) + body)
+
+    assert answer.split(b" ")[1] in {b"413", b"404", b"405", b"422"}
+    assert b"application/problem+json" in answer
+
+
+async def test_what_is_thrown_away_has_an_end(
+    narrow: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "THROWN_AWAY_BYTES", 1 << 20)
+    reader, writer = await asyncio.open_connection(narrow.base_url.host, narrow.base_url.port)
+    head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n"
+    writer.write(head)
+    async with asyncio.timeout(20):
+        try:
+            while not reader.at_eof():
+                writer.write(b"x" * (1 << 16))
+                await writer.drain()
+                await asyncio.sleep(0)
+                if reader._buffer:  # type: ignore[attr-defined]
+                    break
+            answer = await reader.readline()
+        finally:
+            writer.close()
+
+    assert b"413" in answer
+
+
+async def test_a_client_that_asks_first_is_spared_the_sending(narrow: httpx2.AsyncClient) -> None:
+    head = (
+        b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n"
+        b"Expect: 100-continue\r\n\r\n"
+    )
+
+    answer = await raw(narrow, head)
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in answer.lower()
+
+
+async def test_a_client_that_leaves_in_the_middle_harms_nobody(shared: httpx2.AsyncClient) -> None:
+    for _ in range(5):
+        _, writer = await asyncio.open_connection(shared.base_url.host, shared.base_url.port)
+        writer.write(
+            b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+        await writer.drain()
+        writer.close()
+
+    assert (await shared.get("/livez")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/nowhere", "/tasks/", "/tasks/batch/", "/tasks/1/2", "/redoc", "/docs/", "/docs/assets/x", "/%00"],
+)
+async def test_nothing_there_is_a_problem_document(shared: httpx2.AsyncClient, path: str) -> None:
+    response = await shared.get(path)
+
+    assert response.status_code == 404
+    assert response.headers["content-type"] == PROBLEM
+    problem = response.json()
+    assert problem["type"] == "urn:sluice:problem:not-found"
+    assert problem["status"] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/tasks", {"GET", "HEAD", "POST"}),
+        ("OPTIONS", "/tasks", {"GET", "HEAD", "POST"}),
+        ("PUT", "/tasks/019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071", {"GET", "HEAD", "PATCH"}),
+        ("POST", "/tasks/019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071", {"GET", "HEAD", "PATCH"}),
+        ("TRACE", "/tasks/batch", {"GET", "HEAD", "PATCH", "POST"}),
+        ("POST", "/health", {"GET", "HEAD"}),
+        ("PATCH", "/openapi.json", {"GET", "HEAD"}),
+        ("DELETE", "/docs", {"GET", "HEAD"}),
+    ],
+)
+async def test_a_method_that_is_not_there_names_those_that_are(
+    shared: httpx2.AsyncClient, method: str, path: str, allowed: set[str]
+) -> None:
+    response = await shared.request(method, path)
+
+    assert response.status_code == 405
+    assert response.headers["content-type"] == PROBLEM
+    assert set(response.headers["allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("path", ["/health", "/livez", "/readyz", "/tasks", "/docs", "/openapi.json"])
+async def test_head_is_answered_as_get_without_a_body(shared: httpx2.AsyncClient, path: str) -> None:
+    head, get = await shared.head(path), await shared.get(path)
+
+    assert head.status_code == get.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+async def test_what_is_a_fault_of_ours_gets_500_without_its_inside(
+    own_database: str, redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    monkeypatch.setattr("db.tasks.Tasks.get", fail)
+    urls = Urls(database_url=own_database, redis_url=redis_url)
+    async with serving(settings(urls, redis_prefix)) as client:
+        response = await client.get("/tasks/019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071")
+
+    assert response.status_code == 500
+    assert response.headers["content-type"] == PROBLEM
+    assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"NONSENSE\r\n\r\n",
+        b"GET /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /tasks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /tasks\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET http://[/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /tasks?kind=\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ],
+)
+async def test_what_is_hardly_http_gets_no_500(shared: httpx2.AsyncClient, request_: bytes) -> None:
+    answer = await raw(shared, request_)
+
+    assert b" 500 " not in answer.split(b"\r\n")[0]
+    assert (await shared.get("/livez")).status_code == 200

@@ -1,0 +1,132 @@
+"""/openapi.json and /docs: complete, readable, and asking no other host for anything."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any
+
+import httpx2
+import pytest
+from jsonschema_rs import validator_for
+
+from api.schemas.health import Health
+from api.schemas.task import TaskOut
+from core.task import Task
+
+OPERATIONS = {
+    "submit_task": ("post", "/tasks", {"201", "400", "413", "415", "422", "503"}),
+    "submit_batch": ("post", "/tasks/batch", {"201", "400", "413", "415", "422", "503"}),
+    "get_task": ("get", "/tasks/{task_id}", {"200", "404", "422", "503"}),
+    "list_tasks": ("get", "/tasks", {"200", "422", "503"}),
+    "change_status": (
+        "patch",
+        "/tasks/{task_id}",
+        {"200", "400", "404", "409", "413", "415", "422", "503"},
+    ),
+    "get_health": ("get", "/health", {"200", "503"}),
+    "get_livez": ("get", "/livez", {"200"}),
+    "get_readyz": ("get", "/readyz", {"200", "503"}),
+}
+
+
+@pytest.fixture(scope="module")
+async def document(shared: httpx2.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (await shared.get("/openapi.json")).json()
+    return found
+
+
+async def test_every_operation_is_there_with_every_answer(document: dict[str, Any]) -> None:
+    found = {
+        operation["operationId"]: (method, path, set(operation["responses"]))
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+    assert document["openapi"].startswith("3.1")
+    assert found == OPERATIONS
+
+
+async def test_every_operation_is_explained(document: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    for item in document["paths"].values():
+        for operation in item.values():
+            assert operation["description"]
+            assert set(operation["tags"]) <= tags
+            for status, answer in operation["responses"].items():
+                assert answer["description"]
+                [(media, content)] = answer["content"].items()
+                assert content["schema"]
+                is_health = operation["operationId"] == "get_health"
+                expected = (
+                    "application/problem+json" if status >= "400" and not is_health else "application/json"
+                )
+                assert media == expected
+
+
+async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    references = set(re.findall(r"'\$ref': '([^']+)'", str(document)))
+
+    assert references
+    assert {reference.rpartition("/")[2] for reference in references} <= set(
+        document["components"]["schemas"]
+    )
+
+
+async def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
+    for schema in document["components"]["schemas"].values():
+        whole = {**schema, "components": document["components"]}
+        for example in schema.get("examples", []):
+            validator_for(whole).validate(example)
+        for field in schema.get("properties", {}).values():
+            for example in field.get("examples", []):
+                validator_for({**field, "components": document["components"]}).validate(example)
+
+
+async def test_the_schema_of_a_submission_says_what_the_api_takes(document: dict[str, Any]) -> None:
+    schema = document["components"]["schemas"]["Submission"]
+    fits = validator_for({**schema, "components": document["components"]}).is_valid
+
+    assert fits({"message": "x"})
+    assert fits({"kind": "x", "payload": {"a": 1}, "delay": 1.5})
+    assert not fits({})
+    assert not fits({"message": None})
+    assert not fits({"message": "x", "run_at": "2026-12-24T18:00:00Z", "delay": 1})
+    assert not fits({"message": "x", "other": 1})
+    assert not fits({"message": "x", "priority": 10})
+
+
+async def test_the_models_show_what_is_sent(shared: httpx2.AsyncClient) -> None:
+    task = (await shared.post("/tasks", json={"message": "x"})).json()
+
+    assert list(TaskOut.model_fields) == [field.name for field in fields(Task)] == list(task)
+    TaskOut.model_validate(task)
+    health = (await shared.get("/health")).json()
+    assert list(Health.model_fields) == list(health)
+    Health.model_validate(health)
+
+
+async def test_the_docs_ask_no_other_host(shared: httpx2.AsyncClient) -> None:
+    page = await shared.get("/docs")
+
+    assert page.status_code == 200
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?\s*(?:https?:)?//", page.text)
+    assets = re.findall(r"(?:src|href)=\"(/[^\"]+)\"", page.text)
+    assert len(assets) == 3
+    for asset in assets:
+        response = await shared.get(asset)
+        assert response.status_code == 200
+        assert response.headers["content-type"].split(";")[0] in {"text/css", "text/javascript"}
+        assert response.headers["etag"]
+        assert not re.search(r"@import|url\(\s*[\"']?(?:https?:)?//", response.text)
+
+
+async def test_the_docs_allow_nothing_from_elsewhere(shared: httpx2.AsyncClient) -> None:
+    policy = (await shared.get("/docs")).headers["content-security-policy"]
+
+    assert "default-src 'none'" in policy
+    assert not re.search(r"https?:|\*|unsafe-eval", policy)
+
+
+async def test_the_licence_of_the_assets_comes_along(shared: httpx2.AsyncClient) -> None:
+    assert "Apache License" in (await shared.get("/docs/assets/swagger-ui.LICENSE")).text
