@@ -68,8 +68,11 @@ class Scene:
     def close(self) -> None:
         self.closed_at = now()
         self.log.append("close")
-        if "complete" not in self.takes:
-            self.writing.set()
+        after(self.takes.get("complete", 0), self._written)
+
+    def _written(self) -> None:
+        self.waiting = 0
+        self.writing.set()
 
     async def give_back(self, what: str | Sequence[Return]) -> Written:
         if isinstance(what, str):
@@ -274,6 +277,24 @@ async def test_outcomes_that_are_not_written_in_time_are_left_to_others_and_the_
     assert await s.shut_down() == Ending(left=3, threads=0, clean=False)
     assert "unregister me" not in s.log
     assert now() < 1
+
+
+@virtual
+async def test_outcomes_that_are_written_in_time_are_waited_for() -> None:
+    s = Scene(drain=0)
+    s.takes["complete"] = 0.3
+    s.waiting = 3
+    assert await s.shut_down() == Ending(left=0, threads=0, clean=True)
+
+
+@virtual
+async def test_after_a_second_signal_the_last_acts_have_no_more_time_than_otherwise() -> None:
+    s = Scene()
+    s.run(1, ends_after=FOREVER)
+    s.takes["complete"] = FOREVER
+    after(3, s.forced.set)
+    await s.shut_down()
+    assert now() < 4
 
 
 @virtual
