@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,24 +153,32 @@ async def start_up(
 async def up(directory: Path, *options: str, **settings: str) -> AsyncIterator[Up]:
     """`sluice up` from the moment at which it shows its box; nothing of it is left at the end."""
     process, log = await start_up(directory, *options, **settings)
+    everybody = [process.pid]
+    try:
+        url, urls = await _read_box(process, log, named=settings)
+        everybody = family(process.pid)
+        yield Up(process, url, urls, log)
+    finally:
+        if process.returncode is None:
+            everybody = family(process.pid)
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+        await eventually(lambda: all(map(gone, everybody)))
+
+
+async def _read_box(
+    process: asyncio.subprocess.Process, log: Path, *, named: Mapping[str, str]
+) -> tuple[str, Urls]:
     assert process.stdout is not None
     box = ""
     while "╰" not in box:
         line = (await process.stdout.readline()).decode()
         assert line, f"it did not start, status {await process.wait()}: {log.read_text()}"
         box += line
-    url = next(word for word in box.split() if word.startswith("http"))
-    exports = {}
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        if name not in settings:
+    exports = {"DATABASE_URL": "", "REDIS_URL": ""}
+    for name in exports:
+        if name not in named:
             words = shlex.split((await process.stdout.readline()).decode())
             exports[name] = words[1].removeprefix(f"{name}=")
-    running = Up(process, url, Urls(exports.get("DATABASE_URL", ""), exports.get("REDIS_URL", "")), log)
-    everybody = running.everybody
-    try:
-        yield running
-    finally:
-        if process.returncode is None:
-            everybody = running.everybody
-            await running.interrupt(signal.SIGTERM)
-        await eventually(lambda: all(map(gone, everybody)))
+    url = next(word for word in box.split() if word.startswith("http"))
+    return url, Urls(exports["DATABASE_URL"], exports["REDIS_URL"])

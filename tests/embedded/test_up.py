@@ -46,6 +46,25 @@ async def completed(running: Up, task_id: str, *, timeout: float = 20) -> None:
     await eventually(lambda: reached(running, task_id, "completed"), timeout=timeout)
 
 
+async def test_tasks_are_completed_and_ctrl_c_waits_for_the_last_and_leaves_nothing(root: Path) -> None:
+    async with up(root) as running:
+        first = await post(running, message="Hello World")
+        await completed(running, first)
+        last = await post(running, kind="sleep", payload={"seconds": 1.0})
+        await eventually(lambda: reached(running, last, "processing"))
+        assert running.urls.redis_url.startswith("unix:///tmp/sluice-")
+        everybody = running.everybody
+        assert await running.interrupt() == 0
+        assert all(map(gone, everybody))
+        assert not (root / ".sluice" / "lock").exists()
+        assert not Path(running.urls.redis_url.removeprefix("unix://")).parent.exists()
+    async with Servers(root, valkey=False) as urls:
+        connection = await asyncpg.connect(urls.database_url)
+        rows = await connection.fetch("SELECT id::text, status, attempt FROM tasks ORDER BY id")
+        await connection.close()
+    assert [tuple(row) for row in rows] == [(first, "completed", 1), (last, "completed", 1)]
+
+
 async def test_a_second_one_in_the_same_directory_says_who_holds_it(root: Path) -> None:
     with hold(make_home(root)):
         second, log = await start_up(root)
@@ -109,26 +128,15 @@ async def test_everything_accepted_before_a_kill_is_completed_after_the_next_sta
         await eventually(lambda: all_completed(running, accepted), timeout=60)
 
 
-async def test_ctrl_c_lets_a_running_task_finish(root: Path) -> None:
-    async with up(root) as running:
-        task_id = await post(running, kind="sleep", payload={"seconds": 1.0})
-        await eventually(lambda: reached(running, task_id, "processing"))
-        assert await running.interrupt() == 0
-    async with Servers(root, valkey=False) as urls:
-        connection = await asyncpg.connect(urls.database_url)
-        rows = await connection.fetch("SELECT id::text, status, attempt FROM tasks")
-        await connection.close()
-    assert [tuple(row) for row in rows] == [(task_id, "completed", 1)]
-
-
-async def test_a_second_ctrl_c_does_not_wait_for_running_tasks(root: Path) -> None:
-    async with up(root) as running:
+async def test_a_second_ctrl_c_does_not_wait_for_tasks_and_ephemeral_data_is_forgotten(root: Path) -> None:
+    async with up(root, "--ephemeral") as running:
         task_id = await post(running, kind="sleep", payload={"seconds": 600})
         await eventually(lambda: reached(running, task_id, "processing"))
         running.process.send_signal(signal.SIGINT)
         await eventually(lambda: "stopping;" in running.said())
+        assert (root / ".sluice" / "ephemeral").exists()
         assert await running.interrupt() == 0
-        assert not (root / ".sluice" / "lock").exists()
+    assert [path.name for path in (root / ".sluice").iterdir()] == [".gitignore"]
 
 
 async def test_a_signal_during_the_first_start_leaves_nothing(root: Path) -> None:
@@ -185,11 +193,3 @@ async def test_servers_that_are_named_and_handlers_beside_the_command_are_used(
         assert (await task(running, task_id))["result"] == {"twice": 42}
         assert not (root / ".sluice" / "pg18").exists()
         assert not (root / ".sluice" / "valkey").exists()
-
-
-async def test_ephemeral_forgets_the_tasks(root: Path) -> None:
-    async with up(root, "--ephemeral") as running:
-        await completed(running, await post(running, message="Hello World"))
-        assert (root / ".sluice" / "ephemeral").exists()
-    assert not (root / ".sluice" / "ephemeral").exists()
-    assert not (root / ".sluice" / "pg18").exists()
