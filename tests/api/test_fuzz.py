@@ -9,12 +9,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-SECONDS = 15
+SECONDS = 12
+CANNOT_SAY = "positive_data_acceptance"
+"""A schema cannot say "at most ten years ahead", nor "no NUL in any string below"."""
 CONFIG = """\
-[checks.positive_data_acceptance]
-# A schema cannot say "at most ten years ahead", nor "no NUL in any string below".
-enabled = false
-
 [checks.negative_data_rejection]
 # What is not valid may be too long as well.
 expected-statuses = [400, 404, 405, 409, 413, 415, 422]
@@ -29,7 +27,15 @@ async def test_nothing_that_schemathesis_thinks_of_is_answered_wrongly(
     config.write_text(CONFIG)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"),
-        *(f"{shared.base_url}/openapi.json", "--checks", "all", "--seed", "1"),
+        *(
+            f"{shared.base_url}/openapi.json",
+            "--checks",
+            "all",
+            "--exclude-checks",
+            CANNOT_SAY,
+            "--seed",
+            "1",
+        ),
         *("--max-examples", "25", "--max-time", str(SECONDS), "--no-shrink", "--no-color"),
         *("--generation-database", "none"),
         cwd=tmp_path,
