@@ -155,6 +155,7 @@ def assemble(
         work=work,
         running=running,
         slots=slots,
+        gate=gate,
         complete=complete,
         reconcile=reconcile,
         claims=stores.claims,

@@ -46,7 +46,7 @@ class Gate:
         self._refuse = refuse
         self._report = report
         self._numbers = count(1)
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, int] = {}
         self._last = 0
 
     @property
@@ -58,6 +58,11 @@ class Gate:
     def last(self) -> int:
         """The number of the newest claim that was begun."""
         return self._last
+
+    @property
+    def asked(self) -> int:
+        """How many tasks the claims in flight asked for."""
+        return sum(self._in_flight.values())
 
     def settled(self, number: int) -> bool:
         """Whether no claim with this number or an older one is in flight (L4)."""
@@ -76,11 +81,11 @@ class Gate:
     async def _counted(self, me: ConsumerId, asked: int, statement: Awaitable[list[Claim]]) -> list[Claim]:
         """The answer; empty when this consumer was declared dead meanwhile, what it brought is then given back."""
         self._last = number = next(self._numbers)
-        self._in_flight.add(number)
+        self._in_flight[number] = asked
         try:
             claims = await statement
         finally:
-            self._in_flight.discard(number)
+            del self._in_flight[number]
         self._report(Claimed(len(claims), asked=asked))
         if me == self._lease.consumer:
             return claims

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from consumer.complete import Complete
+    from consumer.gate import Gate
     from consumer.lease import Lease
     from consumer.periodic import Stopping
     from consumer.presence import Presence
@@ -36,6 +37,7 @@ class Parts:
     work: Work
     running: Running
     slots: Slots
+    gate: Gate
     complete: Complete
     reconcile: Reconcile
     claims: Claims

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from consumer.parts import Parts
     from core.events import Report
+    from db.claims import Pending
 
-LAST_ACTS = timedelta(milliseconds=700)
+LAST_ACTS = timedelta(milliseconds=600)
 """What is left after DRAIN_SECONDS for canceled handlers to end and for outcomes to be written."""
 _BRIEFLY = 0.15
 """How long one answer is waited for, in seconds."""
@@ -77,9 +78,14 @@ class Shutdown:
         await _done(parts.running.idle(), (end - _now()) / 2)
         parts.complete.close()
         await _over(self._complete, end - _now() - _BRIEFLY)
-        left = parts.complete.waiting + await self._give_back_the_rest()
+        asked = parts.gate.asked
+        await self._break_off_claims()
+        returned = await self._give_back_the_rest()
+        left = parts.complete.waiting + (0 if returned else len(parts.running) + asked)
         silent = await _done(parts.beat.stop(), _BRIEFLY)
-        clean = left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
+        clean = (
+            returned and left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
+        )
         self._report(Drained(left=left))
         threads = parts.slots.capacity - parts.slots.free
         return Ending(left, threads if silent else threads + 1, clean)
@@ -111,16 +117,32 @@ class Shutdown:
     async def _forced_set(self) -> None:
         await self._forced.wait()
 
-    async def _give_back_the_rest(self) -> int:
-        """The rows of handlers that did not end go back by the last statement; how many could not."""
-        rest = [Return(run.claim.id, run.claim.token) for run in self._parts.running.runs()]
-        if not rest or await _done(self._return(rest), _BRIEFLY):
-            return 0
-        return len(rest)
+    async def _break_off_claims(self) -> None:
+        """A claim that had no answer until here is broken off: what it took, the rows will say."""
+        claiming = {task for task in (self._pull, self._schedule) if not task.done()}
+        for task in claiming:
+            task.cancel()
+        if claiming:
+            await asyncio.wait(claiming, timeout=_BRIEFLY)
 
-    async def _return(self, rest: list[Return]) -> None:
-        written = await self._parts.claims.give_back(rest)
-        await self._parts.publisher.publish_again(written.pending)
+    async def _give_back_the_rest(self) -> bool:
+        """What the rows still hold for this consumer goes back: handlers that did not end, claims without an answer.
+
+        Whether PostgreSQL took it.
+        """
+        pending: list[Pending] = []
+        if not await _done(self._return(pending), _BRIEFLY):
+            return False
+        if pending:
+            await _done(self._parts.publisher.publish_again(pending), _BRIEFLY)
+        return True
+
+    async def _return(self, pending: list[Pending]) -> None:
+        parts = self._parts
+        held = await parts.claims.held(parts.lease.consumer) | parts.running.keys()
+        rest = [Return(task_id, token) for task_id, token in held - parts.complete.keys()]
+        if rest:
+            pending += (await parts.claims.give_back(rest)).pending
 
 
 def _now() -> float:

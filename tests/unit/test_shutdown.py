@@ -11,6 +11,7 @@ from consumer.shutdown import Ending, Shutdown
 from consumer.slots import Slots
 from core.errors import StoreUnavailable
 from core.events import Drained, Draining
+from core.task import RunKey
 from db.claims import Pending, Return, Written
 from tests.unit.support import Events, claim, now, virtual
 
@@ -35,7 +36,8 @@ class Scene:
         self.drain = drain
         self.lease = self.claims = self.consumers = self.publisher = self.beat = self
         self.schedule = self.work = self.intake = self.complete = self
-        self.consumer = "me"
+        self.gate = self
+        self.consumer, self.rows, self.asked = "me", set[RunKey](), 0
         self.closed_at = 0.0
 
     def _say(self, what: str, *, seconds: float = 0.0) -> Coroutine[None, None, None]:
@@ -80,6 +82,13 @@ class Scene:
             return Written(0)
         await self._say(f"give back {[back.id.int for back in what]}")
         return Written(len(what), cast("tuple[Pending, ...]", ("pending",)))
+
+    async def held(self, consumer: str) -> set[RunKey]:
+        await self._say(f"held by {consumer}")
+        return self.rows
+
+    def keys(self) -> set[RunKey]:
+        return set()
 
     async def publish_again(self, pending: Sequence[object]) -> None:
         await self._say(f"publish {list(pending)}")
@@ -151,6 +160,7 @@ async def test_an_idle_consumer_stops_at_once_senders_first_and_the_beat_last_bu
         "forget wake",
         "give back, draining",
         "close",
+        "held by me",
         "stop the beat",
         "unregister me",
     ]
@@ -172,10 +182,10 @@ async def test_handlers_that_end_in_time_are_let_be() -> None:
 @virtual
 async def test_handlers_that_do_not_are_stopped_at_the_deadline() -> None:
     s = Scene()
-    s.run(1, ends_after=FOREVER, on_stop=0.3)
+    s.run(1, ends_after=FOREVER, on_stop=0.2)
     assert (await s.shut_down()).clean
     assert "1 DRAIN" in s.log
-    assert 25.3 <= now() < 25.8
+    assert 25.2 <= now() < 25.8
 
 
 @virtual
@@ -303,7 +313,7 @@ async def test_handlers_may_take_half_of_what_is_left_and_outcomes_the_rest() ->
     s.run(1, on_stop=None)
     s.takes["complete"] = FOREVER
     await s.shut_down()
-    assert 0.3 <= s.closed_at <= 0.45
+    assert 0.25 <= s.closed_at <= 0.35
 
 
 @virtual
@@ -321,3 +331,22 @@ async def test_runs_are_stopped_for_the_drain_and_for_no_other_reason() -> None:
     run = s.run(1)
     await s.shut_down()
     assert run.stop_reason is Stop.DRAIN
+
+
+@virtual
+async def test_a_claim_without_an_answer_is_broken_off_and_what_it_took_given_back() -> None:
+    s = Scene(drain=1)
+    s.takes["schedule"] = FOREVER
+    s.asked, s.rows = 5, {claim(7).key}
+    assert await s.shut_down() == Ending(left=0, threads=0, clean=True)
+    assert s.log[-4:] == ["give back [7]", "publish ['pending']", "stop the beat", "unregister me"]
+    assert now() < 2
+
+
+@virtual
+async def test_what_it_asked_for_counts_as_left_when_the_database_does_not_say_what_it_took() -> None:
+    s = Scene(drain=1)
+    s.takes["schedule"] = FOREVER
+    s.asked, s.fails = 5, {"held by me"}
+    ending = await s.shut_down()
+    assert (ending.left, ending.clean) == (5, False)
