@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from sqlalchemy import CursorResult, Row
 
 OLDEST_SERVER = 150_000
+_PROBES_ONLY = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""Each of our statements is a few index probes. Statistics lag behind a queue that fills and drains in seconds, and the
+planner then prefers to read the whole table or a whole index once; where nothing else is possible it still may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,7 @@ def make_engine(
         "default_transaction_isolation": "read committed",
         "timezone": "UTC",
         "jit": "off",
+        **({} if transactional else _PROBES_ONLY),
     }
 
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
