@@ -94,10 +94,10 @@ class Browse:
             return _page(await self._fetch(newest.limit(limit + 1)), limit)
         # Where the window ends is settled first, as an id: rows that come or go before the second look move no border.
         ends = await self._fetch(newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1))
-        fitting = newest.where(*(column(name) == str(value) for name, value in wanted.items()))
-        if ends:
-            fitting = fitting.where(ends[0].id <= _ID)
-        rows = await self._fetch(fitting.limit(limit + 1))
+        # OFFSET keeps the filter out of the subquery: else a partial index on the status would be read from end to end.
+        looked = (newest.where(ends[0].id <= _ID) if ends else newest).offset(0).subquery("looked")
+        fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
+        rows = await self._fetch(fitting.order_by(looked.c.id.desc()).limit(limit + 1))
         if len(rows) > limit:
             return _page(rows, limit)
         return Page([to_task(row) for row in rows], ends[0].id if ends else None)
