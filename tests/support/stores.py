@@ -99,6 +99,11 @@ class Stores:
         """The row as it is."""
         return await self.tasks.get(task_id)
 
+    async def sql(self, statement: str, **values: Any) -> None:
+        """A statement beside whatever `raw` has open."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text(statement), values)
+
     async def waited_for(self) -> None:
         """Until some connection to this database waits for a lock."""
         waiting = text(
