@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import socket
+
+import asyncpg
+import pytest
+import redis.exceptions
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.errors import OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
+from db.faults import (
+    SURELY_ROLLED_BACK,
+    from_postgresql,
+    from_redis,
+    postgresql_in_our_words,
+    sqlstate,
+    wrong_type,
+)
+
+
+class ServerSays(Exception):
+    def __init__(self, state: str | None, text: str = "what the server says") -> None:
+        super().__init__(text)
+        self.sqlstate = state
+
+
+def wrapped(error: BaseException, *, invalidated: bool = False) -> DBAPIError:
+    """As SQLAlchemy raises it: the driver's error behind an adapter's, behind its own."""
+    adapter = Exception(str(error))
+    adapter.__cause__ = error
+    return DBAPIError("SELECT hush", {"password": "hush"}, adapter, connection_invalidated=invalidated)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("22001", RowRefused),
+        ("22P02", RowRefused),
+        ("23505", RowRefused),
+        ("23514", RowRefused),
+        ("53300", StoreUnavailable),
+        ("55P03", StoreUnavailable),
+        ("57P03", StoreUnavailable),
+        ("28P01", StoreUnavailable),
+        ("3D000", StoreUnavailable),
+        ("25006", StoreUnavailable),
+        ("08006", OutcomeUnknown),
+        ("57P01", OutcomeUnknown),
+        ("57014", OutcomeUnknown),
+        ("58030", OutcomeUnknown),
+        ("40001", OutcomeUnknown),
+        ("40P01", OutcomeUnknown),
+        ("XX000", OutcomeUnknown),
+        ("42P01", None),
+        ("42601", None),
+        ("25001", None),
+        ("0A000", None),
+    ],
+)
+@pytest.mark.parametrize("wrap", [wrapped, lambda error: error], ids=["wrapped", "bare"])
+def test_a_sqlstate_says_whose_fault_it_is(state: str, kind: type[SluiceError] | None, wrap: object) -> None:
+    error = wrap(ServerSays(state))  # type: ignore[operator] # one of the two above
+    found = from_postgresql(error)
+
+    assert sqlstate(error) == state
+    assert type(found) is (kind or type(None))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ConnectionRefusedError(), StoreUnavailable),
+        (FileNotFoundError("no socket"), StoreUnavailable),
+        (ConnectionResetError(), OutcomeUnknown),
+        (socket.gaierror("no such host"), OutcomeUnknown),
+        (TimeoutError(), OutcomeUnknown),
+        (asyncpg.InterfaceError("connection is closed"), OutcomeUnknown),
+        (InterfaceError("SELECT", {}, Exception("gone")), OutcomeUnknown),
+        (PoolTimeout("QueuePool limit"), StoreUnavailable),
+        (wrapped(Exception("lost"), invalidated=True), OutcomeUnknown),
+        (wrapped(Exception("odd")), None),
+        (OperationalError("SELECT", {}, Exception("odd")), None),
+        (KeyError("column"), None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_an_error_without_a_sqlstate_is_about_the_connection_or_a_fault_of_the_program(
+    error: Exception, kind: type[SluiceError] | None
+) -> None:
+    assert type(from_postgresql(error)) is (kind or type(None))
+
+
+def test_what_surely_took_no_effect_is_told_from_the_rest() -> None:
+    assert all(
+        (state.startswith(SURELY_ROLLED_BACK)) is sure
+        for state, sure in {
+            "23505": True,
+            "22P02": True,
+            "40001": True,
+            "57014": False,
+            "08006": False,
+        }.items()
+    )
+
+
+def test_the_reason_is_one_line_without_the_statement_and_its_values() -> None:
+    found = from_postgresql(wrapped(ServerSays("22P02", "invalid input\nDETAIL: hush")))
+    assert isinstance(found, RowRefused)
+    assert (found.reason, found.sqlstate) == ("invalid input", "22P02")
+
+
+def test_an_error_that_says_nothing_is_named() -> None:
+    found = from_postgresql(ConnectionResetError())
+    assert isinstance(found, StoreUnavailable)
+    assert (found.store, found.reason) == ("PostgreSQL", "ConnectionResetError")
+
+
+def test_what_the_driver_raises_leaves_as_our_error_and_what_is_no_error_of_its_own_as_it_is() -> None:
+    driver = wrapped(ServerSays("23505"))
+    with pytest.raises(RowRefused) as refused, postgresql_in_our_words():
+        raise driver
+    assert refused.value.__cause__ is driver
+
+    with pytest.raises(KeyError), postgresql_in_our_words():
+        raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (redis.exceptions.ConnectionError("gone"), True),
+        (redis.exceptions.TimeoutError(), True),
+        (redis.exceptions.ReadOnlyError("READONLY"), True),
+        (redis.exceptions.ResponseError("OOM"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (KeyError(), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_redis_answers_its_effect_is_unknown(error: Exception, ours: bool) -> None:
+    found = from_redis(error)
+    assert isinstance(found, OutcomeUnknown) is ours
+    if isinstance(found, StoreUnavailable):
+        assert found.store == "Redis"
+
+
+def test_a_key_of_the_wrong_type_is_recognized() -> None:
+    assert wrong_type(redis.exceptions.ResponseError("WRONGTYPE Operation against a key"))
+    assert not wrong_type(redis.exceptions.ResponseError("ERR unknown command"))
+    assert not wrong_type(ValueError("WRONGTYPE"))
