@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -89,6 +90,7 @@ class Server(uvicorn.Server):
             await super().startup(sockets)
         except SystemExit:
             self.failed = self.should_exit = True
+        _spare_the_collector()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether it is time to end."""
@@ -106,6 +108,13 @@ class Server(uvicorn.Server):
         if self._stop.is_set():
             self.failed = self.force_exit = True
         self._stop.set()
+
+
+def _spare_the_collector() -> None:
+    """What is there by now stays: looking through it for garbage again and again took a fifth of the time under load."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _on_signals(act: Callable[[], None]) -> None:
