@@ -111,7 +111,7 @@ class Server(uvicorn.Server):
 
 
 def _spare_the_collector() -> None:
-    """What is there by now stays: looking through it for garbage again and again took a fifth of the time under load."""
+    """What is there by now stays: looking through it for garbage over and over took a fifth of the time under load."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
