@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from core.telemetry.log import logger
@@ -55,7 +56,7 @@ class Family:
         """Hand a signal on; the second one hurries them."""
         self._stopping.set()
         for child in self._alive:
-            child.send_signal(signal.SIGTERM)
+            _ask_to_end(child)
 
     async def keep(self) -> None:
         """Start a child, and another when it ends, until the stop."""
@@ -64,7 +65,7 @@ class Family:
             began = asyncio.get_running_loop().time()
             status = await self._one()
             if self._stopping.is_set():
-                self.status = max(self.status, abs(status))
+                self.status = max(self.status, _as_exit_status(status))
                 return
             quick = asyncio.get_running_loop().time() - began < QUICK_SECONDS
             self._settled = self._settled or not quick
@@ -81,7 +82,7 @@ class Family:
         )
         self._alive.add(child)
         if self._stopping.is_set():
-            child.send_signal(signal.SIGTERM)
+            _ask_to_end(child)
         try:
             return await child.wait()
         finally:
@@ -93,3 +94,15 @@ class Family:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _ask_to_end(child: Process) -> None:
+    with suppress(ProcessLookupError):  # it has ended, and nobody has heard of it yet
+        child.send_signal(signal.SIGTERM)
+
+
+def _as_exit_status(status: int) -> int:
+    """What a child's status counts as: one that SIGTERM found before it could listen had nothing to stop."""
+    if status >= 0:
+        return status
+    return 0 if status == -signal.SIGTERM else 1

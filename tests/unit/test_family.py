@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from consumer import processes
+from core import family
+from tests.unit.support import VirtualLoop, now, settled, virtual
+
+
+class Child:
+    """A process that lasts as long as the test says, and ends when asked to."""
+
+    def __init__(self, command: tuple[str, ...], lasts: float, status: int, on_term: float | None) -> None:
+        self.command, self.born = command, now()
+        self._ended = asyncio.Event()
+        self._status = status
+        self._on_term = on_term
+        self.signals: list[float] = []
+        asyncio.get_running_loop().call_later(lasts, self._ended.set)
+
+    def send_signal(self, number: int) -> None:
+        assert number == signal.SIGTERM
+        self.signals.append(now())
+        if self._on_term is None:
+            raise ProcessLookupError
+        asyncio.get_running_loop().call_later(self._on_term, self._end)
+
+    def _end(self) -> None:
+        if not self._ended.is_set():
+            self._status = self.after_term
+            self._ended.set()
+
+    after_term = 0
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        return self._status
+
+
+class Machine:
+    """Where children are started: each as `plan` says next, the last plan for all that follow."""
+
+    def __init__(self) -> None:
+        self.plan: list[tuple[float, int]] = [(1e6, 0)]
+        self.on_term: float | None = 0.5
+        self.start_takes = 0.0
+        self.children: list[Child] = []
+        self.handlers: dict[int, Callable[[], None]] = {}
+
+    async def signal(self, number: int = signal.SIGTERM) -> None:
+        """The parent gets a signal."""
+        self.handlers[number]()
+        await settled()
+
+    async def start(self, *command: str, start_new_session: bool, pass_fds: tuple[int, ...]) -> Child:
+        assert start_new_session, "Ctrl-C must reach children through their parent alone"
+        assert pass_fds == ()
+        await asyncio.sleep(self.start_takes)
+        lasts, status = self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
+        self.children.append(Child(command, lasts, status, self.on_term))
+        return self.children[-1]
+
+    @property
+    def births(self) -> list[float]:
+        return [child.born for child in self.children]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine()
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", machine.start)
+    monkeypatch.setattr(
+        VirtualLoop, "add_signal_handler", lambda _, number, act: machine.handlers.update({number: act})
+    )
+    return machine
+
+
+async def supervised(n: int, act: Callable[[], Coroutine[None, None, None]]) -> int:
+    """The status of `n` supervised children, beside what the test does."""
+    async with asyncio.TaskGroup() as group:
+        supervising = group.create_task(family.supervise(n, "consumer"))
+        await settled()
+        await act()
+    return supervising.result()
+
+
+@virtual
+async def test_children_are_told_who_their_parent_is_and_nothing_of_the_current_directory(
+    machine: Machine,
+) -> None:
+    await supervised(2, machine.signal)
+    assert [child.command for child in machine.children] == [
+        (sys.executable, "-P", "-m", "consumer", "--parent", str(os.getpid()))
+    ] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_handed_on_and_the_parent_ends_when_its_children_have(
+    machine: Machine, number: int
+) -> None:
+    @virtual
+    async def scene() -> None:
+        async def act() -> None:
+            await asyncio.sleep(10)
+            await machine.signal(number)
+
+        assert await supervised(3, act) == 0
+        assert now() == pytest.approx(10.5, abs=0.01)
+        assert [len(child.signals) for child in machine.children] == [1, 1, 1]
+
+    scene()
+
+
+@virtual
+async def test_a_second_signal_is_handed_on_too(machine: Machine) -> None:
+    machine.on_term = 9
+
+    async def act() -> None:
+        await machine.signal()
+        await machine.signal()
+
+    await supervised(1, act)
+    assert len(machine.children[0].signals) == 2
+
+
+@virtual
+async def test_a_child_that_dies_is_replaced_within_two_seconds_however_often(machine: Machine) -> None:
+    machine.plan = [(10, -9), *[(0.1, -9)] * 8, (1e6, 0)]
+
+    async def act() -> None:
+        await asyncio.sleep(60)
+        await machine.signal()
+
+    assert await supervised(1, act) == 0
+    deaths = [10.0, *(born + 0.1 for born in machine.births[1:])]
+    gaps = [born - died for died, born in zip(deaths, machine.births[1:], strict=False)]
+    assert len(gaps) == 9
+    assert gaps == pytest.approx([0.2, 0.4, 0.8, *[1.5] * 6])
+
+
+@virtual
+async def test_a_child_that_lasted_a_while_is_replaced_soon_again(machine: Machine) -> None:
+    machine.plan = [(5, 0), (0.1, 0), (0.1, 0), (5, 0), (1e6, 0)]
+
+    async def act() -> None:
+        await asyncio.sleep(60)
+        await machine.signal()
+
+    await supervised(1, act)
+    assert machine.births[4] - (machine.births[3] + 5) == pytest.approx(0.2)
+
+
+@virtual
+async def test_children_that_refuse_at_once_are_not_asked_again(machine: Machine) -> None:
+    machine.plan = [(0.5, 1)]
+
+    async def nothing() -> None: ...
+
+    assert await supervised(3, nothing) == 1
+    assert len(machine.children) == 3
+
+
+@virtual
+async def test_a_refusal_after_the_family_was_well_is_asked_again(machine: Machine) -> None:
+    machine.plan = [(5, 0), (0.5, 1), (0.5, 1), (1e6, 0)]
+
+    async def act() -> None:
+        await asyncio.sleep(60)
+        await machine.signal()
+
+    assert await supervised(1, act) == 0
+    assert len(machine.children) == 4
+
+
+@virtual
+async def test_a_stop_during_the_pause_before_a_replacement_starts_no_other(machine: Machine) -> None:
+    machine.plan = [(5, -9), (1e6, 0)]
+
+    async def act() -> None:
+        await asyncio.sleep(5.1)
+        await machine.signal()
+
+    assert await supervised(1, act) == 0
+    assert len(machine.children) == 1
+    assert now() < 5.2
+
+
+@virtual
+async def test_a_child_that_is_just_being_started_hears_of_the_stop(machine: Machine) -> None:
+    machine.start_takes = 2
+
+    async def act() -> None:
+        await asyncio.sleep(1)
+        await machine.signal()
+
+    assert await supervised(1, act) == 0
+    assert machine.children[0].signals == [2]
+
+
+@virtual
+async def test_a_child_that_has_ended_unheard_keeps_no_other_from_being_told(machine: Machine) -> None:
+    machine.on_term = None
+    machine.plan = [(10, 0), (10, 0)]
+
+    async def act() -> None:
+        await asyncio.sleep(9)
+        await machine.signal()
+
+    assert await supervised(2, act) == 0
+    assert [len(child.signals) for child in machine.children] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("after_term", "status"), [(0, 0), (1, 1), (2, 2), (-signal.SIGTERM, 0), (-signal.SIGKILL, 1)]
+)
+def test_the_worst_of_the_children_s_endings_is_the_parent_s(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, after_term: int, status: int
+) -> None:
+    monkeypatch.setattr(Child, "after_term", after_term)
+
+    @virtual
+    async def scene() -> None:
+        assert await supervised(2, machine.signal) == status
+
+    scene()
+
+
+@virtual
+async def test_a_consumer_s_children_serve_the_queues_that_it_was_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    async def supervise(*arguments: Any) -> int:
+        asked.append(arguments)
+        return 7
+
+    monkeypatch.setattr(family, "supervise", supervise)
+    assert await processes.supervise(3, queues="a,b") == 7
+    await processes.supervise(1, queues=None)
+    assert asked == [(3, "consumer", ["--queues", "a,b"]), (1, "consumer", [])]
