@@ -9,7 +9,8 @@ from typing import Protocol, Self
 from cli.supervise.output import Output
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-HURRY = 3.0  # seconds between "hurry" and force, and between force and more of it
+AGAIN = 0.5  # seconds; two signals within a moment may reach a busy program as one
+HURRY = 5.0  # seconds between "hurry" and force, and between force and more of it
 
 
 class Family(Protocol):
@@ -54,7 +55,9 @@ class Stopping:
         elif self._hurry is None:
             self._family.output.say("stopping without waiting; what was running will run again")
             self._family.end()
-            self._hurry = asyncio.get_running_loop().call_later(HURRY, self._force)
+            loop = asyncio.get_running_loop()
+            loop.call_later(AGAIN, self._family.end)
+            self._hurry = loop.call_later(HURRY, self._force)
         else:
             self._force()
 

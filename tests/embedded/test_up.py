@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
 import socket
 from pathlib import Path
-from typing import Any
 
 import asyncpg
-import httpx2
 import pytest
 
 from cli.embedded import Servers
 from cli.embedded.place import make_home
 from cli.supervise.lock import hold
-from tests.embedded.support import Up, gone, start_up, up
+from tests.embedded.support import gone, start_up, up
+from tests.embedded.up_client import completed, post, reached, task
 from tests.support.eventually import eventually
-
-
-async def post(running: Up, **fields: Any) -> str:
-    async with httpx2.AsyncClient(base_url=running.url) as client:
-        answer = await client.post("/tasks", json=fields)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
-
-
-async def task(running: Up, task_id: str) -> dict[str, Any]:
-    async with httpx2.AsyncClient(base_url=running.url) as client:
-        answer = await client.get(f"/tasks/{task_id}")
-        answer.raise_for_status()
-        return dict(answer.json())
-
-
-async def reached(running: Up, task_id: str, status: str) -> bool:
-    try:
-        return str((await task(running, task_id))["status"]) == status
-    except httpx2.HTTPError:
-        return False
-
-
-async def completed(running: Up, task_id: str, *, timeout: float = 20) -> None:
-    await eventually(lambda: reached(running, task_id, "completed"), timeout=timeout)
 
 
 async def test_tasks_are_completed_and_ctrl_c_waits_for_the_last_and_leaves_nothing(root: Path) -> None:
@@ -70,62 +43,6 @@ async def test_a_second_one_in_the_same_directory_says_who_holds_it(root: Path) 
         second, log = await start_up(root)
         assert await second.wait() == 1
     assert re.fullmatch(rf".*in use by process {os.getpid()}: .*\n", log.read_text())
-
-
-async def test_parts_that_are_killed_are_started_again(root: Path) -> None:
-    async with up(root) as running:
-        for mark in ("-m consumer", "-m api", "/postgres ", "valkey-server"):
-            before = running.child(mark)
-            os.kill(before, signal.SIGKILL)
-            await eventually(lambda: running.child(mark) != before)  # noqa: B023 - awaited here
-        assert running.said().count("was ended by SIGKILL: starting it again") == 4
-        await eventually(lambda: reachable(running), timeout=30)
-        await completed(running, await post(running, message="after"), timeout=45)
-
-
-async def reachable(running: Up) -> bool:
-    try:
-        async with httpx2.AsyncClient(base_url=running.url) as client:
-            return (await client.get("/readyz")).status_code == 200
-    except httpx2.HTTPError:
-        return False
-
-
-async def all_completed(running: Up, task_ids: list[str]) -> bool:
-    connection = await asyncpg.connect(running.urls.database_url)
-    try:
-        done = await connection.fetchval(
-            "SELECT count(*) FROM tasks WHERE id = ANY($1::uuid[]) AND status = 'completed'", task_ids
-        )
-    finally:
-        await connection.close()
-    return bool(done == len(task_ids))
-
-
-@pytest.mark.timeout(180)
-async def test_everything_accepted_before_a_kill_is_completed_after_the_next_start(root: Path) -> None:
-    accepted: list[str] = []
-
-    async def submit(running: Up) -> None:
-        async with httpx2.AsyncClient(base_url=running.url) as client:
-            while True:
-                try:
-                    answer = await client.post("/tasks", json={"message": "load"})
-                except httpx2.HTTPError:
-                    return
-                if answer.status_code == 201:
-                    accepted.append(answer.json()["id"])
-
-    async with up(root, LEASE_SECONDS="2") as running:
-        everybody = running.everybody
-        async with asyncio.TaskGroup() as group:
-            for _ in range(4):
-                group.create_task(submit(running))
-            await eventually(lambda: len(accepted) > 300, timeout=30)
-            await running.kill()
-        await eventually(lambda: all(map(gone, everybody)))
-    async with up(root, LEASE_SECONDS="2") as running:
-        await eventually(lambda: all_completed(running, accepted), timeout=60)
 
 
 async def test_a_second_ctrl_c_does_not_wait_for_tasks_and_ephemeral_data_is_forgotten(root: Path) -> None:
