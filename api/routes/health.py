@@ -15,6 +15,7 @@ router = APIRouter(tags=["health"])
 
 @router.get(
     "/health",
+    summary="How the stores, consumers and queues are",
     response_model=Health,
     responses={503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer"}},
 )
@@ -24,13 +25,18 @@ async def get_health(ours: Provided) -> Response:
     return answer(checkup, 503 if checkup.status == "unhealthy" else 200)
 
 
-@router.get("/livez", response_model=Alive)
+@router.get("/livez", summary="Whether the process serves requests", response_model=Alive)
 async def get_livez() -> Response:
     """The process serves requests. Restart it when this fails: it says nothing of the stores."""
     return answer({"status": "alive"})
 
 
-@router.get("/readyz", response_model=Ready, responses=documented(NotReady))
+@router.get(
+    "/readyz",
+    summary="Whether requests should come here",
+    response_model=Ready,
+    responses=documented(NotReady),
+)
 async def get_readyz(ours: Provided) -> Response:
     """The process can do its work: PostgreSQL answers, its schema is the right one, nobody asked for a stop."""
     if why := await ours.health.unready():

@@ -24,6 +24,7 @@ from api.strict_json import MOST_FLAWS, NotJson, Unsound
 from api.submissions import PATIENCE, MaybeAccepted
 from core.errors import (
     Flaw,
+    OutcomeUnknown,
     Overloaded,
     PayloadRefused,
     RowRefused,
@@ -43,7 +44,9 @@ BATCH_BODIES = 16
 Id = Annotated[UUID, Path(alias="task_id", description="The task's id.")]
 _BODY = (NotJson, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
 _KIND = (UnknownKind, PayloadRefused, RowRefused)
-_STORE = (MaybeAccepted, StoreUnavailable, Overloaded)
+_STORE = (StoreUnavailable, OutcomeUnknown)
+_SUBMISSION = (MaybeAccepted, StoreUnavailable, Overloaded)
+_PLACE = {"Location": {"description": "The task's path.", "schema": {"type": "string"}}}
 
 
 def _takes(model: type) -> dict[str, object]:
@@ -54,10 +57,11 @@ def _takes(model: type) -> dict[str, object]:
 
 @submitting.post(
     "/tasks",
+    summary="Submit a task",
     status_code=201,
     response_model=TaskOut,
     response_description="The task, on disk. Its place is in the header Location.",
-    responses=documented(*_BODY, *_KIND, *_STORE),
+    responses={201: {"headers": _PLACE}, **documented(*_BODY, *_KIND, *_SUBMISSION)},
     openapi_extra=_takes(Submission),
 )
 async def submit_task(request: Request) -> Response:
@@ -75,10 +79,11 @@ async def submit_task(request: Request) -> Response:
 
 @submitting.post(
     "/tasks/batch",
+    summary="Submit many tasks, all or none",
     status_code=201,
     response_model=BatchAccepted,
     response_description="All of them, on disk.",
-    responses=documented(*_BODY, RowRefused, *_STORE),
+    responses=documented(*_BODY, RowRefused, *_SUBMISSION),
     openapi_extra=_takes(Batch),
 )
 async def submit_batch(request: Request) -> Response:
@@ -113,15 +118,21 @@ async def _completed(ours: Services, batch: Batch, asked: float) -> list[NewTask
 
 @router.get(
     "/tasks/{task_id}",
+    summary="Get a task",
     response_model=TaskOut,
-    responses=documented(TaskNotFound, InvalidParameters, StoreUnavailable),
+    responses=documented(TaskNotFound, InvalidParameters, *_STORE),
 )
 async def get_task(task_id: Id, ours: Provided) -> Response:
     """One task as it is now."""
     return answer(await ours.patience(ours.tasks.get(TaskId(task_id))))
 
 
-@router.get("/tasks", response_model=TaskPage, responses=documented(InvalidParameters, StoreUnavailable))
+@router.get(
+    "/tasks",
+    summary="List tasks, newest first",
+    response_model=TaskPage,
+    responses=documented(InvalidParameters, *_STORE),
+)
 async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, ours: Provided) -> Response:
     """Tasks, newest first. Follow `next_cursor` until it is null.
 
@@ -150,8 +161,9 @@ def _refuse_repeated(request: Request) -> None:
 
 @router.patch(
     "/tasks/{task_id}",
+    summary="Cancel a task, or run it again",
     response_model=TaskOut,
-    responses=documented(*_BODY, InvalidParameters, TaskNotFound, TransitionRefused, StoreUnavailable),
+    responses=documented(*_BODY, InvalidParameters, TaskNotFound, TransitionRefused, *_STORE),
     openapi_extra=_takes(StatusChange),
 )
 async def change_status(task_id: Id, request: Request, ours: Provided) -> Response:

@@ -99,6 +99,10 @@ def _describe(schema: dict[str, Any]) -> None:
             del field["default"]
     schema["anyOf"] = [{"required": ["message"]}, {"required": ["kind"]}]
     schema["not"] = {"required": ["run_at", "delay"]}
+    schema["examples"] = [
+        {"message": "Hello World"},
+        {"kind": "sleep", "payload": {"seconds": 1.5}, "priority": 9},
+    ]
 
 
 class Submission(BaseModel):
@@ -161,7 +165,14 @@ class Batch(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    tasks: Annotated[list[Submission], Field(min_length=1, max_length=MAX_BATCH)]
+    tasks: Annotated[
+        list[Submission],
+        Field(
+            min_length=1,
+            max_length=MAX_BATCH,
+            examples=[[{"message": "one"}, {"message": "two", "delay": 60}]],
+        ),
+    ]
 
 
 class StatusChange(BaseModel):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import socket
-
-from core.errors import ConfigurationError
+from api import listen
 
 
 def check_address(host: str, port: int) -> int:
@@ -13,17 +10,7 @@ def check_address(host: str, port: int) -> int:
 
     Raises ConfigurationError with a line that says what to do.
     """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror:
-        raise ConfigurationError(f"{host!r} is no address of this machine: set --host or API_HOST") from None
-    family, kind, protocol, _, address = found[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as refused:
-            raise ConfigurationError(_advice(host, port, refused)) from None
+    with listen.bind(host, port) as probe:
         return int(probe.getsockname()[1])
 
 
@@ -34,11 +21,3 @@ def reachable(host: str) -> str:
     if host == "::":
         return "[::1]"
     return f"[{host}]" if ":" in host else host
-
-
-def _advice(host: str, port: int, refused: OSError) -> str:
-    if refused.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop what listens there, or choose another with --port"
-    if refused.errno == errno.EACCES:
-        return f"port {port} on {host} needs root: choose one above 1023 with --port"
-    return f"cannot listen on {host} port {port}: {refused.strerror}; set --host and --port"
