@@ -41,7 +41,7 @@ FLUSHERS = 2
 """While one waits for its commit, the other fills the next."""
 LOOKS_AT_ONCE = 5
 LOOK = timedelta(seconds=1.7)
-# Every endpoint answers within two seconds when PostgreSQL does not (CONTRACT.md section 3).
+# Every endpoint answers within two seconds when PostgreSQL does not.
 LIMITS = Limits(
     connect=timedelta(seconds=1),
     statement=timedelta(seconds=1.4),

@@ -1,4 +1,4 @@
-"""`python -m api` as a process: how it starts, stops, and what it says when it cannot (CONTRACT 1)."""
+"""`python -m api` as a process: how it starts, stops, and what it says when it cannot."""
 
 from __future__ import annotations
 

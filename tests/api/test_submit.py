@@ -1,4 +1,4 @@
-"""POST /tasks as CONTRACT.md states it: what is taken, what is answered, what is refused."""
+"""POST /tasks: what is taken, what is answered, what is refused."""
 
 from __future__ import annotations
 
