@@ -117,7 +117,7 @@ class Submissions:
         self._bell.set()
 
     def _take(self) -> list[_Unit]:
-        """What shares the next statement: as much as fits, at least one unit, none that was withdrawn."""
+        """What shares the next statement: as much as fits, and at least one unit."""
         units: list[_Unit] = []
         rows = size = 0
         while self._waiting:
@@ -128,14 +128,11 @@ class Submissions:
             self._waiting.popleft()
             self._rows -= len(unit.new)
             self._bytes -= unit.size
-            if unit.answer.done():
-                rows, size = rows - len(unit.new), size - unit.size
-            else:
-                units.append(unit)
+            units.append(unit)
         return units
 
     async def _write(self, units: list[_Unit]) -> None:
-        """One statement for all of them, sent again as it stands while its outcome is open and somebody waits."""
+        """One statement for those that were not withdrawn, sent again as it stands while somebody waits for it."""
         tries = 0
         while units := [unit for unit in units if not unit.answer.done()]:
             new = [task for unit in units for task in unit.new]

@@ -60,6 +60,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a status": (task('"status": "completed"'), "/status"),
     "an unknown field with a surrogate": (task('"a": "\\ud800"'), "/a"),
     "a surrogate as an unknown field": (task('"\\ud800": 1'), ""),
+    "a surrogate as a key above NUL": (task('"payload": {"\\ud800": {"a": "\\u0000"}}'), "/payload"),
     "NUL as an unknown field": (task('"a\\u0000": 1'), ""),
     "a message of a number": ('{"message": 1}', "/message"),
     "a message of null": ('{"message": null}', "/message"),
