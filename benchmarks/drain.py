@@ -103,7 +103,7 @@ async def _answered(stage: Stage, program: Program) -> dict[str, Any]:
 
 
 async def _bare(stage: Stage) -> dict[str, Any]:
-    async with stage.program("benchmarks.bare", "drain", str(CAPACITY // 2)) as program:
+    async with stage.program("benchmarks.bare", "drain", str(CAPACITY)) as program:
         return await _answered(stage, program)
 
 

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from benchmarks import drain
 from benchmarks.cpu import Meter
+from benchmarks.drain import SETTINGS as CONSUMER
 from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, turns
 from benchmarks.stage import BrokenRun, Stage, until
@@ -53,7 +53,7 @@ async def _measure(stage: Stage, api: Site, side: str, number: int) -> list[Run]
 
 
 async def _ours(stage: Stage, api: Site) -> dict[str, Any]:
-    async with stage.program("consumer", settings={**drain.SETTINGS, "HANDLERS": ""}) as consumer:
+    async with stage.program("consumer", settings=CONSUMER) as consumer:
         async with stage.connection() as connection:
 
             async def serves() -> bool:

@@ -146,12 +146,14 @@ class Stage:
             child = await Child.start(
                 [sys.executable, "-m", *arguments],
                 environment=environment(
-                    DATABASE_URL=self.urls.database_url,
-                    REDIS_URL=self.urls.redis_url,
-                    REDIS_PREFIX="sluice",
-                    LOG_LEVEL="warning",
-                    LOG_FORMAT="json",
-                    **(settings or {}),
+                    **{
+                        "DATABASE_URL": self.urls.database_url,
+                        "REDIS_URL": self.urls.redis_url,
+                        "REDIS_PREFIX": "sluice",
+                        "LOG_LEVEL": "warning",
+                        "LOG_FORMAT": "json",
+                        **(settings or {}),
+                    }
                 ),
                 output=output.fileno(),
             )
