@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ import httpx2
 import psutil
 import pytest
 
+from api.server import REQUESTS_END_SECONDS
 from cli.embedded import Urls
 from core.settings import environment
 from tests.support.eventually import eventually
@@ -186,6 +188,33 @@ async def test_nothing_that_was_accepted_is_lost_when_it_is_stopped_under_load(
     rows = await stores.raw.fetch("SELECT CAST(id AS text) AS id FROM tasks")
     assert status == 0
     assert accepted <= {row["id"] for row in rows}
+
+
+async def test_a_second_signal_does_not_wait_for_requests(urls: Urls, own: dict[str, str]) -> None:
+    async with serving(urls, **own) as (process, client):
+        _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(
+            b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+        await writer.drain()
+        assert (await client.get("/livez")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+
+        async def refused() -> bool:
+            try:
+                await client.get("/livez")
+            except httpx2.TransportError:
+                return True
+            return False
+
+        await eventually(refused)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        status, _ = await ended(process)
+        writer.close()
+
+    assert status == 1
+    assert time.monotonic() - began < REQUESTS_END_SECONDS - 1
 
 
 async def test_redis_away_at_start_is_no_reason_not_to(urls: Urls, own: dict[str, str]) -> None:
