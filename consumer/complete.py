@@ -11,6 +11,7 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, assert_never, cast
 
+from consumer.periodic import Bell
 from core.errors import RowRefused, StoreUnavailable
 from core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
 from core.outcome import Failure, storable
@@ -20,7 +21,6 @@ from db.claims import Completion, Failing, Return, Written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from consumer.periodic import Bell
     from core.events import Report
     from core.task import RunKey
     from db.claims import Pending
@@ -70,6 +70,9 @@ class Complete:
         self._waiting: deque[Write] = deque()
         self._groups: deque[list[Write]] = deque()
         self._closing = False
+        self._pending: list[Pending] = []
+        self._news = Bell()
+        self._written = False
 
     @property
     def waiting(self) -> int:
@@ -96,7 +99,25 @@ class Complete:
         self._bell.ring()
 
     async def run(self) -> None:
-        """Write until closed and empty. What was not answered is sent again as it stands: the token decides (R2)."""
+        """Write until closed and empty, and publish what became pending. While only that is left, safe to cancel."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._publish(), name="publish again")
+            await self._write()
+            self._written = True
+            self._news.ring()
+
+    async def _publish(self) -> None:
+        """Beside the writing, which a silent Redis must not hold up."""
+        while self._pending or not self._written:
+            self._news.clear()
+            if not self._pending:
+                await self._news.wait()
+                continue
+            pending, self._pending = self._pending, []
+            await self._publisher.publish_again(pending)
+
+    async def _write(self) -> None:
+        """What was not answered is sent again as it stands: the token decides (R2)."""
         pause: float | None = None
         while not (self._closing and self.waiting == 0):
             self._bell.clear()
@@ -146,7 +167,8 @@ class Complete:
         if written.rows < len(group) and not again:
             self._report(Fenced(len(group) - written.rows))
         if written.pending:
-            await self._publisher.publish_again(written.pending)
+            self._pending += written.pending
+            self._news.ring()
 
     async def _send(self, group: list[Write]) -> Written:
         match group[0]:

@@ -78,6 +78,8 @@ class Shutdown:
         await _done(parts.running.idle(), (end - _now()) / 2)
         parts.complete.close()
         await _over(self._complete, end - _now() - _BRIEFLY)
+        if parts.complete.waiting == 0:
+            self._complete.cancel()  # what it would still publish are hints
         asked = parts.gate.asked
         await self._break_off_claims()
         returned = await self._give_back_the_rest()

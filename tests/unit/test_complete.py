@@ -300,5 +300,5 @@ async def test_a_fault_of_the_program_is_not_swallowed() -> None:
     s = Scene()
     s.store.errors = [KeyError("column")]
     s.complete.put(done(1))
-    with pytest.raises(KeyError):
+    with pytest.RaisesGroup(KeyError):
         await s.complete.run()
