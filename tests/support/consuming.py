@@ -1,0 +1,160 @@
+"""Real consumers: `python -m consumer` processes with their logs, ended by pid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cli.embedded import Urls
+from tests.support.eventually import eventually
+
+ROOT = Path(__file__).parents[2]
+FULL = os.environ.get("SLUICE_TEST_FULL") == "1"
+"""Run with the figures that the product promises instead of smaller ones."""
+HANDLERS = "tests.support.handlers"
+START_SECONDS = 30.0
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Consumer:
+    """One process. `log` holds its events, `said` what it wrote that is no event."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.log: list[dict[str, Any]] = []
+        self.said: list[str] = []
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self.process.pid
+
+    def events(self, name: str, **facts: Any) -> list[dict[str, Any]]:
+        """The events of this name, and with these facts, so far."""
+        return [
+            event
+            for event in self.log
+            if event.get("event") == name and all(event.get(key) == value for key, value in facts.items())
+        ]
+
+    async def event(self, name: str, *, within: float = 10.0, **facts: Any) -> dict[str, Any]:
+        """The first such event, once it is there."""
+        try:
+            return (await eventually(lambda: self.events(name, **facts), timeout=within))[0]
+        except AssertionError:
+            raise AssertionError(
+                f"no {name} {facts} within {within} s: {self.said} {self.log[-20:]}"
+            ) from None
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, to this process alone."""
+        self.process.send_signal(number)
+
+    async def ended(self, within: float = 10.0) -> int:
+        """Its exit status, once it has ended."""
+        try:
+            async with asyncio.timeout(within):
+                return await self.process.wait()
+        except TimeoutError:
+            raise AssertionError(f"still there after {within} s: {self.said} {self.log[-20:]}") from None
+
+    async def stop(self, within: float = 10.0) -> tuple[int, float]:
+        """SIGTERM it; its exit status, and how many seconds it took."""
+        began = time.monotonic()
+        self.send(signal.SIGTERM)
+        return await self.ended(within), time.monotonic() - began
+
+    async def read(self) -> None:
+        """Follow what it writes to its end."""
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            text = line.decode("utf-8", "replace").rstrip()
+            with suppress(json.JSONDecodeError):
+                self.log.append(json.loads(text))
+                continue
+            self.said.append(text)
+
+
+class Consumers:
+    """The consumers of one test: what they share, and where their handlers note what they do."""
+
+    def __init__(self, urls: Urls, prefix: str, directory: Path, group: asyncio.TaskGroup) -> None:
+        self.started: list[Consumer] = []
+        self._group = group
+        self._directory = directory
+        self._environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": urls.database_url,
+            "REDIS_URL": urls.redis_url,
+            "REDIS_PREFIX": prefix,
+            "HANDLERS": HANDLERS,
+            "RUNS": str(directory / "runs"),
+            "LOG_FORMAT": "json",
+            "DRAIN_SECONDS": "5",
+        }
+
+    async def launch(self, *options: str, **environment: str) -> Consumer:
+        """Start one and wait for nothing."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "consumer", *options),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env={**self._environment, **environment},
+            cwd=self._directory,
+            start_new_session=True,
+            limit=1 << 24,
+        )
+        consumer = Consumer(process)
+        self.started.append(consumer)
+        self._group.create_task(consumer.read())
+        return consumer
+
+    async def start(self, *options: str, **environment: str) -> Consumer:
+        """Start one and wait until it consumes."""
+        consumer = await self.launch(*options, **environment)
+
+        def ready() -> bool:
+            assert consumer.process.returncode is None, f"it ended: {consumer.said} {consumer.log}"
+            return bool(consumer.events("consumer.started"))
+
+        await eventually(ready, timeout=START_SECONDS)
+        return consumer
+
+    def runs(self, what: str | None = None, **facts: Any) -> list[dict[str, Any]]:
+        """What the handlers noted, in the order in which they did."""
+        path = self._directory / "runs"
+        found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [
+            run
+            for run in found
+            if what in {None, run["what"]} and all(run.get(key) == value for key, value in facts.items())
+        ]
+
+    def file(self, name: str) -> Path:
+        """A file that handlers may wait for."""
+        return self._directory / name
+
+
+@asynccontextmanager
+async def consumers_of(urls: Urls, prefix: str, directory: Path) -> AsyncIterator[Consumers]:
+    """Consumers for one test. Whoever is left at its end is killed, by pid."""
+    async with asyncio.TaskGroup() as group:
+        consumers = Consumers(urls, prefix, directory, group)
+        try:
+            yield consumers
+        finally:
+            for consumer in consumers.started:
+                if consumer.process.returncode is None:
+                    consumer.process.kill()
+                await consumer.process.wait()
