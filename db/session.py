@@ -46,7 +46,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class _Connection(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else asyncpg.Connection):  # type: ignore[misc]
+class _Connection(asyncpg.Connection):
     """A connection that is dropped at once when it is given up."""
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
