@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-SECONDS = 12
+SECONDS = 8
 CANNOT_SAY = "positive_data_acceptance"
 """A schema cannot say "at most ten years ahead", nor "no NUL in any string below"."""
 CONFIG = """\
