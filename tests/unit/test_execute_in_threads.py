@@ -200,7 +200,9 @@ async def ticks(n: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def test_a_thread_that_returns_after_the_loop_has_ended_does_no_harm() -> None:
+def test_a_thread_that_returns_after_the_loop_has_ended_does_no_harm(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     executor = ThreadPoolExecutor(1)
     s = Scene(executor)
 
@@ -215,3 +217,4 @@ def test_a_thread_that_returns_after_the_loop_has_ended_does_no_harm() -> None:
     s.go.set()
     executor.shutdown()
     assert s.vacated == 0
+    assert caplog.records == []

@@ -96,9 +96,10 @@ async def test_claims_are_numbered_and_counted_while_they_are_in_flight() -> Non
         group.create_task(s.gate.claim([task_id(1)]))
         await settled()
         first = s.gate.last
-        group.create_task(s.gate.claim([task_id(2)]))
+        group.create_task(s.gate.claim_ready(LISTS, 3))
         await settled()
         second = s.gate.last
+        assert s.gate.asked == 4
 
         assert first < second
         assert not s.gate.settled(first)
@@ -106,6 +107,7 @@ async def test_claims_are_numbered_and_counted_while_they_are_in_flight() -> Non
         await settled()
         assert s.gate.settled(first), "a younger claim is no matter"
         assert not s.gate.settled(second)
+        assert s.gate.asked == 3
         s.store.answers[1].set_result([])
     assert s.gate.settled(second)
 
