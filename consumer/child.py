@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
 from consumer.result import encode
@@ -118,6 +119,7 @@ def _exit(code: int | None) -> str:
 def _child_main(theirs: Connection, module: str, qualname: str, ctx: DetachedContext, payload: Any) -> None:  # noqa: ANN401
     """The child's whole life: call the function once, answer, end."""
     die_with_parent(signal.SIGKILL)
+    _let_fork_server_go()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the consumer decides when this child ends
     try:
@@ -133,6 +135,17 @@ def _child_main(theirs: Connection, module: str, qualname: str, ctx: DetachedCon
         message = _pickled_error(error)
     theirs.send_bytes(message)
     theirs.close()
+
+
+def _let_fork_server_go() -> None:
+    """Close our end of the pipe for which the fork server lives: it is to end with the consumer, and we with it.
+
+    Each child inherits one, so that a computing child would keep the server, its parent, alive when the consumer was
+    killed.
+    """
+    alive = getattr(forkserver._forkserver, "_forkserver_alive_fd", None)  # noqa: SLF001 - there is no public way
+    if alive is not None:
+        os.close(alive)
 
 
 def _pickled_error(error: BaseException) -> bytes:
