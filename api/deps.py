@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
+from api.batches import Batches
 from api.cancels import Cancels
 from api.health import Health
 from api.kinds import Kinds
@@ -24,6 +25,7 @@ class Services:
 
     max_body_bytes: int
     submissions: Submissions
+    batches: Batches
     kinds: Kinds
     tasks: Tasks
     browse: Browse

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import handlers, openapi
+from api.batches import LONGEST, Batches
 from api.cancels import Cancels
 from api.deps import Services
 from api.health import Health
@@ -101,6 +103,14 @@ async def _lifespan(
     looking = make_engine(url, role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS)
     database = Database(looking)
     submitting = Database(make_engine(url, role="api-submit", pool_size=FLUSHERS, limits=LIMITS))
+    submitting_large = Database(
+        make_engine(
+            url,
+            role="api-batch",
+            pool_size=FLUSHERS,
+            limits=replace(LIMITS, statement=LONGEST, answer=LONGEST),
+        )
+    )
     redis_url = settings.redis_url.get_secret_value()
     broker = Broker(redis_url) if redis_url else None
     keys = Keys(settings.redis_prefix)
@@ -110,10 +120,12 @@ async def _lifespan(
     browse = Browse(database, looking)
     pushes = Pushes(Publisher(ready, signals, report) if ready else None, report=report)
     submissions = Submissions(Tasks(submitting), hand_over=pushes.submitted, report=report)
+    large = Submissions(Tasks(submitting_large), hand_over=pushes.submitted, report=report)
     kinds = Kinds(browse, refuse_unknown=settings.unknown_kinds == "refuse", report=report)
     app.state.services = Services(
         max_body_bytes=settings.max_body_bytes,
         submissions=submissions,
+        batches=Batches(large, ask=browse.kinds),
         kinds=kinds,
         tasks=Tasks(database),
         browse=browse,
@@ -124,16 +136,20 @@ async def _lifespan(
     )
     try:
         async with beside(stop), asyncio.TaskGroup() as group:
-            flushers = [group.create_task(submissions.run()) for _ in range(FLUSHERS)]
+            flushers = [
+                group.create_task(desk.run()) for desk in (submissions, large) for _ in range(FLUSHERS)
+            ]
             group.create_task(pushes.run())
             group.create_task(kinds.run())
             yield
             submissions.close()
+            large.close()
             await asyncio.wait(flushers)
             pushes.close()
             kinds.close()
     finally:
         await database.close()
         await submitting.close()
+        await submitting_large.close()
         if broker is not None:
             await broker.close()

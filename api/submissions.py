@@ -51,7 +51,7 @@ HandOver = Callable[[Sequence["NewTask"], Mapping["TaskId", "Accepted"]], None]
 
 
 @dataclass(slots=True, eq=False)
-class _Unit:
+class Unit:
     """What one request submits: it stands or falls as a whole."""
 
     new: Sequence[NewTask]
@@ -59,6 +59,15 @@ class _Unit:
     answer: asyncio.Future[Mapping[TaskId, Accepted]]
     in_flight: bool = False
     outcome_unknown: bool = False
+
+    def give_up(self) -> None:
+        """Its time is over: StoreUnavailable, and withdrawn, or MaybeAccepted when a statement with it has left."""
+        if self.answer.done():
+            return
+        if self.in_flight or self.outcome_unknown:
+            self.answer.set_exception(MaybeAccepted([task.id for task in self.new]))
+        else:
+            self.answer.set_exception(StoreUnavailable(_POSTGRESQL, "no connection in time"))
 
 
 class Submissions:
@@ -68,7 +77,7 @@ class Submissions:
         self._store = store
         self._hand_over = hand_over
         self._report = report
-        self._waiting: deque[_Unit] = deque()
+        self._waiting: deque[Unit] = deque()
         self._rows = 0
         self._bytes = 0
         self._bell = asyncio.Event()
@@ -82,14 +91,23 @@ class Submissions:
         Raises RowRefused, and Overloaded when too much waits. After `patience` seconds StoreUnavailable: withdrawn, or
         MaybeAccepted when a statement with it has left. Safe to cancel: what has not left is withdrawn.
         """
-        loop = asyncio.get_running_loop()
-        unit = _Unit(new, sum(map(_size, new)), loop.create_future())
-        self._admit(unit)
-        timer = loop.call_later(patience, _expire, unit)
+        unit = self.put(new)
+        timer = asyncio.get_running_loop().call_later(patience, unit.give_up)
         try:
             return await unit.answer
         finally:
             timer.cancel()
+
+    def put(self, new: Sequence[NewTask]) -> Unit:
+        """Have `new` submitted without waiting for it: `answer` is as of `submit`. Raises Overloaded."""
+        unit = Unit(new, sum(map(_size, new)), asyncio.get_running_loop().create_future())
+        rows, size = self._rows + len(new), self._bytes + unit.size
+        if self._waiting and (rows > MOST_ROWS_WAITING or size > MOST_BYTES_WAITING):
+            raise Overloaded("the list of submissions that wait", retry_after=timedelta(seconds=1))
+        self._rows, self._bytes = rows, size
+        self._waiting.append(unit)
+        self._bell.set()
+        return unit
 
     def close(self) -> None:
         """Let the flushers end once nothing waits. Whoever submits must have been stopped before."""
@@ -108,17 +126,9 @@ class Submissions:
                 self._bell.clear()
                 await self._bell.wait()
 
-    def _admit(self, unit: _Unit) -> None:
-        rows, size = self._rows + len(unit.new), self._bytes + unit.size
-        if self._waiting and (rows > MOST_ROWS_WAITING or size > MOST_BYTES_WAITING):
-            raise Overloaded("the list of submissions that wait", retry_after=timedelta(seconds=1))
-        self._rows, self._bytes = rows, size
-        self._waiting.append(unit)
-        self._bell.set()
-
-    def _take(self) -> list[_Unit]:
+    def _take(self) -> list[Unit]:
         """What shares the next statement: as much as fits, and at least one unit."""
-        units: list[_Unit] = []
+        units: list[Unit] = []
         rows = size = 0
         while self._waiting:
             unit = self._waiting[0]
@@ -131,7 +141,7 @@ class Submissions:
             units.append(unit)
         return units
 
-    async def _write(self, units: list[_Unit]) -> None:
+    async def _write(self, units: list[Unit]) -> None:
         """One statement for those that were not withdrawn, sent again as it stands while somebody waits for it."""
         tries = 0
         while units := [unit for unit in units if not unit.answer.done()]:
@@ -156,7 +166,7 @@ class Submissions:
             await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
 
-    async def _bisect(self, units: list[_Unit], refused: RowRefused) -> None:
+    async def _bisect(self, units: list[Unit], refused: RowRefused) -> None:
         """The statement failed as a whole: find the unit to blame, so that only its request fails."""
         if len(units) == 1:
             _fail(units, refused)
@@ -167,9 +177,7 @@ class Submissions:
                 unit.in_flight = False
             await self._write(half)
 
-    def _settle(
-        self, units: list[_Unit], new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]
-    ) -> None:
+    def _settle(self, units: list[Unit], new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]) -> None:
         for unit in units:
             if not unit.answer.done():
                 unit.answer.set_result(accepted)
@@ -181,16 +189,7 @@ def _size(task: NewTask) -> int:
     return len(task.payload) + len(task.message or "")
 
 
-def _expire(unit: _Unit) -> None:
-    if unit.answer.done():
-        return
-    if unit.in_flight or unit.outcome_unknown:
-        unit.answer.set_exception(MaybeAccepted([task.id for task in unit.new]))
-    else:
-        unit.answer.set_exception(StoreUnavailable(_POSTGRESQL, "no connection in time"))
-
-
-def _fail(units: Sequence[_Unit], error: Exception) -> None:
+def _fail(units: Sequence[Unit], error: Exception) -> None:
     for unit in units:
         if not unit.answer.done():
             unit.answer.set_exception(error)

@@ -90,15 +90,12 @@ async def submit_batch(request: Request) -> Response:
     """Submit up to 10,000 tasks, all or none."""
     ours = services(request)
     batch = await intake.read_batch(await body.read(request, BATCH_BODIES * ours.max_body_bytes))
-    clock = asyncio.get_running_loop().time
-    asked = clock()
-    new = await _completed(ours, batch, asked)
-    patience = PATIENCE.total_seconds() - (clock() - asked)
-    await ours.submissions.submit(new, patience=patience)
+    new = await _completed(ours, batch, asked=asyncio.get_running_loop().time())
+    await ours.batches.submit(new)
     return answer({"ids": [task.id for task in new]}, 201)
 
 
-async def _completed(ours: Services, batch: Batch, asked: float) -> list[NewTask]:
+async def _completed(ours: Services, batch: Batch, *, asked: float) -> list[NewTask]:
     """Every task of the batch with an id; what is wrong with any is told of all (up to MOST_FLAWS) at once."""
     new: list[NewTask] = []
     flaws: list[Flaw] = []

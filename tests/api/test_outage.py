@@ -137,6 +137,20 @@ async def test_a_submission_whose_answer_is_lost_is_told_with_its_id_and_is_ther
     assert [row["id"] for row in rows] in ([], [task_id])
 
 
+async def test_a_batch_is_waited_for_as_long_as_postgresql_answers_others(cut: Cut, stores: Stores) -> None:
+    await stores.raw.execute("BEGIN; LOCK TABLE tasks IN SHARE MODE")
+    async with asyncio.TaskGroup() as group:
+        tasks = [{"message": f"{n}"} for n in range(100)]
+        batch = group.create_task(cut.client.post("/tasks/batch", json={"tasks": tasks}))
+        response, _ = await timed(cut.client.post("/tasks", json={"message": "x"}))  # this one is not
+        assert response.status_code == 503
+        assert not batch.done()
+        await stores.raw.execute("COMMIT")
+
+    assert batch.result().status_code == 201
+    assert await stores.raw.fetchval("SELECT count(*) FROM tasks WHERE message <> 'x'") == 100
+
+
 async def test_a_short_absence_of_postgresql_is_not_noticed(cut: Cut) -> None:
     await cut.client.post("/tasks", json={"message": "x"})
     await cut.postgres.shut()
