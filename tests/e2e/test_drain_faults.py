@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -37,13 +38,15 @@ async def postgresql(urls: Urls) -> AsyncIterator[Proxy]:
 async def test_a_redis_that_hangs_holds_up_no_drain(
     stores: Stores, consumers: Consumers, redis: Proxy, busy: bool, drain: float
 ) -> None:
+    waiting = asyncio.Event()
+    redis.on_sent = lambda data: waiting.set() if b"BLMPOP" in data else None
     consumer = await consumers.start(REDIS_URL=redis.url, DRAIN_SECONDS=str(drain), WORKER_QUEUE_MAXSIZE="2")
     tasks = [new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(2)]
     if busy:
         await stores.submit_and_push(tasks)
         await eventually(lambda: len(consumers.runs("started")) == 2)
     else:
-        await eventually(lambda: _pops(stores))
+        await waiting.wait()
     redis.hang()
     status, seconds = await consumer.stop()
     assert status == 0
@@ -55,10 +58,6 @@ async def test_a_redis_that_hangs_holds_up_no_drain(
         consumers.file("end").touch()
         await consumers.start(LEASE_SECONDS="1")
         await eventually(lambda: completed(stores, 2), timeout=15)
-
-
-async def _pops(stores: Stores) -> bool:
-    return b"flags=b" in bytes(await stores.redis("CLIENT", "LIST"))
 
 
 async def test_a_redis_that_is_gone_holds_up_no_drain(

@@ -38,6 +38,11 @@ class Proxy:
         netloc = f"{account}@127.0.0.1:{self._port}" if account else f"127.0.0.1:{self._port}"
         return parts._replace(netloc=netloc, query=urlencode(query)).geturl()
 
+    @property
+    def connections(self) -> int:
+        """How many ends are open."""
+        return len(self._writers)
+
     def hang(self) -> None:
         """Silence: connections stay, nothing passes, new ones are accepted and never answered."""
         self._flowing.clear()

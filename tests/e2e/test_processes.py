@@ -1,0 +1,105 @@
+"""`--processes N`: a parent that keeps consumers running, ends them, and takes them along when it dies."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.support.consuming import Consumers
+from tests.support.counting import charged, payload, statuses
+from tests.support.eventually import eventually
+from tests.support.stores import Stores, new
+
+N = 3
+
+
+async def _pids(stores: Stores) -> set[int]:
+    """The consumers that live, as their rows say."""
+    return {consumer.pid for consumer in await stores.browse.consumers()}
+
+
+async def _all_live(stores: Stores) -> set[int]:
+    pids = await _pids(stores)
+    return pids if len(pids) == N else set()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_a_child_that_is_killed_is_replaced_within_two_seconds(
+    stores: Stores, consumers: Consumers
+) -> None:
+    parent = await consumers.start("--processes", str(N), LEASE_SECONDS="2")
+    pids = await eventually(lambda: _all_live(stores))
+    assert pids == {child.pid for child in psutil.Process(parent.pid).children()}
+    victim = min(pids)
+    began = time.monotonic()
+    psutil.Process(victim).kill()
+    await eventually(
+        lambda: len({child.pid for child in psutil.Process(parent.pid).children()} - {victim}) == N
+    )
+    assert time.monotonic() - began < 2
+    await parent.event("consumer.replaced", status=-signal.SIGKILL)
+    await eventually(lambda: _replaced(stores, pids, victim), timeout=20)
+    assert (await parent.stop())[0] == 0
+    assert await _pids(stores) <= {victim}
+
+
+async def _replaced(stores: Stores, before: set[int], victim: int) -> bool:
+    now = await _pids(stores)
+    return before - {victim} < now and len(now - {victim}) == N
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_to_the_parent_drains_every_child(
+    stores: Stores, consumers: Consumers, number: signal.Signals
+) -> None:
+    parent = await consumers.start("--processes", str(N), WORKER_QUEUE_MAXSIZE="2")
+    pids = await eventually(lambda: _all_live(stores))
+    await stores.submit_and_push(
+        new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(2 * N)
+    )
+    await eventually(lambda: len(consumers.runs("started")) == 2 * N)
+    assert {run["pid"] for run in consumers.runs("started")} == pids
+    parent.send(number)
+    await eventually(lambda: len(parent.events("consumer.draining")) == N)
+    consumers.file("end").touch()
+    assert await parent.ended() == 0
+    assert await statuses(stores) == {"completed": 2 * N}
+    assert await charged(stores) == 0
+    assert not any(map(_alive, pids))
+
+
+async def test_killing_the_parent_takes_everybody_along(stores: Stores, consumers: Consumers) -> None:
+    parent = await consumers.start("--processes", "2", WORKER_QUEUE_MAXSIZE="2", LEASE_SECONDS="1")
+    never = str(consumers.file("never"))
+    await stores.submit_and_push(
+        new(kind, payload=payload(until=never)) for kind in ("thread", "compute") * 2
+    )
+    await eventually(lambda: len(consumers.runs("started")) == 4, timeout=20)
+    everybody = [process.pid for process in psutil.Process(parent.pid).children(recursive=True)]
+    assert len(everybody) >= 2 + 2, "children, and the children of their computing"
+    parent.send(signal.SIGKILL)
+    await parent.ended()
+    await eventually(lambda: not any(map(_alive, everybody)))
+
+
+async def test_children_that_cannot_start_end_the_parent_with_their_reason(consumers: Consumers) -> None:
+    parent = await consumers.launch("--processes", "2", HANDLERS="no_such_module")
+    assert await parent.ended(within=20) == 1
+    assert set(parent.said) == {
+        f"sluice consumer: HANDLERS: there is no module no_such_module on the import path or in {consumers.file('')}"
+    }
+
+
+async def test_no_number_of_processes_is_wrong_usage(consumers: Consumers) -> None:
+    parent = await consumers.launch("--processes", "0")
+    assert await parent.ended(within=20) == 2
+    assert "it must be 1 or more" in parent.said[-1]

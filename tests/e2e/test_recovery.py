@@ -1,0 +1,171 @@
+"""Consumers that die, stall or kill themselves: all tasks run again, no effect is there twice (U2, L1 to L5, R6)."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+
+import pytest
+
+from core.task import NewTask, Status
+from tests.support.consuming import FULL, Consumers
+from tests.support.counting import completed, payload, statuses
+from tests.support.effects import effects
+from tests.support.eventually import eventually
+from tests.support.stores import DEFAULT_LIST, Stores, new
+
+
+async def test_what_a_killed_consumer_held_runs_elsewhere_and_counts_as_a_crash(
+    stores: Stores, consumers: Consumers
+) -> None:
+    victim = await consumers.start(LEASE_SECONDS="1", WORKER_QUEUE_MAXSIZE="10")
+    ids = await stores.submit_and_push(
+        new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(10)
+    )
+    await eventually(lambda: len(consumers.runs("started")) == 10)
+    heir = await consumers.start(LEASE_SECONDS="1", WORKER_QUEUE_MAXSIZE="10")
+    victim.send(signal.SIGKILL)
+    consumers.file("end").touch()
+    await eventually(lambda: completed(stores, 10), timeout=15)
+    rows = [await stores.get(task_id) for task_id in ids]
+    assert {(row.attempt, row.crashes) for row in rows} == {(1, 1)}
+    runs = Counter(run["pid"] for run in consumers.runs("started"))
+    assert runs == {victim.pid: 10, heir.pid: 10}
+
+
+async def test_a_lone_consumer_recovers_what_its_predecessor_left(
+    stores: Stores, consumers: Consumers
+) -> None:
+    """Redis holds nothing of it any more: the ids were popped by the one that died."""
+    victim = await consumers.start(LEASE_SECONDS="1", WORKER_QUEUE_MAXSIZE="5")
+    await stores.submit_and_push(new("nap", payload=payload(seconds=0.4)) for _ in range(20))
+    await eventually(lambda: len(consumers.runs("started")) == 5)
+    victim.send(signal.SIGKILL)
+    await victim.ended()
+    await stores.redis("UNLINK", stores.keys.ready(DEFAULT_LIST))
+    await consumers.start(LEASE_SECONDS="1", WORKER_QUEUE_MAXSIZE="20")
+    await eventually(lambda: completed(stores, 20), timeout=20)
+
+
+@pytest.mark.usefixtures("effects_table")
+async def test_a_zombie_that_wrote_through_its_session_takes_no_effect(
+    stores: Stores, consumers: Consumers
+) -> None:
+    """Stopped past its lease after the write, then continued: the other run's effect is the only one."""
+    zombie = await consumers.start(LEASE_SECONDS="1")
+    end = consumers.file("end")
+    task = new("effect", payload=payload(until=str(end)))
+    await stores.submit_and_push([task])
+    await eventually(lambda: consumers.runs("wrote"))
+    zombie.send(signal.SIGSTOP)
+    heir = await consumers.start(LEASE_SECONDS="1")
+    await eventually(lambda: len(consumers.runs("wrote", pid=heir.pid)) == 1, timeout=15)
+    end.touch()
+    await eventually(lambda: completed(stores, 1))
+    zombie.send(signal.SIGCONT)
+    await zombie.event("lease.lost")
+    row = await stores.get(task.id)
+    assert await effects(stores) == [str(row.fencing_token - 1)]
+    [witness] = await stores.submit_and_push([new("count")])
+    await eventually(lambda: consumers.runs("ran", id=str(witness)))
+    assert (await heir.stop())[0] == (await zombie.stop())[0] == 0
+    assert await effects(stores) == [str(row.fencing_token - 1)]
+    assert await stores.get(task.id) == row
+
+
+async def test_a_consumer_that_was_declared_dead_goes_on_under_a_new_id(
+    stores: Stores, consumers: Consumers
+) -> None:
+    consumer = await consumers.start(LEASE_SECONDS="1")
+    [before] = await eventually(stores.browse.consumers)
+    consumer.send(signal.SIGSTOP)
+    await eventually(lambda: _nobody_lives(stores), timeout=5)
+    consumer.send(signal.SIGCONT)
+    [after] = await eventually(stores.browse.consumers)
+    assert after.pid == before.pid
+    assert after.id != before.id
+    await stores.submit_and_push([new("count")])
+    await eventually(lambda: completed(stores, 1))
+
+
+async def _nobody_lives(stores: Stores) -> bool:
+    return not await stores.browse.consumers()
+
+
+async def test_a_thread_that_outlives_the_lease_ends_its_process(
+    stores: Stores, consumers: Consumers
+) -> None:
+    """It cannot be stopped, and its task may run elsewhere: the process has no right to go on (L3)."""
+    zombie = await consumers.start(LEASE_SECONDS="1")
+    await stores.submit_and_push([new("thread", payload=payload(until=str(consumers.file("end"))))])
+    await eventually(lambda: consumers.runs("started"))
+    zombie.send(signal.SIGSTOP)
+    await eventually(lambda: _nobody_lives(stores), timeout=5)
+    zombie.send(signal.SIGCONT)
+    assert await zombie.ended(within=5) == 1
+    assert any("handlers outlived the lease" in line for line in zombie.said)
+    await consumers.start(LEASE_SECONDS="1")
+    await eventually(lambda: len(consumers.runs("started")) == 2, timeout=10)
+    consumers.file("end").touch()
+    await eventually(lambda: completed(stores, 1))
+
+
+async def test_a_task_that_kills_its_consumer_is_poisoned_and_its_neighbours_are_not(
+    stores: Stores, consumers: Consumers
+) -> None:
+    """Three processes die of it; what ran beside it the first time runs again, and nothing else is held up."""
+    parent = await consumers.start("--processes", "2", LEASE_SECONDS="1", WORKER_QUEUE_MAXSIZE="10")
+    flag = consumers.file("deadly")
+    flag.touch()
+    deadly = new("die", payload=payload(**{"while": str(flag), "seconds": 0.2}))
+    neighbours = [new("nap", payload=payload(seconds=0.6)) for _ in range(3)]
+    await stores.submit_and_push([*neighbours, deadly])
+    await eventually(lambda: _is(stores, deadly, Status.FAILED), timeout=40)
+    await eventually(lambda: _completed(stores, 3), timeout=20)
+    row = await stores.get(deadly.id)
+    assert (row.crashes, (row.error or {})["type"]) == (3, "poisoned")
+    assert len(consumers.runs("started", id=str(deadly.id))) == 3
+    crashes = [(await stores.get(task.id)).crashes for task in neighbours]
+    assert max(crashes) <= 1, "a suspect runs apart from others of its kind, and takes no one along twice"
+    assert (await parent.stop())[0] == 0
+
+
+async def _is(stores: Stores, task: NewTask, status: Status) -> bool:
+    return (await stores.get(task.id)).status is status
+
+
+async def _completed(stores: Stores, n: int) -> bool:
+    return (await statuses(stores)).get("completed", 0) == n
+
+
+async def test_ids_lost_from_the_middle_of_a_long_list_are_found_again(
+    stores: Stores, consumers: Consumers
+) -> None:
+    """The list never runs empty: fresh tasks keep coming until the lost ones have run."""
+    n, lost_n = (100_000, 1_000) if FULL else (6_000, 60)
+    ids = []
+    for _ in range(n // 2000):
+        ids += await stores.submit_and_push(new("count") for _ in range(2000))
+    middle = ids[n // 2 : n // 2 + lost_n]
+    key = stores.keys.ready(DEFAULT_LIST)
+    for task_id in middle:
+        assert await stores.redis("LREM", key, -1, str(task_id)) == 1
+    consumer = await consumers.start(LEASE_SECONDS="2", WORKER_QUEUE_MAXSIZE="50")
+    fresh = 0
+
+    async def all_ran() -> bool:
+        nonlocal fresh
+        if await stores.ready.length(DEFAULT_LIST) < 1500:
+            fresh += 1000
+            await stores.submit_and_push(new("count") for _ in range(1000))
+        left = await stores.raw.fetchval(
+            "SELECT count(*) FROM tasks WHERE id = ANY ($1) AND status <> 'completed'", middle
+        )
+        return bool(left == 0)
+
+    await eventually(all_ran, timeout=60 if FULL else 30)
+    assert fresh, "the list never ran empty"
+    pushed = sum(event["n"] for event in consumer.events("upkeep.done", step="republish"))
+    assert lost_n <= pushed < lost_n + 0.01 * (n + fresh - lost_n)
+    runs = Counter(run["id"] for run in consumers.runs("ran"))
+    assert set(runs.values()) == {1}
