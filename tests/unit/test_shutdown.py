@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from consumer.parts import Parts
-from consumer.running import Run, Running, Stop
+from consumer.running import Run, Running
 from consumer.shutdown import Ending, Shutdown
 from consumer.slots import Slots
 from core.errors import StoreUnavailable
@@ -323,14 +323,6 @@ async def test_a_database_that_does_not_answer_the_last_word_makes_the_end_uncle
         s.run(1, on_stop=None)
         s.fails = {failing}
         assert not (await s.shut_down()).clean
-
-
-@virtual
-async def test_runs_are_stopped_for_the_drain_and_for_no_other_reason() -> None:
-    s = Scene(drain=0)
-    run = s.run(1)
-    await s.shut_down()
-    assert run.stop_reason is Stop.DRAIN
 
 
 @virtual
