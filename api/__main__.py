@@ -17,10 +17,11 @@ def main() -> int:
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            number, lambda *_: sys.exit(0)
-        )  # until the server takes them: nothing is to be drained yet
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # until the server takes them: nothing is to be drained yet
+        signal.signal(number, lambda *_: sys.exit(0))
     from api import server  # noqa: PLC0415 - a wrong option is told before anything heavy is imported
 
     if options.parent is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 
@@ -13,6 +14,11 @@ def main() -> int:
     parser.add_argument("--processes", type=_count, help="run that many consumers as child processes")
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # until the consumer takes them: nothing is to be drained yet
+        signal.signal(number, lambda *_: sys.exit(0))
     from consumer.main import run  # noqa: PLC0415 - a wrong option is told before anything heavy is imported
 
     return run(queues=options.queues, processes=options.processes, parent=options.parent)
