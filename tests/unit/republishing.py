@@ -34,6 +34,7 @@ class Stores:
         self.cursor: dict[str, Any] = {}
         self.next_run_at = 0.0
         self.pushed: Counter[TaskId] = Counter()
+        self.ends = 0
         self.away = False
 
     def time(self, seconds: float | None = None) -> datetime:
@@ -49,6 +50,7 @@ class Stores:
     async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None:
         assert step == "republish"
         self.cursor = cursor
+        self.ends += 1
         if again is not None:
             self.next_run_at = min(self.next_run_at, self.now + again.total_seconds())
 
@@ -105,6 +107,17 @@ class Scene:
     async def turn(self, *, after: float = 0.0) -> timedelta:
         self.stores.now += after
         return await self.republish.step()
+
+    async def early_turn(self, *, after: float) -> timedelta:
+        """One that another list made due."""
+        self.stores.next_run_at = 0.0
+        return await self.turn(after=after)
+
+    def consume(self, *numbers: int) -> None:
+        """These, the oldest that are listed, are popped and done."""
+        for number in numbers:
+            del self.stores.rows[LIST][task_id(number)]
+        del self.stores.lists[LIST][: len(numbers)]
 
     async def turns(self, seconds: float) -> int:
         """Every turn that falls due in this time; how many there were."""

@@ -216,6 +216,14 @@ async def test_what_was_pushed_is_remembered_no_longer_than_it_is_looked_for() -
 
 
 @virtual
+async def test_rows_that_fall_due_one_upon_the_other_share_turns() -> None:
+    s = Scene(**{f"row{number}": 0.5 + number / 1000 for number in range(20)})
+    await s.run(until=0.9)
+    assert s.pushed == list(range(20))
+    assert s.store.turns < 8
+
+
+@virtual
 async def test_with_nothing_to_do_it_writes_no_cursor_and_takes_one_turn_a_second() -> None:
     s = Scene()
     await s.run(until=20)

@@ -57,7 +57,7 @@ async def test_a_complete_list_is_left_alone_however_long_it_is() -> None:
     await s.turns(60)
     assert s.pushed == set()
     assert s.listed == before
-    assert s.stores.cursor == {}
+    assert s.stores.ends == 0
 
 
 @virtual
@@ -167,17 +167,12 @@ async def test_a_refill_waits_while_its_chunk_has_not_drained_and_comes_back_bef
     await s.turn()
     assert len(s.listed) == 10
 
-    def consume(*numbers: int) -> None:
-        for number in numbers:
-            del s.stores.rows[LIST][task_id(number)]
-        del s.stores.lists[LIST][: len(numbers)]
-
     assert await s.turn(after=0.03) == PERIOD
     assert len(s.listed) == 10, "what is listed is older than what is not: nothing lacks yet"
-    consume(1, 2, 3, 4, 5)
+    s.consume(1, 2, 3, 4, 5)
     again = await s.turn(after=2)
     assert again == timedelta(seconds=2 * (5 - 4) / 5 * 0.75)
-    consume(6, 7)
+    s.consume(6, 7)
     assert await s.turn(after=again.total_seconds()) == timedelta(milliseconds=30)
     assert s.listed == [*range(11, 21), 8, 9, 10]
 
@@ -197,10 +192,41 @@ async def test_what_was_pushed_and_lost_again_is_pushed_again_but_not_before_the
     s.pending(range(1, 6), listed=False)
     await s.turn()
     s.stores.lists.clear()
-    await s.turn(after=2.0)
-    assert max(s.stores.pushed.values()) == 1
-    await s.turn(after=2.0)
+    for _ in range(2):
+        await s.early_turn(after=1.4)
+        assert max(s.stores.pushed.values()) == 1
+    await s.early_turn(after=0.3)
     assert s.listed == [1, 2, 3, 4, 5]
+
+
+@virtual
+async def test_a_list_that_is_emptied_in_the_middle_of_a_refill_is_filled_from_the_beginning() -> None:
+    s = Scene()
+    s.pending(range(1, 41), listed=False)
+    await s.turn()
+    s.consume(*range(1, 9))
+    await s.turn(after=2)
+    assert s.listed == [*range(11, 21), 9, 10]
+
+    s.stores.lists.clear()
+    await s.early_turn(after=1.1)
+    assert s.listed == list(range(9, 19))
+
+
+@virtual
+async def test_a_lap_that_found_no_more_starts_over_when_the_slack_is_over_though_something_is_listed() -> (
+    None
+):
+    s = Scene()
+    s.pending(range(1, 6), listed=False)
+    await s.turn()
+    del s.stores.lists[LIST][2:4]
+    await s.early_turn(after=1.0)
+    assert s.listed == [1, 2, 5]
+
+    await s.early_turn(after=2.1)
+    await s.early_turn(after=0.1)
+    assert set(s.listed) == {1, 2, 3, 4, 5}
 
 
 @virtual

@@ -143,6 +143,13 @@ def test_no_number_becomes_null_in_silence(around: Any, number: float) -> None:
         encode(around(number))
 
 
+def test_what_a_dataclass_was_given_beside_its_fields_is_looked_at_too() -> None:
+    data = Data(1)
+    data.__dict__["more"] = math.nan
+    with pytest.raises(UnstorableResult, match="NaN"):
+        encode(data)
+
+
 def test_an_enum_s_nan_is_none_the_less_one() -> None:
     with pytest.raises(UnstorableResult, match="NaN"):
         encode([Odd.NAN])
