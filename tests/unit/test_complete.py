@@ -83,6 +83,7 @@ class Scene:
         self.store, self.events = Store(), Events()
         self.published: list[int] = []
         self.lowered = 0
+        self.publishing_takes = 0.0
         self.complete = Complete(
             store=self.store,
             publisher=self,
@@ -96,6 +97,7 @@ class Scene:
         self.lowered += 1
 
     async def publish_again(self, rows: Iterable[Pending]) -> None:
+        await asyncio.sleep(self.publishing_takes)
         self.published += [row.id.int for row in rows]
 
     async def put(self, *writes: Write) -> None:
@@ -283,6 +285,20 @@ async def test_closing_waits_until_all_is_written_however_long_the_outage() -> N
         await asyncio.sleep(20)
         assert not writing.done()
     assert s.store.written == {1: done(1)}
+
+
+@virtual
+async def test_a_redis_that_is_slow_holds_up_no_writing_and_what_is_pending_is_published_to_the_end() -> None:
+    s = Scene()
+    s.publishing_takes = 100
+    async with asyncio.TaskGroup() as group:
+        group.create_task(s.complete.run())
+        await s.put(back(1))
+        await s.put(back(2))
+        await asyncio.sleep(2.5)
+        assert set(s.store.written) == {1, 2}
+        s.complete.close()
+    assert s.published == [1, 2]
 
 
 @virtual
