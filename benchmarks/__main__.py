@@ -60,8 +60,8 @@ def _positive(word: str) -> int:
 
 
 async def measure(options: argparse.Namespace) -> list[Figure]:
-    """Every run, written down; the figures."""
-    wanted = options.only or WORKLOADS
+    """Every run, written down even when a later one breaks; the figures."""
+    wanted = [name for name in WORKLOADS if name in (options.only or WORKLOADS)]
     began = datetime.now(UTC)
     path = options.json or RESULTS / f"{began:%Y%m%dT%H%M%SZ}.json"
     runs: list[Run] = []
@@ -69,29 +69,26 @@ async def measure(options: argparse.Namespace) -> list[Figure]:
         async with Stage.open(progress.say) as stage:
             await stage.fresh()
             facts = await machine.describe(stage)
-            for name in WORKLOADS:
-                if name in wanted:
+            try:
+                for name in wanted:
                     async for run in _runs(name, stage, options):
                         progress.ran(run)
                         runs.append(run)
-    found = figures(runs, COMPARISONS)
-    show.write(
-        path,
-        {
-            "began_at": began.isoformat(),
-            "options": {
-                "runs": options.runs,
-                "tasks": options.tasks,
-                "repeats": options.repeats,
-                "only": wanted,
-            },
-            **facts,
-            "figures": [{**asdict(figure), "met": figure.met} for figure in found],
-            "runs": [asdict(run) for run in runs],
-        },
-    )
+            finally:
+                found = figures(runs, COMPARISONS)
+                show.write(
+                    path,
+                    {
+                        "began_at": began.isoformat(),
+                        "options": {key: getattr(options, key) for key in ("runs", "tasks", "repeats")},
+                        "workloads": wanted,
+                        **facts,
+                        "figures": [{**asdict(figure), "met": figure.met} for figure in found],
+                        "runs": [asdict(run) for run in runs],
+                    },
+                )
+                progress.say(f"every run is in {path}")
     show.table(found, runs)
-    progress.say(f"every run is in {path}")
     return found
 
 
