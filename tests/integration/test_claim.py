@@ -103,7 +103,7 @@ async def test_claimers_at_once_share_nothing_and_leave_nothing(stores: Stores, 
 
 async def test_without_redis_the_lists_are_served_in_the_order_given_oldest_first(stores: Stores) -> None:
     low, high, other = new(priority=1), new(priority=9), new(priority=9, queue=QueueName("other"))
-    older, newer = new(), new()
+    newer, older = new(), new()
     await stores.submit(low, high, other, older, newer)
     await stores.raw.execute("UPDATE tasks SET run_at = run_at - interval '1 minute' WHERE id = $1", newer.id)
     await stores.raw.execute(

@@ -159,6 +159,7 @@ async def test_stale_entries_at_the_old_end_are_removed_and_hide_nothing(
     await _turns(stores, republish)
 
     assert await stores.ready.pop([DEFAULT_LIST], 3) == (DEFAULT_LIST, [lost, *ids[16:18]])
+    assert await stores.ready.length(DEFAULT_LIST) == len(ids) - 18, "and nothing else was pushed"
 
 
 async def test_a_list_of_nothing_but_stale_entries_is_dropped_and_filled_again(
