@@ -14,7 +14,7 @@ from consumer.registry import Mode
 from consumer.running import Run
 from consumer.transaction import Transaction
 from core.errors import StoreUnavailable
-from core.events import Fenced, GivenBack, StepFailed
+from core.events import Fenced, GivenBack, StepFailed, TryFailed
 from core.outcome import Failed, Failure, Outcome, Succeeded
 from core.retry import FailForGood, Finish, GiveBack, RetryLater, verdict
 from db.claims import Completion, Failing, Return
@@ -162,6 +162,13 @@ class Work:
             surely_refused = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
             if not surely_refused and isinstance(from_postgresql(error), StoreUnavailable):
                 return Return(claim.id, claim.token)
-            return self._judge(Failed(Failure.of(error)), claim)
+            failure = Failure.of(error)
+            told = (
+                f"{failure.type}: {failure.message.splitlines()[0][:200]}"
+                if failure.message
+                else failure.type
+            )
+            self._report(TryFailed(task=str(claim.id), kind=claim.kind, attempt=claim.attempt, error=told))
+            return self._judge(Failed(failure), claim)
         finally:
             await transaction.abandon()

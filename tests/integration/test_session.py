@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from consumer import Context, Snooze
 from consumer.running import Stop
-from core.events import Event, Fenced, StepFailed
+from core.events import Event, Fenced, StepFailed, TryFailed
 from core.ids import new_consumer_id
 from core.task import Kind, Status
 from tests.support.effects import effects, write
@@ -200,6 +200,9 @@ async def test_what_the_database_refuses_fails_the_try(
         assert (row.status, row.attempt) == (Status.PENDING, 1), "charged: it was the handler's doing"
         assert row.error is not None
         assert row.error["type"] == "IntegrityError"
+        [told] = [event for event in bench.events if isinstance(event, TryFailed)]
+        assert (told.task, told.attempt) == (str(claim.id), 1)
+        assert told.error.startswith("IntegrityError")
         assert await effects(stores) == ["first"]
         await stores.raw.execute("UPDATE tasks SET run_at = now()")
         bench.restart(*await stores.claims.claim([claim.id], consumer=new_consumer_id(), kinds=[Kind(KIND)]))
