@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import CursorResult, Row
 
 OLDEST_SERVER = 150_000
+_VICTIM_WAITS = 0.1
 _PROBES_ONLY = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -165,6 +167,9 @@ class Database:
                     return await connection.execute(statement(name), values)
             except Exception as error:
                 if sqlstate(error) == DEADLOCK and not last:
+                    await asyncio.sleep(
+                        _VICTIM_WAITS
+                    )  # at once it could take the same lock before the winner wakes
                     continue
                 ours = from_postgresql(error)
                 if ours is None:

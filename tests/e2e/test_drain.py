@@ -107,7 +107,7 @@ async def test_a_claim_in_flight_is_awaited_and_what_it_brings_given_back(
     async with stores.raw.transaction():
         await stores.raw.execute("LOCK TABLE tasks IN SHARE ROW EXCLUSIVE MODE")
         await stores.ready.push({DEFAULT_LIST: [task.id for task in tasks]})
-        await stores.waited_for()
+        await stores.waited_for("The only gate")
         began = time.monotonic()
         consumer.send(signal.SIGTERM)
         await consumer.event("consumer.draining")

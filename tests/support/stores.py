@@ -104,18 +104,18 @@ class Stores:
         async with self.engine.connect() as connection:
             await connection.execute(text(statement), values)
 
-    async def waited_for(self) -> None:
-        """Until some connection to this database waits for a lock."""
+    async def waited_for(self, words: str = "") -> None:
+        """Until some connection to this database waits for a lock, with a statement that holds `words`."""
         waiting = text(
             "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
+            "WHERE datname = current_database() AND wait_event_type = 'Lock' AND strpos(query, :words) > 0"
+        ).bindparams(words=words)
 
         async def look() -> int:
             async with self.engine.connect() as connection:
                 return int(await connection.scalar(waiting))
 
-        await eventually(look, timeout=2)
+        await eventually(look, timeout=10)
 
     async def entries(self, ready: ReadyList = DEFAULT_LIST) -> list[str]:
         """What the Redis list holds, the newest first."""
