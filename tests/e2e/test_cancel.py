@@ -101,14 +101,16 @@ async def test_a_child_process_is_killed_on_cancel_and_on_timeout(
     await consumers.start()
     never = str(consumers.file("never"))
     canceled = new("compute", payload=payload(until=never))
-    late = new("compute", payload=payload(until=never), timeout=1.0, max_attempts=1)
+    late = new(
+        "compute", payload=payload(until=never), timeout=4.0, max_attempts=1
+    )  # a child takes its time to start
     await stores.submit_and_push([canceled, late])
     await eventually(lambda: len(consumers.runs("started")) == 2)
     pids = {run["id"]: run["pid"] for run in consumers.runs("started")}
     _, at = await _cancel(stores, canceled.id)
     await eventually(lambda: not psutil.pid_exists(pids[str(canceled.id)]), timeout=2)
     assert time.monotonic() - at < 1.5
-    await eventually(lambda: not psutil.pid_exists(pids[str(late.id)]), timeout=5)
+    await eventually(lambda: not psutil.pid_exists(pids[str(late.id)]), timeout=8)
     await eventually(lambda: _is(stores, late, Status.FAILED))
     assert ((await stores.get(late.id)).error or {})["type"] == "Timeout"
     assert (await stores.get(canceled.id)).status is Status.CANCELED
