@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import drain, latency, machine, show, submit
-from benchmarks.results import Figure, Run, figures
+from benchmarks.results import Figure, Run, counted, figures
 from benchmarks.stage import Stage
 from core.errors import SluiceError
 
@@ -43,7 +43,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=2,
         metavar="N",
-        help="how often a run is made again when other programs used the machine meanwhile (2)",
+        help="how often a round is made again when other programs used the machine meanwhile (2)",
     )
     parser.add_argument(
         "--json", type=Path, metavar="PATH", help="the result file (benchmarks/results/<time>.json)"
@@ -75,7 +75,7 @@ async def measure(options: argparse.Namespace) -> list[Figure]:
                         progress.ran(run)
                         runs.append(run)
             finally:
-                found = figures(runs, COMPARISONS)
+                found, judged = figures(runs, COMPARISONS), counted(runs)
                 show.write(
                     path,
                     {
@@ -84,7 +84,7 @@ async def measure(options: argparse.Namespace) -> list[Figure]:
                         "workloads": wanted,
                         **facts,
                         "figures": [{**asdict(figure), "met": figure.met} for figure in found],
-                        "runs": [asdict(run) for run in runs],
+                        "runs": [{**asdict(run), "counted": run in judged} for run in runs],
                     },
                 )
                 progress.say(f"every run is in {path}")

@@ -14,7 +14,7 @@ from benchmarks.cpu import Meter
 from benchmarks.handlers import KIND
 from benchmarks.preload import LIST, preload
 from benchmarks.repeat import repeated
-from benchmarks.results import Comparison, Run, turns
+from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import BrokenRun, Program, Stage, until
 
 CAPACITY = 100
@@ -46,20 +46,21 @@ SELECT count(*) FILTER (WHERE status <> 'completed') AS lost,
 
 async def run(stage: Stage, *, tasks: int, rounds: int, repeats: int) -> AsyncIterator[Run]:
     """Every run of every side, as it is done."""
-    for number, order in enumerate(turns((OURS, BARE, SESSIONS), rounds), 1):
-        for side in order:
-            n = max(1, tasks // _FEWER) if side == SESSIONS else tasks
-            async for made in repeated(partial(_measure, stage, side, number, n), repeats):
-                yield made
+    for turn in turns((OURS, BARE, SESSIONS), rounds):
+        async for made in repeated(partial(_round, stage, turn, tasks), repeats):
+            yield made
 
 
-async def _measure(stage: Stage, side: str, number: int, n: int) -> list[Run]:
-    await stage.fresh()
-    await preload(stage, n, KIND)
-    before = await stage.written_bytes()
-    facts = await _SIDES[side](stage)
-    facts["wal_bytes_per_task"] = round((await stage.written_bytes() - before) / n)
-    return [await _counted(stage, side, number, n, facts)]
+async def _round(stage: Stage, turn: Turn, tasks: int, attempt: int) -> AsyncIterator[Run]:
+    for side in turn.order:
+        n = max(1, tasks // _FEWER) if side == SESSIONS else tasks
+        await stage.fresh()
+        await preload(stage, n, KIND)
+        before = await stage.written_bytes()
+        facts = await _SIDES[side](stage)
+        facts["wal_bytes_per_task"] = round((await stage.written_bytes() - before) / n)
+        value, counted = await _count(stage, side, n, facts)
+        yield Run(WORKLOAD, side, turn.number, attempt, value, "tasks/s", counted)
 
 
 async def _ours(stage: Stage) -> dict[str, Any]:
@@ -112,29 +113,21 @@ async def _sessions(stage: Stage) -> dict[str, Any]:
         return await _answered(stage, program)
 
 
-async def _counted(stage: Stage, side: str, number: int, n: int, facts: dict[str, Any]) -> Run:
-    """What the rows say. Raises BrokenRun when a task was lost or done twice: then no rate means anything."""
+async def _count(stage: Stage, side: str, n: int, facts: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """The rate, as the rows tell it. Raises BrokenRun when a task was lost or done twice: then there is no rate."""
     async with stage.connection() as connection:
         found = await connection.fetchrow(_COUNT)
     if found is None or found["lost"] or found["repeated"]:
         raise BrokenRun(f"{side}: of {n} tasks {found}: lost or repeated, so there is no rate")
-    spent = sum(facts["cpu_seconds"].values())
-    return Run(
-        WORKLOAD,
-        side,
-        number,
-        n / found["seconds"],
-        "tasks/s",
-        {
-            "tasks": n,
-            "seconds": round(found["seconds"], 4),
-            "lost": found["lost"],
-            "repeated": found["repeated"],
-            "wall_rate": round(n / facts["wall_seconds"], 1),
-            "cpu_seconds_per_1000": round(1000 * spent / n, 4),
-            **facts,
-        },
-    )
+    return n / found["seconds"], {
+        "tasks": n,
+        "seconds": round(found["seconds"], 4),
+        "lost": found["lost"],
+        "repeated": found["repeated"],
+        "wall_rate": round(n / facts["wall_seconds"], 1),
+        "cpu_seconds_per_1000": round(1000 * sum(facts["cpu_seconds"].values()) / n, 4),
+        **facts,
+    }
 
 
 _SIDES = {OURS: _ours, BARE: _bare, SESSIONS: _sessions}

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.cpu import Meter
 from benchmarks.drain import SETTINGS as CONSUMER
 from benchmarks.repeat import repeated
-from benchmarks.results import Comparison, Run, turns
+from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import BrokenRun, Stage, until
 from benchmarks.submit import Site, serve
 
@@ -39,17 +39,26 @@ async def run(stage: Stage, *, rounds: int, repeats: int) -> AsyncIterator[Run]:
     await stage.fresh()
     async with AsyncExitStack() as stack:
         api = await serve(stage, stack, "api")
-        for number, order in enumerate(turns((OURS, BARE), rounds), 1):
-            for side in order:
-                async for made in repeated(partial(_measure, stage, api, side, number), repeats):
-                    yield made
+        for turn in turns((OURS, BARE), rounds):
+            async for made in repeated(partial(_round, stage, api, turn), repeats):
+                yield made
         await api.program.stop()
 
 
-async def _measure(stage: Stage, api: Site, side: str, number: int) -> list[Run]:
-    await stage.empty()
-    facts = await (_ours(stage, api) if side == OURS else _bare(stage))
-    return await _waits(stage, side, number, facts)
+async def _round(stage: Stage, api: Site, turn: Turn, attempt: int) -> AsyncIterator[Run]:
+    for side in turn.order:
+        await stage.empty()
+        facts = await (_ours(stage, api) if side == OURS else _bare(stage))
+        waited = await _waits(stage, side)
+        quantiles = {
+            "p50": waited[len(waited) // 2],
+            "p99": waited[int(len(waited) * 0.99)],
+            "max": waited[-1],
+        }
+        samples = {"waited_ms": [round(one, 3) for one in waited]}
+        for name, value in quantiles.items():
+            told = {**facts, **(samples if name == "p50" else {})}
+            yield Run(f"{WORKLOAD} {name}", side, turn.number, attempt, value, "ms", told)
 
 
 async def _ours(stage: Stage, api: Site) -> dict[str, Any]:
@@ -86,14 +95,10 @@ async def _bare(stage: Stage) -> dict[str, Any]:
     return meter.facts
 
 
-async def _waits(stage: Stage, side: str, number: int, facts: dict[str, Any]) -> list[Run]:
+async def _waits(stage: Stage, side: str) -> list[float]:
+    """Milliseconds from submission to start, sorted, without those that warmed up."""
     async with stage.connection() as connection:
         waited = sorted(row["waited"] for row in await connection.fetch(_WAITED, _WARM_UP))
     if len(waited) != TASKS:
         raise BrokenRun(f"{side}: {len(waited)} of {TASKS} tasks were completed")
-    quantiles = {"p50": waited[len(waited) // 2], "p99": waited[int(len(waited) * 0.99)], "max": waited[-1]}
-    samples = {"waited_ms": [round(one, 3) for one in waited]}
-    return [
-        Run(f"{WORKLOAD} {name}", side, number, value, "ms", {**facts, **(samples if name == "p50" else {})})
-        for name, value in quantiles.items()
-    ]
+    return waited

@@ -1,22 +1,21 @@
-"""A measurement again when somebody else used the machine meanwhile. Looks at the noise, never at the outcome."""
+"""A round again when somebody else used the machine meanwhile. Looks at the noise, never at the outcome."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
 
 from benchmarks.results import Run
 
-Measure = Callable[[], Awaitable[list[Run]]]
-"""One measurement. Its runs share one noise."""
+Round = Callable[[int], AsyncIterator[Run]]
+"""Every side once, one after the other; it is told which attempt this is, from 1."""
 
 
-async def repeated(measure: Measure, repeats: int) -> AsyncIterator[Run]:
-    """The runs of `measure`, made up to `repeats` times more while they are noisy; all but the quietest discarded."""
-    tries = [await measure()]
-    while len(tries) <= repeats and tries[-1][0].noisy:
-        tries.append(await measure())
-    quietest = min(tries, key=lambda runs: runs[0].noise)
-    for runs in tries:
-        for run in runs:
-            yield run if runs is quietest else replace(run, discarded=True)
+async def repeated(one: Round, repeats: int) -> AsyncIterator[Run]:
+    """The runs of a round, made up to `repeats` times more while one of its runs is noisy."""
+    for attempt in range(1, repeats + 2):
+        noisy = False
+        async for run in one(attempt):
+            noisy = noisy or run.noisy
+            yield run
+        if not noisy:
+            return

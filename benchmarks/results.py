@@ -16,16 +16,16 @@ NOISY = 0.10
 class Run:
     """One measurement of one side. `value` is what is compared; `facts` is everything else that is known about it.
 
-    `discarded`: it was noisy and has been repeated; it is shown, and no figure rests on it.
+    A noisy round is repeated: `attempt` counts from 1.
     """
 
     workload: str
     side: str
     round: int
+    attempt: int
     value: float
     unit: str
     facts: dict[str, Any] = field(default_factory=dict)
-    discarded: bool = False
 
     @property
     def noise(self) -> float:
@@ -36,6 +36,14 @@ class Run:
     def noisy(self) -> bool:
         """Whether that was enough to matter."""
         return self.noise > NOISY
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One round: its number, from 1, and the order of its sides."""
+
+    number: int
+    order: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +76,24 @@ class Figure:
         return None if self.target is None else self.ratio >= self.target
 
 
+def counted(runs: Sequence[Run]) -> list[Run]:
+    """The runs that figures rest on: of each round the attempt whose noisiest run was the least noisy."""
+    attempts: dict[tuple[str, int], dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for run in runs:
+        noise = attempts[run.workload, run.round]
+        noise[run.attempt] = max(noise[run.attempt], run.noise)
+    return [
+        run
+        for run in runs
+        if run.attempt == min(attempts[run.workload, run.round].items(), key=lambda one: one[1])[0]
+    ]
+
+
 def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figure]:
     """A figure for each comparison whose both sides were run. Ratios are taken within a round, never across."""
     found: dict[tuple[str, str], dict[int, Run]] = defaultdict(dict)
-    for run in runs:
-        if not run.discarded:
-            found[run.workload, run.side][run.round] = run
+    for run in counted(runs):
+        found[run.workload, run.side][run.round] = run
     made = []
     for comparison in comparisons:
         ours = found[comparison.workload, comparison.ours]
@@ -97,6 +117,6 @@ def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figu
     return made
 
 
-def turns(sides: Sequence[str], rounds: int) -> list[list[str]]:
-    """The sides' order in each round: A B C, C B A, A B C ... so that no side always runs on a warmer machine."""
-    return [list(sides if number % 2 == 0 else reversed(sides)) for number in range(rounds)]
+def turns(sides: Sequence[str], rounds: int) -> list[Turn]:
+    """A B C, C B A, A B C ... so that no side always runs on a warmer machine."""
+    return [Turn(number, tuple(sides if number % 2 else reversed(sides))) for number in range(1, rounds + 1)]

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from benchmarks.results import NOISY, Figure, Run
+from benchmarks.results import NOISY, Figure, Run, counted
 
 _MARKS = {True: "[green]✔[/]", False: "[red]✘[/]", None: ""}
 _PIPE_WIDTH = 160
@@ -53,12 +53,12 @@ class Progress:
     def ran(self, run: Run) -> None:
         """A run has ended."""
         noise = f"  [yellow]others took {run.noise:.0%} of the machine[/]" if run.noisy else ""
-        again = " [yellow](repeated)[/]" if run.discarded else ""
+        again = f" again ({run.attempt})" if run.attempt > 1 else ""
         self._bar.console.print(
-            f"{run.workload:26} round {run.round}  {run.side:28} {number(run.value):>9} {run.unit}{noise}{again}",
+            f"{run.workload:26} round {run.round}{again}  {run.side:28} {number(run.value):>9} {run.unit}{noise}",
             soft_wrap=True,
         )
-        if not run.discarded:
+        if run.attempt == 1:
             self._bar.advance(self._task)
 
 
@@ -82,11 +82,11 @@ def table(figures: Sequence[Figure], runs: Sequence[Run]) -> None:
             _MARKS[figure.met],
         )
     console.print(shown)
-    counted = [run for run in runs if not run.discarded]
-    noisy = sum(run.noisy for run in counted)
+    judged = counted(runs)
+    noisy = sum(run.noisy for run in judged)
     if noisy:
         console.print(
-            f"[yellow]In {noisy} of {len(counted)} runs other programs took more than {NOISY:.0%} of the machine: "
+            f"[yellow]In {noisy} of {len(judged)} runs other programs took more than {NOISY:.0%} of the machine: "
             "repeat this on a quiet one.[/]"
         )
     missed = [figure for figure in figures if figure.met is False]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.cpu import Meter
 from benchmarks.drain import SETTINGS as CONSUMER
 from benchmarks.repeat import repeated
-from benchmarks.results import Comparison, Run, turns
+from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import BrokenRun, Program, Stage, until
 
 OURS, NOTHING, TRANSACTION = "sluice", "does nothing", "one transaction per request"
@@ -53,18 +53,13 @@ async def run(stage: Stage, *, rounds: int, repeats: int) -> AsyncIterator[Run]:
         rivals = await serve(stage, stack, "benchmarks.rivals")
         sites = {OURS: api, NOTHING: rivals, TRANSACTION: rivals}
         for workload in (MANY, ONE):
-            for number, order in enumerate(turns((OURS, NOTHING, TRANSACTION), rounds), 1):
-                for side in order:
-                    single = partial(_single, stage, sites[side], workload, side, number)
-                    async for made in repeated(single, repeats):
-                        yield made
-        for number, order in enumerate(turns((OURS, BARE), rounds), 1):
-            for side in order:
-                batches = (
-                    partial(_batches, stage, api, number) if side == OURS else partial(_bare, stage, number)
-                )
-                async for made in repeated(batches, repeats):
+            for turn in turns((OURS, NOTHING, TRANSACTION), rounds):
+                singles = partial(_singles, stage, sites, workload, turn)
+                async for made in repeated(singles, repeats):
                     yield made
+        for turn in turns((OURS, BARE), rounds):
+            async for made in repeated(partial(_batches, stage, api, turn), repeats):
+                yield made
         await api.program.stop()
 
 
@@ -100,19 +95,27 @@ async def serve(stage: Stage, stack: AsyncExitStack, module: str) -> Site:
     return Site(port, program)
 
 
-async def _single(stage: Stage, site: Site, workload: str, side: str, number: int) -> list[Run]:
-    await stage.empty()
-    facts = await _load(stage, site, _PATHS[side], workload, 0)
-    if side != NOTHING:
-        await _check(stage, side, facts["statuses"][_CREATED])
-    return [Run(workload, side, number, facts.pop("rate"), "requests/s", facts)]
+async def _singles(
+    stage: Stage, sites: Mapping[str, Site], workload: str, turn: Turn, attempt: int
+) -> AsyncIterator[Run]:
+    for side in turn.order:
+        await stage.empty()
+        facts = await _load(stage, sites[side], _PATHS[side], workload, 0)
+        if side != NOTHING:
+            await _check(stage, side, facts["statuses"][_CREATED])
+        yield Run(workload, side, turn.number, attempt, facts.pop("rate"), "requests/s", facts)
 
 
-async def _batches(stage: Stage, site: Site, number: int) -> list[Run]:
-    await stage.empty()
-    facts = await _load(stage, site, "/tasks/batch", BATCH, _BATCH)
-    await _check(stage, OURS, facts["statuses"][_CREATED] * _BATCH)
-    return [Run(BATCH, OURS, number, facts.pop("rate"), "tasks/s", facts)]
+async def _batches(stage: Stage, site: Site, turn: Turn, attempt: int) -> AsyncIterator[Run]:
+    for side in turn.order:
+        await stage.empty()
+        if side == OURS:
+            facts = await _load(stage, site, "/tasks/batch", BATCH, _BATCH)
+            await _check(stage, side, facts["statuses"][_CREATED] * _BATCH)
+        else:
+            facts = await _bare(stage)
+            await _check(stage, side, facts["rows"])
+        yield Run(BATCH, side, turn.number, attempt, facts.pop("rate"), "tasks/s", facts)
 
 
 async def _load(stage: Stage, site: Site, path: str, workload: str, tasks: int) -> dict[str, Any]:
@@ -125,14 +128,12 @@ async def _load(stage: Stage, site: Site, path: str, workload: str, tasks: int) 
     return {**facts, **meter.facts}
 
 
-async def _bare(stage: Stage, number: int) -> list[Run]:
-    await stage.empty()
+async def _bare(stage: Stage) -> dict[str, Any]:
     async with stage.program("benchmarks.bare", "insert", str(_BATCH), str(SECONDS)) as driver:
         with Meter(stage.server_pids) as meter:
             facts = await driver.answer()
-    await _check(stage, BARE, facts["rows"])
     meter.facts["cpu_seconds"]["driver"] = facts.pop("cpu_seconds")
-    return [Run(BATCH, BARE, number, facts.pop("rate"), "tasks/s", {**facts, **meter.facts})]
+    return {**facts, **meter.facts}
 
 
 async def _check(stage: Stage, side: str, accepted: int) -> None:
