@@ -90,6 +90,7 @@ class Consumers:
     def __init__(self, urls: Urls, prefix: str, directory: Path, group: asyncio.TaskGroup) -> None:
         self.started: list[Consumer] = []
         self._group = group
+        self._reading: set[asyncio.Task[None]] = set()
         self._directory = directory
         self._environment = {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -117,7 +118,7 @@ class Consumers:
         )
         consumer = Consumer(process)
         self.started.append(consumer)
-        self._group.create_task(consumer.read())
+        self._reading.add(self._group.create_task(consumer.read()))
         return consumer
 
     async def start(self, *options: str, **environment: str) -> Consumer:
@@ -130,6 +131,17 @@ class Consumers:
 
         await eventually(ready, timeout=START_SECONDS)
         return consumer
+
+    async def end(self) -> None:
+        """Kill whoever is left, by pid, and stop reading: a descendant may hold their stderr open."""
+        for consumer in self.started:
+            if consumer.process.returncode is None:
+                consumer.process.kill()
+            await consumer.process.wait()
+        if self._reading:
+            await asyncio.wait(self._reading, timeout=1)
+        for reading in self._reading:
+            reading.cancel()
 
     def runs(self, what: str | None = None, **facts: Any) -> list[dict[str, Any]]:
         """What the handlers noted, in the order in which they did."""
@@ -148,13 +160,10 @@ class Consumers:
 
 @asynccontextmanager
 async def consumers_of(urls: Urls, prefix: str, directory: Path) -> AsyncIterator[Consumers]:
-    """Consumers for one test. Whoever is left at its end is killed, by pid."""
+    """Consumers for one test; at its end none of them is left."""
     async with asyncio.TaskGroup() as group:
         consumers = Consumers(urls, prefix, directory, group)
         try:
             yield consumers
         finally:
-            for consumer in consumers.started:
-                if consumer.process.returncode is None:
-                    consumer.process.kill()
-                await consumer.process.wait()
+            await consumers.end()
