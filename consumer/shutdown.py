@@ -13,7 +13,7 @@ from core.events import Drained, Draining
 from db.claims import Return
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Coroutine
 
     from consumer.parts import Parts
     from core.events import Report
@@ -39,7 +39,7 @@ class Ending:
 
 
 class Shutdown:
-    """One drain. `forced` skips the waiting for handlers."""
+    """One drain. `forced` skips the waiting for handlers, and for a claim without an answer."""
 
     def __init__(
         self,
@@ -69,9 +69,10 @@ class Shutdown:
         parts.intake.request()
         await self._end_pull()
         for claiming in (self._pull, self._schedule):  # without Redis pull claims too
-            await _over(claiming, max(deadline - _now(), _BRIEFLY))
+            await self._unless_forced(_ended(claiming), deadline)
+            await _over(claiming, _BRIEFLY)
         await _done(parts.schedule.give_back("draining"), _BRIEFLY)
-        await self._let_handlers_finish(deadline)
+        await self._unless_forced(parts.running.idle(), deadline)
 
         end = max(min(deadline, _now()) + LAST_ACTS.total_seconds(), _now() + 2 * _BRIEFLY)
         parts.running.stop_all(Stop.DRAIN)
@@ -104,13 +105,10 @@ class Shutdown:
             await _done(ready.forget_wake(), _BRIEFLY)
         await _over(self._pull, _BRIEFLY)
 
-    async def _let_handlers_finish(self, deadline: float) -> None:
-        """Until nothing runs, the time is over or a second signal came."""
+    async def _unless_forced(self, act: Coroutine[None, None, None], deadline: float) -> None:
+        """Until `act` is done, the time is over or a second signal came."""
         async with asyncio.TaskGroup() as group:
-            either = {
-                group.create_task(self._parts.running.idle()),
-                group.create_task(self._forced_set()),
-            }
+            either = {group.create_task(act), group.create_task(self._forced_set())}
             left = max(0.0, deadline - _now())
             await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             for task in either:
@@ -149,6 +147,11 @@ class Shutdown:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Until a task has ended. Canceling this does not cancel it."""
+    await asyncio.wait({task})
 
 
 async def _over(task: asyncio.Task[None], seconds: float) -> None:

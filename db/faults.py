@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ REDIS = "Redis"
 DEADLOCK = "40P01"
 SURELY_ROLLED_BACK = ("22", "23", "40")
 """SQLSTATE classes with which the server says that nothing of a transaction took effect."""
+_DRIVER_CLASS = re.compile(r"^<class '[^']+'>: ")
+"""What SQLAlchemy's adapter writes before the words of the driver."""
 _ROW_AT_FAULT = ("22", "23")
 # Refused before anything was done: no connection, too many connections, starting up, shutting down, lock timeout.
 _NOTHING_DONE = ("53", "55", "57P03", "28", "3D", "25006")
@@ -80,5 +83,5 @@ def wrong_type(error: BaseException) -> bool:
 def _brief(error: BaseException) -> str:
     """One line without the statement and its parameters: those may hold what must not be logged."""
     inner = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    text = str(inner).strip().partition("\n")[0].removeprefix(f"{type(inner)}: ")
+    text = _DRIVER_CLASS.sub("", str(inner).strip().partition("\n")[0])
     return text or type(inner).__name__

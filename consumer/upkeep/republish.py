@@ -96,9 +96,14 @@ class Republish:
             full = len(rows) == CHUNK
             began = lap.began if lap else now
             return Lap(rows[-1].place, began, full, length + len(ids), _SOON if full else PERIOD)
-        if lap is not None and lap.refilling and watermark is not None:
+        if lap is None:
+            return None
+        if lap.refilling and watermark is not None:
             return lap.wait(length)
-        return lap if lap is not None and now - lap.began < self._slack else None
+        over = replace(
+            lap, refilling=False, again=PERIOD
+        )  # the last chunk was full by chance: nothing is behind it
+        return over if now - lap.began < self._slack else None
 
     async def _watermark(self, ready: ReadyList) -> tuple[int, datetime | None]:
         """How many entries are listed, and the run_at of the oldest one that is alive; None: everything up to now.

@@ -26,8 +26,8 @@ class ServerSays(Exception):
 
 
 def wrapped(error: BaseException, *, invalidated: bool = False) -> DBAPIError:
-    """As SQLAlchemy raises it: the driver's error behind an adapter's, behind its own."""
-    adapter = Exception(str(error))
+    """As SQLAlchemy raises it: the driver's error behind an adapter's, which names its class, behind its own."""
+    adapter = Exception(f"{type(error)}: {error}")
     adapter.__cause__ = error
     return DBAPIError("SELECT hush", {"password": "hush"}, adapter, connection_invalidated=invalidated)
 

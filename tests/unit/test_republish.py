@@ -275,6 +275,21 @@ async def test_another_process_goes_on_where_the_last_one_stopped() -> None:
     assert max(s.stores.pushed.values()) == 1
 
 
+@virtual
+async def test_a_backlog_of_whole_chunks_ends_its_refill_when_the_list_runs_short() -> None:
+    """Nobody looks many times a second for a chunk that does not exist."""
+    s = Scene()
+    s.pending(range(1, 11), listed=False)
+    await s.turns(0.1)
+    s.consume(*range(1, 6))
+    await s.early_turn(after=0.1)
+    s.consume(6)
+    await s.early_turn(after=0.1)
+    s.consume(7)
+    assert s.listed == [8, 9, 10]
+    assert await s.turns(2.0) <= 3
+
+
 @pytest.mark.parametrize(
     ("length", "again"),
     [(10, PERIOD), (12, PERIOD), (9, PERIOD), (8, timedelta(seconds=1.5)), (5, timedelta(seconds=0.15))],

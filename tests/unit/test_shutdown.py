@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
+import pytest
+
 from consumer.parts import Parts
 from consumer.running import Run, Running
 from consumer.shutdown import Ending, Shutdown
@@ -236,6 +238,16 @@ async def test_a_claim_that_hangs_does_not_hold_up_the_end() -> None:
     s.takes["schedule"] = 1
     await s.shut_down()
     assert now() < 6
+
+
+@pytest.mark.parametrize("hangs", ["schedule", "pull"])
+@virtual
+async def test_a_second_signal_skips_the_waiting_for_a_claim_that_hangs(hangs: str) -> None:
+    s = Scene(redis=hangs == "schedule")
+    s.takes[hangs] = 1
+    after(3, s.forced.set)
+    await s.shut_down()
+    assert 3 <= now() < 4
 
 
 @virtual
