@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
-from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from consumer.complete import Complete
@@ -14,7 +13,7 @@ from consumer.execute import Execute
 from consumer.gate import Gate
 from consumer.lease import Beat, Lease
 from consumer.pace import Pace
-from consumer.parts import Parts
+from consumer.parts import Machine, Parts
 from consumer.periodic import Stopping
 from consumer.presence import Presence
 from consumer.pull import Pull
@@ -22,9 +21,8 @@ from consumer.reconcile import Reconcile
 from consumer.running import Running
 from consumer.schedule import Hint, Schedule
 from consumer.slots import Slots
-from consumer.watch import BeatThread, Watch
+from consumer.watch import Watch
 from consumer.work import Work
-from core.clock import boottime
 from db.claims import Return
 from db.consumers import Registration
 
@@ -48,9 +46,11 @@ def assemble(
     children: Children,
     end_process: Callable[[str], None],
     report: Report,
+    machine: Machine | None = None,
 ) -> Parts:
     """All parts of a consumer. `end_process` is what the beat's thread does when the process cannot keep the rules."""
-    clock, random = boottime, SystemRandom()
+    machine = machine or Machine()
+    clock, random = machine.clock, machine.random
     capacity = settings.worker_queue_maxsize
     intake, the_end = Stopping(), Stopping()
     fed, room, written = intake.bell(), intake.bell(), the_end.bell()
@@ -92,6 +92,7 @@ def assemble(
         clock=clock,
         random=random,
         report=report,
+        transaction=machine.transaction,
     )
     schedule = Schedule(
         queue=queue,
@@ -163,7 +164,7 @@ def assemble(
         consumers=stores.consumers,
         lease=lease,
         watch=watch,
-        beat=BeatThread(
+        beat=machine.carrier(
             open_beat=open_beat, watch=watch, look_every=settings.lease / 24, report=report, random=random
         ),
     )

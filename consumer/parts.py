@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING
+
+from consumer.transaction import Transaction
+from consumer.watch import BeatThread
+from core.clock import Clock, boottime
 
 if TYPE_CHECKING:
     from consumer.complete import Complete
@@ -16,8 +21,8 @@ if TYPE_CHECKING:
     from consumer.running import Running
     from consumer.schedule import Schedule
     from consumer.slots import Slots
-    from consumer.watch import BeatThread, Watch
-    from consumer.work import Work
+    from consumer.watch import CarriesBeat, MakesCarrier, Watch
+    from consumer.work import MakesTransaction, Work
     from db.claims import Claims
     from db.consumers import Consumers
     from db.publisher import Publisher
@@ -45,4 +50,14 @@ class Parts:
     consumers: Consumers
     lease: Lease
     watch: Watch
-    beat: BeatThread
+    beat: CarriesBeat
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a consumer takes from the machine it runs on, stores apart; the simulation has one of its own."""
+
+    clock: Clock = boottime
+    random: Random = field(default_factory=SystemRandom)
+    carrier: MakesCarrier = BeatThread
+    transaction: MakesTransaction = Transaction

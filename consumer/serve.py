@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from consumer.assembly import assemble
 from consumer.child import Children
 from consumer.loops import STEPS, loops
+from consumer.parts import Machine
 from consumer.periodic import every
 from consumer.shutdown import Ending, Shutdown
 from consumer.stores import Stores
@@ -22,8 +22,9 @@ from db.schema import check
 from db.start import await_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from consumer.loops import Loop
     from consumer.parts import Parts
     from consumer.registry import Registry
     from core.events import Report
@@ -74,6 +75,7 @@ async def serve(
             ending = Ending(left=0, threads=0, clean=True)
             leave(ending)
             return ending
+        machine = Machine()
         parts = assemble(
             settings,
             registry,
@@ -82,28 +84,10 @@ async def serve(
             children=children,
             end_process=end_process,
             report=report,
+            machine=machine,
         )
-        async with asyncio.TaskGroup() as group:
-            beside = [
-                group.create_task(
-                    every(
-                        loop.name,
-                        loop.step,
-                        stopping=loop.stopping,
-                        report=report,
-                        random=SystemRandom(),
-                        bell=loop.bell,
-                    ),
-                    name=loop.name,
-                )
-                for loop in loops(parts, stores, settings, report)
-            ]
-            ending = await _consume(group, parts, settings, stop, report)
-            leave(ending)
-            parts.the_end.request()
-            for task in beside:
-                task.cancel()
-        return ending
+        beside = loops(parts, stores, settings, report)
+        return await consume(parts, beside, settings, stop=stop, leave=leave, report=report, machine=machine)
     finally:
         children.kill_all()
         threads.shutdown(wait=False, cancel_futures=True)
@@ -127,7 +111,41 @@ async def _prepare(stores: Stores, registry: Registry, report: Report) -> None:
     await stores.upkeep.add_steps(STEPS)
 
 
-async def _consume(
+async def consume(
+    parts: Parts,
+    beside: Sequence[Loop],
+    settings: ConsumerSettings,
+    *,
+    stop: StopOrder,
+    leave: Callable[[Ending], None],
+    report: Report,
+    machine: Machine,
+) -> Ending:
+    """What `serve` does between the preparation and the closing of the stores: consume until the stop, then drain."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(
+                every(
+                    loop.name,
+                    loop.step,
+                    stopping=loop.stopping,
+                    report=report,
+                    random=machine.random,
+                    bell=loop.bell,
+                ),
+                name=loop.name,
+            )
+            for loop in beside
+        ]
+        ending = await _pipeline(group, parts, settings, stop, report)
+        leave(ending)
+        parts.the_end.request()
+        for task in tasks:
+            task.cancel()
+    return ending
+
+
+async def _pipeline(
     group: asyncio.TaskGroup, parts: Parts, settings: ConsumerSettings, stop: StopOrder, report: Report
 ) -> Ending:
     """The pipeline, from the first beat to the end of the drain."""

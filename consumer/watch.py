@@ -9,7 +9,7 @@ import asyncio
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from consumer.periodic import Stopping, every
 from core.events import LoopStalled
@@ -87,6 +87,27 @@ class Watch:
     def _main_stack(self) -> str:
         frame = sys._current_frames().get(self._main_thread)  # noqa: SLF001 - documented, for all its underscore
         return "".join(traceback.format_stack(frame, limit=12)) if frame is not None else ""
+
+
+class CarriesBeat(Protocol):
+    """What keeps the beat and the watch going beside the main loop."""
+
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class MakesCarrier(Protocol):
+    """What BeatThread is made from."""
+
+    def __call__(
+        self,
+        *,
+        open_beat: Callable[[], AbstractAsyncContextManager[Beat]],
+        watch: Watch,
+        look_every: timedelta,
+        report: Report,
+        random: Random,
+    ) -> CarriesBeat: ...
 
 
 class BeatThread:

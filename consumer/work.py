@@ -6,8 +6,9 @@ Writes no row itself but through the handler's own transaction.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from consumer.context import Context
 from consumer.registry import Mode
@@ -21,10 +22,10 @@ from db.claims import Completion, Failing, Return
 from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from random import Random
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
     from consumer.complete import Complete, Write
     from consumer.execute import Execute
@@ -38,6 +39,20 @@ if TYPE_CHECKING:
 
 SUSPECT_WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off."""
+
+
+class OwnTransaction(Protocol):
+    """The handler's own transaction, as Transaction keeps it (R6)."""
+
+    @property
+    def used(self) -> bool: ...
+    async def open(self) -> AsyncSession: ...
+    async def complete(self, done: Completion) -> bool: ...
+    async def abandon(self) -> None: ...
+
+
+MakesTransaction = Callable[["AsyncEngine", timedelta], OwnTransaction]
+"""From the engine behind ctx.session() and the task's timeout."""
 
 
 class Work:
@@ -57,6 +72,7 @@ class Work:
         clock: Clock,
         random: Random,
         report: Report,
+        transaction: MakesTransaction | None = None,
     ) -> None:
         self._registry = registry
         self._execute = execute
@@ -69,6 +85,7 @@ class Work:
         self._clock = clock
         self._random = random
         self._report = report
+        self._make_transaction = transaction or Transaction
         self._suspect: Run | None = None
         self.draining = False
 
@@ -128,10 +145,10 @@ class Work:
             await transaction.abandon()  # what a handler left running must not open it any more
         return self._judge(outcome, claim)
 
-    def _transaction(self, handler: Handler, claim: Claim) -> Transaction | None:
+    def _transaction(self, handler: Handler, claim: Claim) -> OwnTransaction | None:
         if handler.mode is not Mode.LOOP:
             return None
-        return Transaction(self._engine, timedelta(seconds=claim.timeout))
+        return self._make_transaction(self._engine, timedelta(seconds=claim.timeout))
 
     def _judge(self, outcome: Outcome, claim: Claim) -> Write:
         """The write that follows from the outcome."""
@@ -148,7 +165,7 @@ class Work:
             case _:
                 assert_never(judged)
 
-    async def _end(self, transaction: Transaction, outcome: Outcome, claim: Claim) -> Write | None:
+    async def _end(self, transaction: OwnTransaction, outcome: Outcome, claim: Claim) -> Write | None:
         """End the handler's transaction as the outcome says; None when that wrote the outcome (R6)."""
         judged = self._judge(outcome, claim)
         if not isinstance(outcome, Succeeded) or not isinstance(judged, Completion):

@@ -1,0 +1,230 @@
+"""A seeded asyncio event loop with a virtual clock: the same seed takes the same steps, in no time.
+
+Each callback belongs to a host (one thread of one simulated process), which may be paused or dead. Within a host
+callbacks keep their order, as asyncio promises; among hosts, and among timers due at one instant, the seed decides.
+Refuses real input and output and real threads: AbstractEventLoop raises NotImplementedError for each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar, copy_context
+from random import Random
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_CLOSINGS = 1000
+
+
+class Stuck(Exception):
+    """Nothing is left to do although something is waited for, or the steps do not end."""
+
+
+class Host:
+    """Where callbacks run. While paused they wait, timers too; once dead they are dropped."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ready: deque[asyncio.Handle] = deque()
+        self.pauses = 0
+        self.dead = False
+
+    def pause(self) -> None:
+        """Freeze; as often as it is resumed."""
+        self.pauses += 1
+
+    def resume(self) -> None:
+        """Go on with everything that came due meanwhile."""
+        self.pauses -= 1
+
+    def die(self) -> None:
+        """Nothing of it runs any more."""
+        self.dead = True
+        self.ready.clear()
+
+
+WORLD = Host("world")
+_host: ContextVar[Host | None] = ContextVar("host", default=None)
+
+
+def here() -> Host | None:
+    """The host that is running."""
+    return _host.get()
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on its address."""
+
+    def __init__(self, number: int, coro: Coroutine[Any, Any, Any], **options: Any) -> None:
+        self.number = number
+        self.coroutine = coro
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class SimLoop(asyncio.AbstractEventLoop):
+    """Only what asyncio's own tools ask for. `faulted` is told of errors that nobody caught."""
+
+    def __init__(self, random: Random, *, max_steps: int, faulted: Callable[[str], None]) -> None:
+        self._random = random
+        self._faulted = faulted
+        self._now = 0.0
+        self._world = Host("world")
+        self._hosts: list[Host] = [self._world]
+        self._timers: list[tuple[float, float, int, asyncio.TimerHandle]] = []
+        self._numbers = 0
+        self._tasks: list[SimTask] = []
+        self._sweep_at = 1000
+        self._max_steps = max_steps
+        self._over = False
+        self.steps = 0
+
+    def host(self, name: str) -> Host:
+        """A new host."""
+        host = Host(name)
+        self._hosts.append(host)
+        return host
+
+    def context(self, host: Host) -> Context:
+        """A context in which what is begun runs on `host`."""
+        context = copy_context()
+        context.run(_host.set, host)
+        return context
+
+    def spawn(self, host: Host, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin a task on `host`."""
+        return self.create_task(coro, context=self.context(host))
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Step until this coroutine has ended; its result. Raises Stuck."""
+        main = self.create_task(future)
+        with self._running():
+            while not main.done():
+                self._step()
+        return main.result()
+
+    def close(self) -> None:
+        """End every coroutine that is left, while nothing of it can have an effect any more."""
+        self._over = True
+        for host in self._hosts:
+            host.die()
+        self._timers.clear()
+        with self._running():
+            for task in self._tasks:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined] # left pending on purpose
+                    _close(task.coroutine)
+        self._tasks.clear()
+
+    # What asyncio's tools call.
+
+    def time(self) -> float:
+        return self._now
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, **options: Any) -> SimTask:
+        self._numbers += 1
+        task = SimTask(self._numbers, coro, loop=self, **options)
+        self._tasks.append(task)
+        if len(self._tasks) > self._sweep_at:
+            self._tasks = [task for task in self._tasks if not task.done()]
+            self._sweep_at = 2 * len(self._tasks) + 1000
+        return task
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._make_ready(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._numbers += 1
+        heapq.heappush(self._timers, (when, self._random.random(), self._numbers, handle))
+        return handle
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return self._over
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        host = here()
+        if not self._over and (host is None or not host.dead):
+            error = context.get("exception")
+            self._faulted(f"{context.get('message')}: {error!r}")
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is passed over when its time comes."""
+
+    # The steps.
+
+    def _make_ready(self, handle: asyncio.Handle) -> None:
+        host: Host = handle._context.get(_host) or self._world  # type: ignore[attr-defined] # where Handle keeps it
+        if not host.dead:
+            host.ready.append(handle)
+
+    def _step(self) -> None:
+        """One callback, or a jump to the next timer."""
+        self.steps += 1
+        if self.steps > self._max_steps:
+            raise Stuck(f"no end after {self.steps} steps, at {self._now:.3f} s")
+        able = [host for host in self._hosts if host.ready and not host.pauses]
+        if not able:
+            self._jump()
+            return
+        host = able[0] if len(able) == 1 else able[int(self._random.random() * len(able))]
+        handle = host.ready.popleft()
+        if not handle._cancelled:  # type: ignore[attr-defined] # as BaseEventLoop looks at it
+            handle._run()
+
+    def _jump(self) -> None:
+        """To the next instant at which a timer is due, and all that are due then."""
+        if not self._timers:
+            raise Stuck(f"nothing is left to wait for, at {self._now:.3f} s")
+        self._now = max(self._now, self._timers[0][0])
+        while self._timers and self._timers[0][0] <= self._now:
+            handle = heapq.heappop(self._timers)[3]
+            if not handle.cancelled():
+                self._make_ready(handle)
+        self._hosts = [host for host in self._hosts if not host.dead]
+
+    @contextmanager
+    def _running(self) -> Any:
+        events._set_running_loop(self)
+        try:
+            yield
+        finally:
+            events._set_running_loop(None)
+
+
+def _close(coro: Coroutine[Any, Any, Any]) -> None:
+    """Close it, however often it awaits something on the way out."""
+    for _ in range(_CLOSINGS):
+        with suppress(BaseException):
+            coro.close()
+            return
