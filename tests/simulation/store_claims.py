@@ -1,0 +1,156 @@
+"""db.claims.Claims on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from core.errors import RowRefused
+from core.task import Claim, ConsumerId, FencingToken, Kind, ReadyList, RunKey, TaskId
+from db.claims import Completion, Failing, Pending, Return, Written
+from tests.simulation.store_tables import Tables, TaskRow, by_place, to_claim
+
+W = TypeVar("W", Completion, Failing, Return)
+
+
+class SimClaims:
+    """See db.claims.Claims."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def claim(
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]:
+        tables, now = self._tables, self._tables.now()
+        return [
+            self._start(row, consumer, now)
+            for task_id in sorted(set(ids))
+            if (row := tables.tasks.get(task_id)) is not None
+            and not tables.locked(task_id)
+            and (row.status == "pending" or tables.broken.claim_any_status)
+            and (row.run_at <= now or tables.broken.claim_early)
+            and row.kind in kinds
+        ]
+
+    async def claim_ready(
+        self, lists: Sequence[ReadyList], n: int, *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]:
+        tables, now = self._tables, self._tables.now()
+        found: list[TaskRow] = []
+        for ready in lists:
+            due = [
+                row
+                for row in tables.tasks.values()
+                if row.status == "pending"
+                and row.list == ready
+                and row.run_at <= now
+                and row.kind in kinds
+                and not tables.locked(row.id)
+            ]
+            found += sorted(due, key=by_place)[:n]
+        taken = {row.id: row for row in found[:n]}
+        return [self._start(row, consumer, now) for row in taken.values()]
+
+    async def finish(self, done: Sequence[Completion]) -> Written:
+        matching = await self.to_finish(done)
+        now = self._tables.now()
+        changes = [completed(row, write, self._tables, now) for write, row in matching]
+        for change in changes:
+            change()
+        return Written(len(changes))
+
+    async def fail(self, lost: Sequence[Failing]) -> Written:
+        now = self._tables.now()
+        matching = await self._matching(lost, by_id=self._tables.broken.fail_by_id)
+        pending: list[Pending] = []
+        for write, row in matching:
+            row.fencing_token += 1
+            row.updated_at = now
+            row.error = _error(write.failure.type, write.failure.message, now)
+            if write.delay is None:
+                row.status, row.finished_at = "failed", now
+            else:
+                row.status, row.run_at, row.consumer_id = "pending", now + write.delay, None
+                pending.append(_pending(row, now))
+        return Written(len(matching), tuple(pending))
+
+    async def give_back(self, back: Sequence[Return]) -> Written:
+        broken, now = self._tables.broken, self._tables.now()
+        matching = await self._matching(back, by_id=broken.give_back_by_id)
+        for write, row in matching:
+            row.status, row.consumer_id, row.updated_at = "pending", None, now
+            row.fencing_token += not broken.give_back_no_token_step
+            row.attempt -= not broken.give_back_charged
+            if write.delay > timedelta():
+                row.run_at = now + write.delay
+        return Written(len(matching), tuple(_pending(row, now) for _, row in matching))
+
+    async def held(self, consumer: ConsumerId) -> set[RunKey]:
+        return {
+            (row.id, FencingToken(row.fencing_token))
+            for row in self._tables.tasks.values()
+            if row.status == "processing" and row.consumer_id == consumer
+        }
+
+    async def to_finish(self, done: Sequence[Completion]) -> list[tuple[Completion, TaskRow]]:
+        """The rows that finish.sql would complete."""
+        broken = self._tables.broken
+        return await self._matching(done, by_id=broken.finish_by_id, by_status=broken.finish_by_status)
+
+    async def _matching(
+        self, writes: Sequence[W], *, by_id: bool, by_status: bool = False
+    ) -> list[tuple[W, TaskRow]]:
+        """The fenced rows (R2), in the order of their ids, each once, when nobody else holds any of them."""
+        await self._tables.wait_for(write.id for write in writes)
+        found: dict[TaskId, tuple[W, TaskRow]] = {}
+        for write in sorted(writes, key=lambda write: write.id):
+            row = self._tables.tasks.get(write.id)
+            if row is None or write.id in found:
+                continue
+            if by_id or (by_status and row.status == "processing") or row.fencing_token == write.token:
+                found[write.id] = (write, row)
+        return list(found.values())
+
+    def _start(self, row: TaskRow, consumer: ConsumerId, now: datetime) -> Claim:
+        row.status, row.consumer_id = "processing", consumer
+        row.fencing_token += 1
+        row.attempt += not self._tables.broken.claim_not_counted
+        row.started_at = row.updated_at = now
+        return to_claim(row)
+
+
+def completed(row: TaskRow, write: Completion, tables: Tables, now: datetime) -> Callable[[], None]:
+    """What finish.sql makes of `row`, to be done now or at a COMMIT. Raises RowRefused when the result is no JSON."""
+    if write.result is not None:
+        refuse_other_than_json(write.result)
+
+    def change() -> None:
+        row.status, row.result, row.error = "completed", write.result, None
+        row.fencing_token += not tables.broken.no_token_step
+        row.finished_at = row.updated_at = now
+
+    return change
+
+
+def refuse_other_than_json(text: str) -> None:
+    """Raise what PostgreSQL's cast to json would."""
+    try:
+        json.loads(text)
+    except ValueError:
+        raise RowRefused("22P02", "invalid input syntax for type json") from None
+
+
+def _pending(row: TaskRow, now: datetime) -> Pending:
+    return Pending(row.id, row.list, row.run_at <= now, max(timedelta(), row.run_at - now))
+
+
+def _error(name: str, message: str, now: datetime) -> str:
+    return json.dumps({"type": name, "message": message, "at": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")})
+
+
+def poisoned(crashes: int, now: datetime) -> str:
+    """The error that a reap leaves on a task which it buries."""
+    return _error("poisoned", f"{crashes} consumers died while they ran it", now)

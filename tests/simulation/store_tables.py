@@ -1,0 +1,196 @@
+"""What SimStore holds: rows as PostgreSQL's tables have them, a clock, and row locks of open transactions.
+
+Applies no rule of ours; the statements beside it do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from core.errors import StoreUnavailable
+from core.task import Claim, ConsumerId, FencingToken, JsonText, Kind, QueueName, ReadyList, TaskId
+
+ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
+"""The database's time when the clock says 0."""
+LOCK_TIMEOUT = timedelta(seconds=3)
+POSTGRESQL = "PostgreSQL"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Safeguards that are left out, so that a test can show that it would notice. All False: as in db/sql."""
+
+    claim_any_status: bool = False
+    claim_early: bool = False
+    claim_not_counted: bool = False
+    finish_by_id: bool = False
+    finish_by_status: bool = False
+    fail_by_id: bool = False
+    give_back_by_id: bool = False
+    no_token_step: bool = False
+    """A finish leaves the token as it is: it would match twice."""
+    give_back_no_token_step: bool = False
+    reap_no_token_step: bool = False
+    cancel_no_token_step: bool = False
+    give_back_charged: bool = False
+    cancel_unguarded: bool = False
+    beat_unfenced: bool = False
+    stale_reap: bool = False
+    """Reap acts on what it saw, by id alone."""
+    reap_the_living: bool = False
+    """A consumer that is alive is not looked for."""
+    reap_charged: bool = False
+    crash_not_counted: bool = False
+    prune_unguarded: bool = False
+
+
+INTACT = Broken()
+
+
+@dataclass(slots=True)
+class TaskRow:
+    """A row of `tasks`; JSON as text. Its fields are the columns."""
+
+    id: TaskId
+    kind: Kind
+    queue: QueueName
+    priority: int
+    message: str | None
+    payload: str
+    created_at: datetime
+    updated_at: datetime
+    run_at: datetime
+    max_attempts: int
+    timeout: float
+    status: str = "pending"
+    fencing_token: int = 0
+    attempt: int = 0
+    crashes: int = 0
+    consumer_id: ConsumerId | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    canceled_from: str | None = None
+    result: str | None = None
+    error: str | None = None
+
+    @property
+    def list(self) -> ReadyList:
+        """Where its id belongs in Redis."""
+        return ReadyList(self.queue, self.priority)
+
+
+@dataclass(slots=True)
+class ConsumerRow:
+    """A row of `consumers`."""
+
+    id: ConsumerId
+    host: str
+    pid: int
+    queues: list[QueueName]
+    kinds: list[Kind]
+    capacity: int
+    lease_seconds: float
+    started_at: datetime
+    beat_at: datetime
+    expires_at: datetime
+    running: int = 0
+
+
+@dataclass(slots=True)
+class KindRow:
+    """A row of `kinds`."""
+
+    kind: Kind
+    payload_schema: str | None
+    max_attempts: int | None
+    timeout: float | None
+    updated_at: datetime
+
+
+@dataclass(slots=True)
+class StepRow:
+    """A row of `upkeep`."""
+
+    step: str
+    next_run_at: datetime
+    cursor: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class RowLock:
+    """A row that an open transaction has changed; the server ends one that idles past `until`."""
+
+    until: datetime
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class Tables:
+    """`effects`: what committed ctx.session() transactions wrote."""
+
+    clock: Callable[[], float]
+    random: Random
+    broken: Broken
+    tasks: dict[TaskId, TaskRow] = field(default_factory=dict)
+    consumers: dict[ConsumerId, ConsumerRow] = field(default_factory=dict)
+    kinds: dict[Kind, KindRow] = field(default_factory=dict)
+    steps: dict[str, StepRow] = field(default_factory=dict)
+    effects: list[Any] = field(default_factory=list)
+    locks: dict[TaskId, RowLock] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        """The database's clock."""
+        return ORIGIN + timedelta(seconds=self.clock())
+
+    def alive(self, consumer: ConsumerId | None) -> bool:
+        """Whether its lease has not run out."""
+        row = self.consumers.get(consumer) if consumer is not None else None
+        return row is not None and row.expires_at > self.now()
+
+    def locked(self, task_id: TaskId) -> bool:
+        """Whether another transaction holds this row: SKIP LOCKED passes it over."""
+        lock = self.locks.get(task_id)
+        if lock is not None and lock.until <= self.now():
+            lock.released.set()
+            del self.locks[task_id]
+            return False
+        return lock is not None
+
+    async def wait_for(self, ids: Iterable[TaskId]) -> None:
+        """Until no other transaction holds any of these rows. Raises StoreUnavailable when that takes too long."""
+        ids, deadline = list(ids), self.now() + LOCK_TIMEOUT
+        while held := [self.locks[task_id] for task_id in ids if self.locked(task_id)]:
+            patience = (min(held[0].until, deadline) - self.now()).total_seconds()
+            try:
+                async with asyncio.timeout(patience):
+                    await held[0].released.wait()
+            except TimeoutError:
+                if self.now() >= deadline:
+                    raise StoreUnavailable(POSTGRESQL, "canceling statement due to lock timeout") from None
+
+
+def to_claim(row: TaskRow) -> Claim:
+    """What a claim returns of its row."""
+    return Claim(
+        row.id,
+        FencingToken(row.fencing_token),
+        row.kind,
+        row.queue,
+        row.priority,
+        row.message,
+        JsonText(row.payload),
+        row.attempt,
+        row.max_attempts,
+        row.crashes,
+        row.timeout,
+    )
+
+
+def by_place(row: TaskRow) -> tuple[datetime, TaskId]:
+    """The order of promote, republish and the claim without Redis."""
+    return (row.run_at, row.id)

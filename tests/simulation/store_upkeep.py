@@ -1,0 +1,143 @@
+"""db.upkeep.Upkeep on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, ReadyList, RunKey, TaskId
+from db.upkeep import DueRow, LookedAt, Place, Turn
+from tests.simulation.store_claims import poisoned
+from tests.simulation.store_tables import StepRow, Tables, TaskRow, by_place
+
+_LONG_DEAD = timedelta(hours=1)
+
+
+class SimUpkeep:
+    """See db.upkeep.Upkeep."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def add_steps(self, steps: Sequence[str]) -> None:
+        for step in steps:
+            self._tables.steps.setdefault(step, StepRow(step, self._tables.now()))
+
+    async def take_turn(self, step: str, period: timedelta) -> Turn | None:
+        now, row = self._tables.now(), self._tables.steps.get(step)
+        if row is None or now < row.next_run_at <= now + 2 * period:
+            return None
+        row.next_run_at = now + period
+        return Turn(orjson.loads(row.cursor or "{}"), now)
+
+    async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None:
+        row = self._tables.steps.get(step)
+        if row is None:
+            return
+        row.cursor = orjson.dumps(cursor).decode()
+        if again is not None:
+            row.next_run_at = min(row.next_run_at, self._tables.now() + again)
+
+    async def bring_forward(self, step: str, within: timedelta) -> None:
+        row = self._tables.steps.get(step)
+        if row is not None:
+            row.next_run_at = min(row.next_run_at, self._tables.now() + within)
+
+    async def due(self, after: Place, n: int) -> list[DueRow]:
+        now = self._tables.now()
+        rows = [
+            row for row in self._delayed() if row.run_at <= now and by_place(row) > (after.run_at, after.id)
+        ]
+        return [DueRow(Place(row.run_at, row.id), row.list) for row in sorted(rows, key=by_place)[:n]]
+
+    async def next_due_in(self) -> timedelta | None:
+        now = self._tables.now()
+        return min((row.run_at - now for row in self._delayed() if row.run_at > now), default=None)
+
+    async def ready_lists(self) -> list[ReadyList]:
+        return sorted({row.list for row in self._pending()}, key=lambda ready: (ready.queue, -ready.priority))
+
+    async def ready_among(self, ready: ReadyList, ids: Sequence[TaskId]) -> dict[TaskId, datetime]:
+        now, wanted = self._tables.now(), set(ids)
+        return {
+            row.id: row.run_at
+            for row in self._pending()
+            if row.id in wanted and row.list == ready and row.run_at <= now
+        }
+
+    async def chunk(
+        self, ready: ReadyList, after: Place, watermark: datetime | None, slack: timedelta, n: int
+    ) -> list[LookedAt]:
+        tables = self._tables
+        before = (watermark or tables.now()) - slack
+        served = {kind for row in tables.consumers.values() if tables.alive(row.id) for kind in row.kinds}
+        rows = [
+            row
+            for row in self._pending()
+            if row.list == ready and by_place(row) > (after.run_at, after.id) and row.run_at < before
+        ]
+        return [
+            LookedAt(Place(row.run_at, row.id), row.kind in served) for row in sorted(rows, key=by_place)[:n]
+        ]
+
+    async def dead_tries(self, n: int) -> list[RunKey]:
+        tables = self._tables
+        return sorted(
+            (row.id, FencingToken(row.fencing_token))
+            for row in tables.tasks.values()
+            if row.status == "processing"
+            and (tables.broken.reap_the_living or not tables.alive(row.consumer_id))
+        )[:n]
+
+    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
+        tables, now = self._tables, self._tables.now()
+        broken = tables.broken
+        found = {
+            task_id: row
+            for task_id, token in dead
+            if (row := tables.tasks.get(task_id)) is not None
+            and (row.fencing_token == token or broken.stale_reap)
+            and not tables.locked(task_id)
+        }
+        for row in found.values():
+            row.fencing_token += not broken.reap_no_token_step
+            row.crashes += not broken.crash_not_counted
+            row.attempt -= not broken.reap_charged
+            row.run_at = now + tables.random.random() * spread
+            row.updated_at = now
+            if row.crashes >= POISONED_AFTER_CRASHES:
+                row.status, row.finished_at, row.error = "failed", now, poisoned(row.crashes, now)
+            else:
+                row.status, row.consumer_id = "pending", None
+        return len(found)
+
+    async def prune(self, age: timedelta, n: int) -> int:
+        tables = self._tables
+        before = tables.now() - age
+        old = [
+            (row.finished_at, row.id)
+            for row in tables.tasks.values()
+            if (row.status in TERMINAL or tables.broken.prune_unguarded)
+            and row.finished_at is not None
+            and row.finished_at < before
+            and not tables.locked(row.id)
+        ]
+        for _, task_id in sorted(old)[:n]:
+            del tables.tasks[task_id]
+        return min(n, len(old))
+
+    async def prune_consumers(self) -> int:
+        tables = self._tables
+        dead = [row.id for row in tables.consumers.values() if row.expires_at < tables.now() - _LONG_DEAD]
+        for consumer in dead:
+            del tables.consumers[consumer]
+        return len(dead)
+
+    def _pending(self) -> list[TaskRow]:
+        return [row for row in self._tables.tasks.values() if row.status == "pending"]
+
+    def _delayed(self) -> list[TaskRow]:
+        return [row for row in self._pending() if row.run_at > row.created_at]
