@@ -5,13 +5,13 @@ redis-py's defaults would repeat a pop in silence and cut off a blocking one; no
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from db.faults import from_redis
 
@@ -33,10 +33,33 @@ class Broker:
         self.blocking = _client(url, 1, answer=BLOCK_SECONDS + 1.0)
         self.messages = _client(url, 1, answer=None)
 
+    async def cut(self) -> None:
+        """Break every connection off; the next command makes a new one. What is in flight fails."""
+        for client in (self.commands, self.blocking, self.messages):
+            await cut(client)
+
     async def close(self) -> None:
         """Close every connection, without waiting for a server that is silent."""
         for client in (self.commands, self.blocking, self.messages):
             await client.aclose(close_connection_pool=True)
+
+    @asynccontextmanager
+    async def speaking(self) -> AsyncIterator[None]:
+        """Commands to any client within: their errors in our words (StoreUnavailable).
+
+        A server that says READONLY is no longer the one to talk to, whichever client heard it: every connection is
+        dropped, because an idle one would stay with that server for ever. redis-py itself drops a connection whose
+        answer did not come, so that no late answer is read as the answer to a later command.
+        """
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, ReadOnlyError):
+                await self.cut()
+            ours = from_redis(error)
+            if ours is None:
+                raise
+            raise ours from error
 
 
 def _client(url: str, connections: int, *, answer: float | None) -> Redis:
@@ -57,22 +80,10 @@ def _client(url: str, connections: int, *, answer: float | None) -> Redis:
     return Redis.from_pool(pool)
 
 
-@asynccontextmanager
-async def speaking(client: Redis) -> AsyncIterator[None]:
-    """Commands to `client` within: their errors in our words (StoreUnavailable).
-
-    A server that says READONLY is no longer the one to talk to, so its connections are dropped. redis-py itself drops
-    a connection whose answer did not come, so that no late answer is read as the answer to a later command.
-    """
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, ReadOnlyError):
-            await client.connection_pool.disconnect()
-        ours = from_redis(error)
-        if ours is None:
-            raise
-        raise ours from error
+async def cut(client: Redis) -> None:
+    """Break the connections of one client off. Asks the server nothing and fails at nothing."""
+    with suppress(RedisError, OSError):
+        await client.connection_pool.disconnect(inuse_connections=True)
 
 
 def ask(client: Redis, *words: str | bytes | float) -> Awaitable[Any]:

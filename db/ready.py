@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from core.events import Garbage
 from core.task import ReadyList, TaskId
-from db.broker import BLOCK_SECONDS, ask, speaking
+from db.broker import BLOCK_SECONDS, ask, cut
 from db.faults import wrong_type
 
 if TYPE_CHECKING:
@@ -61,17 +61,17 @@ class ReadyLists:
 
     async def wake(self) -> None:
         """Have a `pop_waiting` that is on its way return at once, empty-handed."""
-        async with speaking(self._broker.commands):
+        async with self._broker.speaking():
             await ask(self._broker.commands, "LPUSH", self._wake, "wake")
 
     async def forget_wake(self) -> None:
         """Leave nothing of `wake` behind."""
-        async with speaking(self._broker.commands):
+        async with self._broker.speaking():
             await ask(self._broker.commands, "UNLINK", self._wake)
 
     async def cut(self) -> None:
         """Cut off a `pop_waiting` that a silent server holds up: it fails. Asks the server nothing."""
-        await self._broker.blocking.connection_pool.disconnect(inuse_connections=True)
+        await cut(self._broker.blocking)
 
     async def oldest(self, ready: ReadyList, n: int) -> list[bytes]:
         """The `n` entries at the old end as they are, the oldest first."""
@@ -86,7 +86,7 @@ class ReadyLists:
 
     async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> None:
         """Remove these entries, looking from the old end. One that is gone already is no matter."""
-        async with speaking(self._broker.commands):
+        async with self._broker.speaking():
             pipeline = self._broker.commands.pipeline(transaction=False)
             for entry in entries:
                 _ = ask(pipeline, "LREM", self._keys.ready(ready), -1, entry)
@@ -94,13 +94,13 @@ class ReadyLists:
 
     async def unlink(self, ready: ReadyList) -> None:
         """Drop the whole list: every entry is only a hint."""
-        async with speaking(self._broker.commands):
+        async with self._broker.speaking():
             await ask(self._broker.commands, "UNLINK", self._keys.ready(ready))
 
     async def ping(self) -> None:
-        """One round trip that changes nothing."""
-        async with speaking(self._broker.commands):
-            await ask(self._broker.commands, "PING")
+        """One round trip that changes nothing, but fails where nothing may be changed: a replica, a full disk."""
+        async with self._broker.speaking():
+            await ask(self._broker.commands, "UNLINK", self._wake)
 
     async def _push(self, command: str, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
         commands = [
@@ -110,7 +110,7 @@ class ReadyLists:
         ]
         if not commands:
             return
-        async with speaking(self._broker.commands):
+        async with self._broker.speaking():
             pipeline = self._broker.commands.pipeline(transaction=False)
             for key, entries in commands:
                 _ = ask(pipeline, command, key, *entries)
@@ -141,7 +141,7 @@ class ReadyLists:
     async def _or_unlink(self, keys: Sequence[str], question: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - a Redis answer
         """The answer to `question`. Keys of ours that hold no list are unlinked, and it is asked again (S1)."""
         client = self._broker.commands
-        async with speaking(client):
+        async with self._broker.speaking():
             try:
                 return await question(client)
             except ResponseError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from core.task import FencingToken, RunKey, TaskId
-from db.broker import ask, speaking
+from db.broker import ask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ class Signals:
         Raises StoreUnavailable when the connection is lost; messages of the time in between are lost too.
         """
         client = self._broker.messages
-        async with speaking(client), client.pubsub(ignore_subscribe_messages=True) as channel:
+        async with self._broker.speaking(), client.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(self._keys.cancels, self._keys.delayed)
             while True:
                 message = await channel.get_message(timeout=_LISTEN_SECONDS)
@@ -55,7 +55,7 @@ class Signals:
                     yield _decode(self._keys, message["channel"], message["data"])
 
     async def _publish(self, channel: str, text: str) -> None:
-        async with speaking(self._broker.commands):
+        async with self._broker.speaking():
             await ask(self._broker.commands, "PUBLISH", channel, text)
 
 
