@@ -40,6 +40,10 @@ fmt: install ## Format, and mend what can be mended without thought
 bench: install ## Measure drain, submit and latency beside their limits on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: outages
+outages: install ## Measure how fast a full queue is emptied while Redis is lost on the way, or was never there
+	@$(BIN)/python -m tests.outages.measure $(ARGS)
+
 .PHONY: image-test
 image-test: install ## Build the image without a daemon and run every role from it (root, Linux)
 	@deploy/image-test

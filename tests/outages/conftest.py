@@ -25,10 +25,10 @@ class Own:
     urls: Urls
 
 
-async def _start(root: Path, **wants: bool) -> tuple[Servers, Urls]:
+async def _start(root: Path, *, postgres: bool = True) -> tuple[Servers, Urls]:
     root.mkdir()
     root.chmod(0o711)
-    servers = Servers(root, ephemeral=True, **wants)
+    servers = Servers(root, ephemeral=True, postgres=postgres)
     return servers, await servers.__aenter__()
 
 
