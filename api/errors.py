@@ -33,6 +33,21 @@ class NotReady(SluiceError):
     """Requests should go elsewhere for now."""
 
 
+class NotHttp(SluiceError):
+    """The bytes are no request."""
+
+
+class TooSlow(SluiceError):
+    """The request took too long to arrive."""
+
+
+class HeadTooLarge(SluiceError):
+    """The request line and the headers are longer than any request needs."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request line and the headers are larger than {limit} bytes")
+
+
 @dataclass(frozen=True, slots=True)
 class Sort:
     """One sort of problem. `detail`, `found` and `more` make of the error what a client is told beyond the title."""
@@ -58,6 +73,9 @@ _AWAY = "PostgreSQL does not answer"
 TABLE: Mapping[type[Exception], Sort] = {
     NotJson: Sort(400, "not-json", "The body is not JSON"),
     ClientDisconnect: Sort(400, "incomplete", "The body is not complete", lambda _: "the client left"),
+    NotHttp: Sort(400, "not-http", "The request is not HTTP", lambda _: "it cannot be parsed"),
+    TooSlow: Sort(408, "too-slow", "The request took too long", lambda _: "nothing was done: send it again"),
+    HeadTooLarge: Sort(431, "head-too-large", "The headers are too large"),
     errors.TaskNotFound: Sort(
         404, "task-not-found", "There is no such task", lambda _: "it never was, or was pruned"
     ),

@@ -16,6 +16,7 @@ import uvloop
 
 from api import listen
 from api.main import LIMITS, Beside, create_app
+from api.protocol import Connection, end_overdue
 from core import family
 from core.errors import SluiceError, StoreUnavailable
 from core.events import Report, StoreLost
@@ -94,6 +95,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether it is time to end."""
+        if counter % 10 == 0:
+            end_overdue(self.server_state.connections, asyncio.get_running_loop().time())
         self.failed = self.failed or self.lifespan.error_occurred
         return await super().on_tick(counter) or self._stop.is_set() or self.failed
 
@@ -140,7 +143,7 @@ async def _serve(
     config = uvicorn.Config(
         create_app(settings, beside=beside, stop=stop),
         loop="none",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         workers=1,

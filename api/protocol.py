@@ -1,0 +1,203 @@
+"""One HTTP connection: uvicorn's, with an end to what a client may make it hold or wait for. Answers no request.
+
+uvicorn waits for ever for a first request and for the rest of one that has begun, keeps a head of any length, and reads
+a further chunk of pipelined requests for each one that it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import deque
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from api.errors import HeadTooLarge, NotHttp, TooSlow, respond
+
+HEAD_SECONDS = 10.0
+"""How long a request line and its headers may take, from the connection or the first byte on."""
+MOST_HEAD_BYTES = 64 << 10
+BODY_SECONDS = 20.0
+SLOWEST_BODY = 8 << 10
+"""Bytes a second that a body must bring once BODY_SECONDS have passed."""
+MOST_PIPELINED = 100
+"""Requests that wait on one connection for those before them; the rest is for the client to send again."""
+SPARE_FILES = 100
+"""File descriptors that connections leave for the stores, the log and the library."""
+
+
+@cache
+def most_connections() -> int:
+    """Beyond this accepting one more would take the files with which the stores are reached."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 30 if soft == resource.RLIM_INFINITY else max(soft - SPARE_FILES, soft // 2)
+
+
+class _Flow(FlowControl):
+    """Reads on only when nothing that was read waits."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
+class Connection(HttpToolsProtocol):
+    """Ends when its client is too slow, sends too much, or sends what is not HTTP."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Take the connection, unless there are as many as there may be."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
+        self._current: RequestResponseCycle | None = None
+        self._head_since: float | None = self.loop.time()
+        self._head_bytes = 0
+        self._in_head = self._in_body = self._upgrading = self._deaf = False
+        self._body_since = 0.0
+        self._body_bytes = 0
+        if len(self.connections) > most_connections():
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. The parser keeps an unfinished header itself, so only here can its length be seen."""
+        if self._deaf:
+            return
+        if self._head_since is None and not self._waiting:
+            self._head_since = self.loop.time()
+        self._head_bytes += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(NotHttp())
+        if self._head_since is None:
+            self._head_bytes = 0
+        elif self._head_bytes > MOST_HEAD_BYTES:
+            self._refuse(HeadTooLarge(MOST_HEAD_BYTES))
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        if self._deaf:
+            raise NotHttp  # ends the parsing of this chunk
+        super().on_message_begin()
+        self._head_bytes, self._in_head = 0, True
+        if self._head_since is None:
+            self._head_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """A request begins, or waits for those before it."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD_BYTES:
+            self._refuse(HeadTooLarge(MOST_HEAD_BYTES))
+            raise NotHttp
+        self._head_since, self._in_head = None, False
+        self._upgrading = self.parser.should_upgrade()
+        if self._upgrading:
+            return
+        super().on_headers_complete()
+        self._in_body = True
+        if len(self.pipeline) > MOST_PIPELINED:
+            self._end_after_answers()
+            raise NotHttp
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here as a whole."""
+        if not self._upgrading:
+            super().on_message_complete()
+            self._in_body = False
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio's signature
+        """The client will say no more; True keeps the connection for the answers to what it said."""
+        answers_due = self._waiting and (bool(self.pipeline) or not self._in_body)
+        if answers_due:
+            self._end_after_answers()
+        return answers_due
+
+    def end_if_overdue(self, now: float) -> None:
+        """Give a client up that takes too long to say what it wants."""
+        if self._deaf or self.transport.is_closing():
+            return
+        if self._head_since is not None:
+            slow = now - self._head_since > HEAD_SECONDS
+        else:
+            late = now - self._body_since - BODY_SECONDS
+            slow = self._in_body and not self.pipeline and self._body_bytes < late * SLOWEST_BODY
+        if slow and (self._in_head or self._in_body):
+            self._refuse(TooSlow())
+        elif slow:
+            self.transport.close()  # nothing was asked
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        self._current = cycle
+        self._body_since, self._body_bytes = self.loop.time(), len(cycle.body)
+        super()._start_asgi_task(cycle, app)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Take the request as if it had not offered another protocol: the parser has dropped its body.
+
+        Java's client offers HTTP/2 in this way with whatever it sends first.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(NotHttp())
+            return
+        kept = [
+            name + b": " + value for name, value in self.headers if name not in {b"upgrade", b"connection"}
+        ]
+        options = b",".join(value for name, value in self.headers if name == b"connection").lower()
+        if b"close" in {option.strip() for option in options.split(b",")}:
+            kept.append(b"connection: close")
+        line = b" ".join((method, self.url, b"HTTP/1.1"))
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join((line, *kept, b"\r\n")) + rest)
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether a request has not been answered whole."""
+        latest: RequestResponseCycle | None = self.cycle
+        return latest is not None and not latest.response_complete
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer for the request that is to blame, when it is that one's turn, and end."""
+        if self._deaf:
+            return
+        if self._waiting and (self.pipeline or not self._in_body):
+            self._end_after_answers()
+            return
+        self._deaf = True
+        if not (self._waiting and self.cycle.response_started):
+            answer = respond(error)
+            head = [name + b": " + value + b"\r\n" for name, value in answer.raw_headers]
+            status = STATUS_LINE[answer.status_code]
+            self.transport.write(b"".join((status, *head, b"connection: close\r\n\r\n", answer.body)))
+        self.transport.close()
+
+    def _end_after_answers(self) -> None:
+        """Hear no more; what was asked before is still answered."""
+        self._deaf = True
+        if self._in_body and self.pipeline:
+            self.pipeline.popleft()  # the one that is not whole
+        last = self.pipeline[0][0] if self.pipeline else self._current
+        if last is not None:
+            last.keep_alive = False
+
+
+def end_overdue(connections: Iterable[object], now: float) -> None:
+    """Look at every connection once. `now`: of the loop's clock."""
+    for connection in list(connections):
+        if isinstance(connection, Connection):
+            connection.end_if_overdue(now)
