@@ -208,6 +208,7 @@ _COMMANDS: dict[str, Callable[[SimRedis, list[Any]], Any]] = {
     "UNLINK": lambda server, words: server.unlink(words[0]),
     "TYPE": lambda server, words: server.type(words[0]),
     "PUBLISH": lambda server, words: server.publish(words[0], _bytes(words[1])),
+    "SET": lambda server, words: server.spoil(words[0]),
     "PING": lambda *_: b"PONG",
 }
 
