@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from random import Random
@@ -26,10 +27,14 @@ class Stuck(Exception):
 
 
 class Host:
-    """Where callbacks run. While paused they wait, timers too; once dead they are dropped."""
+    """Where callbacks run. While paused they wait, timers too; once dead they are dropped.
 
-    def __init__(self, name: str) -> None:
+    `loop_host`: for a thread without a loop of its own, the host whose loop it calls back.
+    """
+
+    def __init__(self, name: str, loop_host: Host | None = None) -> None:
         self.name = name
+        self.loop_host = loop_host or self
         self.ready: deque[asyncio.Handle] = deque()
         self.pauses = 0
         self.dead = False
@@ -48,7 +53,6 @@ class Host:
         self.ready.clear()
 
 
-WORLD = Host("world")
 _host: ContextVar[Host | None] = ContextVar("host", default=None)
 
 
@@ -89,9 +93,9 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._over = False
         self.steps = 0
 
-    def host(self, name: str) -> Host:
+    def host(self, name: str, loop_host: Host | None = None) -> Host:
         """A new host."""
-        host = Host(name)
+        host = Host(name, loop_host)
         self._hosts.append(host)
         return host
 
@@ -148,7 +152,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._make_ready(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        host = here() or self._world
+        return self.call_soon(callback, *args, context=context or self.context(host.loop_host))
 
     def call_later(
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
@@ -215,11 +223,21 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     @contextmanager
     def _running(self) -> Any:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalize)
         events._set_running_loop(self)
         try:
             yield
         finally:
             events._set_running_loop(None)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """One that was left in the middle, as BaseEventLoop closes it."""
+        if self._over:
+            _close(generator.aclose())
+        else:
+            self.create_task(generator.aclose())
 
 
 def _close(coro: Coroutine[Any, Any, Any]) -> None:

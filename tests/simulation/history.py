@@ -1,0 +1,280 @@
+"""What a simulated world did, and the checker that looks on: each rule broken is a line in `violations`.
+
+It compares rows before and after each statement, so it rests on what the store holds and not on how it got there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from core.lifecycle import allowed
+from core.task import TERMINAL, ConsumerId, FencingToken, RunKey, Status, Task, TaskId
+from db.claims import Completion
+from tests.simulation.store import SimStore
+from tests.simulation.store_tables import TaskRow
+
+if TYPE_CHECKING:
+    from tests.simulation.ports import Call
+    from tests.simulation.process import SimProcess
+
+_VERBS = {"claim_ready": "claim", "commit": "finish"}
+_CHARGES = {"claim": 1, "give_back": -1, "reap": -1}
+_FENCED = {"finish", "fail", "give_back", "commit"}
+
+
+class Seen(NamedTuple):
+    """A row as the last statement left it."""
+
+    status: Status
+    token: int
+    attempt: int
+    crashes: int
+    updated_at: object
+    consumer: ConsumerId | None
+
+    @classmethod
+    def of(cls, row: TaskRow) -> Seen:
+        return cls(
+            Status(row.status), row.fencing_token, row.attempt, row.crashes, row.updated_at, row.consumer_id
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """A handler at work. `excused`: why another may run beside it, as far as is known."""
+
+    process: SimProcess
+    key: RunKey
+    mode: str
+    consumer: ConsumerId | None
+    started_at: float
+    timeout: float
+    excused: bool = False
+
+
+@dataclass(slots=True)
+class History:
+    """`marks` counts what happened, so that a campaign can show that its branches were reached."""
+
+    clock: Callable[[], float]
+    store: SimStore
+    note: Callable[[str], None]
+    violations: list[str] = field(default_factory=list)
+    marks: Counter[str] = field(default_factory=Counter)
+    rows: dict[TaskId, Seen] = field(default_factory=dict)
+    submitted: set[TaskId] = field(default_factory=set)
+    accepted: set[TaskId] = field(default_factory=set)
+    refused: set[TaskId] = field(default_factory=set)
+    transactional: set[TaskId] = field(default_factory=set)
+    canceled_pending: dict[TaskId, int] = field(default_factory=dict)
+    holders: dict[RunKey, ConsumerId] = field(default_factory=dict)
+    claimed_at: dict[RunKey, float] = field(default_factory=dict)
+    processes: dict[ConsumerId, SimProcess] = field(default_factory=dict)
+    incarnations: dict[str, SimProcess] = field(default_factory=dict)
+    running: list[Execution] = field(default_factory=list)
+    started: set[RunKey] = field(default_factory=set)
+    raised: set[RunKey] = field(default_factory=set)
+    names: dict[TaskId, str] = field(default_factory=dict)
+    lives: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def wrong(self, rule: str, what: str) -> None:
+        """A rule was broken."""
+        self.violations.append(f"{rule}: at {self.clock():.3f} s, {what}")
+        self.note(f"VIOLATION {self.violations[-1]}")
+
+    def name(self, task_id: TaskId) -> str:
+        """A short name for a task, in the order of submission."""
+        return self.names.setdefault(task_id, f"t{len(self.names)}")
+
+    def tell(self, task_id: TaskId, what: str) -> None:
+        """An event in a task's life."""
+        line = f"{self.clock():9.3f}  {what}"
+        self.lives[self.name(task_id)].append(line)
+        self.note(f"{self.name(task_id)} {what}")
+
+    # Statements.
+
+    def applied(self, call: Call) -> None:
+        """PostgreSQL has just carried out a statement."""
+        tasks = self.store.tables.tasks
+        if call.name == "register":
+            self.processes[call.args[0]] = self.incarnations[call.who.partition(".")[0]]
+        tokens = _tokens(call)
+        for task_id, row in tasks.items():
+            before, after = self.rows.get(task_id), Seen.of(row)
+            if before != after:
+                self.rows[task_id] = after
+                self._changed(call, task_id, before, after, tokens)
+        if len(self.rows) > len(tasks):
+            for task_id in [task_id for task_id in self.rows if task_id not in tasks]:
+                self.wrong("INV-1 durability", f"{self.name(task_id)} is gone after {call.name}")
+                del self.rows[task_id]
+
+    def _changed(
+        self, call: Call, task_id: TaskId, before: Seen | None, after: Seen, tokens: dict[TaskId, int]
+    ) -> None:
+        verb, name = _VERBS.get(call.name, call.name), self.name(task_id)
+        if before is None:
+            self.tell(task_id, f"submitted ({call.who})")
+            if task_id not in self.submitted or task_id in self.refused:
+                self.wrong("unexpected", f"{name} exists although its submission was withdrawn")
+            return
+        how = f"{call.name} by {call.who}: {before.status} -> {after.status}, token {before.token} -> {after.token}"
+        self.tell(task_id, how)
+        self.marks[f"{verb} -> {after.status}"] += 1
+        if not allowed(verb, before.status, after.status):
+            self.wrong("INV-8 illegal transition", f"{name} {how}")
+        if after.token != before.token + 1:
+            self.wrong("R2 token", f"{name} {how}")
+        if call.name in _FENCED and tokens.get(task_id) != before.token:
+            self.wrong("INV-5 fence", f"{name} {how}, written under token {tokens.get(task_id)}")
+        if verb != "retry" and after.attempt != before.attempt + _CHARGES.get(verb, 0):
+            self.wrong("INV-9 charge", f"{name} {how}, attempt {before.attempt} -> {after.attempt}")
+        if verb == "claim":
+            self._claimed(task_id, after)
+        elif verb == "reap":
+            self._reaped(task_id, before, after)
+        elif verb == "fail":
+            self._failed(task_id, before)
+
+    def _claimed(self, task_id: TaskId, after: Seen) -> None:
+        if after.consumer is not None:
+            self.holders[task_id, FencingToken(after.token)] = after.consumer
+            self.claimed_at[task_id, FencingToken(after.token)] = self.clock()
+        if (task_id, FencingToken(after.token)) in self.started:
+            self.wrong("INV-4", f"{self.name(task_id)} is claimed twice under token {after.token}")
+
+    def _reaped(self, task_id: TaskId, before: Seen, after: Seen) -> None:
+        """Only the dead are charged: not who is alive, and not who was cut off with everybody else."""
+        name = self.name(task_id)
+        if self.store.tables.alive(before.consumer):
+            self.wrong("U2 reap", f"{name} is taken from a living consumer")
+        if after.crashes != before.crashes + 1:
+            self.wrong("U2 crashes", f"{name} crashes {before.crashes} -> {after.crashes}")
+        if after.status is Status.FAILED:
+            self.marks["poisoned"] += 1
+            if after.crashes < 3:
+                self.wrong("U2 poisoned", f"{name} after {after.crashes} crashes")
+        process = self.processes.get(before.consumer) if before.consumer is not None else None
+        key = (task_id, FencingToken(before.token))
+        if process is not None and key in self.started and process.blameless(before.consumer):
+            self.wrong("U2 outage", f"{name} is charged with a crash for an outage of PostgreSQL")
+
+    def _failed(self, task_id: TaskId, before: Seen) -> None:
+        key = (task_id, FencingToken(before.token))
+        timeout = self.store.tables.tasks[task_id].timeout
+        if key not in self.raised and self.clock() - self.claimed_at.get(key, self.clock()) < timeout:
+            self.wrong("uncharged", f"{self.name(task_id)} is charged for a try that did not fail")
+
+    # What clients heard.
+
+    def canceled(self, task: Task, *, won: bool) -> None:
+        """A PATCH was answered."""
+        self.tell(task.id, f"cancel answered: from {task.canceled_from}, token {task.fencing_token}")
+        if won and task.canceled_from is Status.PENDING:
+            self.canceled_pending[task.id] = task.fencing_token
+
+    # What handlers did.
+
+    def starts(self, process: SimProcess, key: RunKey, mode: str, timeout: float) -> Execution:
+        """A handler's first line."""
+        task_id, token = key
+        name, consumer = self.name(task_id), self.holders.get(key)
+        self.tell(task_id, f"starts in {process.name} under token {token} ({mode})")
+        execution = Execution(process, key, mode, consumer, self.clock(), timeout)
+        if key in self.started:
+            self.wrong("R1 gate", f"{name} starts twice under token {token}")
+        if consumer is None:
+            self.wrong("R1 gate", f"{name} starts without a claim")
+        if token < self.canceled_pending.get(task_id, 0):
+            self.wrong("INV-7 cancel", f"{name} starts after its cancel from pending was answered")
+        if process.draining_since is not None:
+            self.wrong("INV-11 drain", f"{name} starts in {process.name}, which is draining")
+        if consumer is not None and not self.store.tables.alive(consumer):
+            self.wrong("INV-12 lease", f"{name} starts in {process.name} after its lease had run out")
+        for other in self.running:
+            if other.key[0] == task_id and not self._may_overlap(other):
+                self.wrong("INV-12 overlap", f"{name} runs in {other.process.name} and in {process.name}")
+        self.started.add(key)
+        self.running.append(execution)
+        at_once = sum(one.process is process for one in self.running)
+        if at_once > process.capacity:
+            self.wrong("INV-10 cap", f"{at_once} handlers run in {process.name}, at most {process.capacity}")
+        return execution
+
+    def _may_overlap(self, other: Execution) -> bool:
+        """A row may be given to others while its handler is frozen, or is a thread that nobody can stop (C2, C3)."""
+        process = other.process
+        return (
+            process.dead
+            or process.paused
+            or process.was_frozen(other.started_at)
+            or process.draining_since is not None
+            or other.mode == "thread"
+            or self.store.tables.tasks[other.key[0]].canceled_from is not None
+            or other.excused
+        )
+
+    def stopped(self, execution: Execution) -> None:
+        """A handler was told to stop: there must be a cause."""
+        process, (task_id, token) = execution.process, execution.key
+        row = self.store.tables.tasks.get(task_id)
+        if (
+            row is not None
+            and row.status == "processing"
+            and row.fencing_token == token
+            and self.clock() - execution.started_at < execution.timeout
+            and process.draining_since is None
+            and process.parts is not None
+            and process.parts.lease.trusted
+            and process.parts.lease.consumer == execution.consumer
+            and not process.was_frozen(execution.started_at)
+        ):
+            self.wrong("S3 stop", f"{self.name(task_id)} token {token} is stopped without a cause")
+
+    def ends(self, execution: Execution, how: str) -> None:
+        """A handler's last line."""
+        self.tell(execution.key[0], f"ends in {execution.process.name}: {how}")
+        if execution in self.running:
+            self.running.remove(execution)
+        if how == "raised":
+            self.raised.add(execution.key)
+
+    def process_died(self, process: SimProcess) -> None:
+        """Nothing of it runs any more."""
+        self.running = [one for one in self.running if one.process is not process]
+
+    # The end.
+
+    def close(self, *, everything_ended: bool) -> None:
+        """What must hold when it is over."""
+        tasks = self.store.tables.tasks
+        for task_id in sorted(self.accepted - set(tasks)):
+            self.wrong("INV-1 durability", f"{self.name(task_id)} was accepted and has no row")
+        effects = Counter(task_id for task_id, _ in self.store.effects)
+        for task_id, row in tasks.items():
+            wanted = int(row.status == "completed" and task_id in self.transactional)
+            if effects[task_id] != wanted:
+                self.wrong(
+                    "INV-6 effects",
+                    f"{self.name(task_id)} is {row.status} and its effects took place {effects[task_id]} times",
+                )
+            if everything_ended and row.status not in TERMINAL:
+                self.wrong("INV-2 lost", f"{self.name(task_id)} is {row.status}, in the end")
+
+    def unended(self) -> list[TaskId]:
+        """Rows that are not in a terminal state."""
+        return [row.id for row in self.store.tables.tasks.values() if row.status not in TERMINAL]
+
+
+def _tokens(call: Call) -> dict[TaskId, int]:
+    """Under which token a fenced write was made, for each task."""
+    if call.name == "commit":
+        done: Completion = call.args
+        return {done.id: done.token}
+    if call.name in _FENCED:
+        return {write.id: write.token for write in call.args[0]}
+    return {}

@@ -1,0 +1,279 @@
+"""One simulated consumer process: the real consumer, put together by the real assembly, on hosts of the simulated loop.
+
+Its main thread, its beat's thread and its handlers' threads are hosts of their own: the main one may be blocked while
+the beat goes on, all may be frozen together, and all die together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+from consumer.assembly import assemble
+from consumer.lease import Beat
+from consumer.loops import loops
+from consumer.parts import Machine, Parts
+from consumer.periodic import Stopping, every
+from consumer.serve import StopOrder, consume
+from consumer.shutdown import Ending
+from consumer.watch import Watch
+from core.events import Event, Report
+from core.settings import ConsumerSettings
+from core.task import ConsumerId, TaskId
+from tests.simulation.handlers import SimChildren, SimThreads, registry
+from tests.simulation.history import History
+from tests.simulation.links import Links
+from tests.simulation.loop import Host, SimLoop
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+_QUIET = {"tasks.claimed", "tasks.finished", "tasks.submitted"}
+
+
+class BeatHost:
+    """BeatThread's place: the same two steps on a host beside the main one."""
+
+    def __init__(
+        self,
+        *,
+        open_beat: Callable[[], AbstractAsyncContextManager[Beat]],
+        watch: Watch,
+        look_every: timedelta,
+        report: Report,
+        random: Random,
+        loop: SimLoop,
+        host: Host,
+    ) -> None:
+        self._open_beat = open_beat
+        self._watch = watch
+        self._look_every = look_every
+        self._report = report
+        self._random = random
+        self._loop = loop
+        self._host = host
+        self._stopping = Stopping()
+        self._life_task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._life_task = self._loop.spawn(self._host, self._life())
+
+    async def stop(self) -> None:
+        self._loop.call_soon(self._stopping.request, context=self._loop.context(self._host))
+        if self._life_task is not None:
+            await asyncio.wait({self._life_task})
+
+    async def _life(self) -> None:
+        async with self._open_beat() as beat, asyncio.TaskGroup() as group:
+            for name, step in (("beat", beat.step), ("watch", self._look)):
+                group.create_task(
+                    every(name, step, stopping=self._stopping, report=self._report, random=self._random)
+                )
+
+    async def _look(self) -> timedelta:
+        self._watch.look()
+        return self._look_every
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """When a process stood still."""
+
+    begin: float
+    end: float
+
+
+class SimProcess:
+    """Starts on construction. `left` is set when it has ended by itself or died."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.loop: SimLoop = world.loop
+        self.history: History = world.history
+        self.capacity = world.plan.capacity
+        self.timeouts = world.timeouts
+        self.parts: Parts | None = None
+        self.dead = False
+        self.paused = False
+        self.draining_since: float | None = None
+        self.freezes: list[Freeze] = []
+        self.left = asyncio.Event()
+        self.main = self.loop.host(f"{name}.main")
+        self.beat = self.loop.host(f"{name}.beat")
+        self._hosts = [self.main, self.beat]
+        self._threads = 0
+        self._stop = StopOrder()
+        self._random = world.random(name)
+        self.links = Links(
+            name,
+            world.store,
+            world.postgresql,
+            (world.redis_server, world.redis) if world.plan.with_redis else None,
+            lease=timedelta(seconds=world.plan.lease),
+            handler_pool=asyncio.Semaphore(world.plan.handler_pool),
+            report=self._report,
+            clock=self.loop.time,
+        )
+        self.history.incarnations[name] = self
+        self.loop.spawn(self.main, self._run())
+
+    # What the world does to it.
+
+    def die(self, why: str) -> None:
+        """kill -9."""
+        if self.dead:
+            return
+        self.dead = True
+        self.history.note(f"{self.name} dies: {why}")
+        for host in self._hosts:
+            host.die()
+        self.history.process_died(self)
+        self.links.roll_back(commits=False)
+        self.left.set()
+
+    def pause(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after `seconds`."""
+        if self.dead or self.paused:
+            return
+        self.paused = True
+        self._freeze(list(self._hosts), seconds)
+        self.loop.call_later(seconds, self._resumed, context=self.world.context)
+
+    def _resumed(self) -> None:
+        self.paused = False
+
+    def block(self, seconds: float) -> None:
+        """A handler keeps the main thread; the beat's goes on."""
+        self._freeze([self.main], seconds)
+
+    def _freeze(self, hosts: list[Host], seconds: float) -> None:
+        now = self.loop.time()
+        self.freezes.append(Freeze(now, now + seconds))
+        for host in hosts:
+            host.pause()
+            self.loop.call_later(seconds, host.resume, context=self.world.context)
+
+    def was_frozen(self, since: float) -> bool:
+        """Whether it stood still at some time since then."""
+        return any(freeze.end >= since for freeze in self.freezes)
+
+    def terminate(self) -> None:
+        """SIGTERM; a second one hurries."""
+        self.loop.call_soon(self._stop.ask, context=self.loop.context(self.main))
+
+    def blameless(self, consumer: ConsumerId) -> bool:
+        """Whether it is well and was, and was cut off under this id by nothing but an outage of PostgreSQL."""
+        row = self.world.store.tables.consumers.get(consumer)
+        if row is None or self.dead or self.draining_since is not None or not self.world.plan.calm_postgresql:
+            return False
+        silent_since = self.world.seconds(row.beat_at)
+        return not self.was_frozen(silent_since) and any(
+            end > silent_since for _, end in self.world.outages
+        )
+
+    # What its parts ask of it.
+
+    def remember(self, task_id: TaskId, what: str) -> int:
+        """How often this has happened to this task, in all processes."""
+        self.world.memory[task_id, what] += 1
+        return self.world.memory[task_id, what]
+
+    def thread_host(self) -> Host:
+        """A host for one more thread or child."""
+        self._threads += 1
+        host = self.loop.host(f"{self.name}.{self._threads}", self.main)
+        host.pauses = int(self.paused)
+        self._hosts = [one for one in self._hosts if not one.dead] + [host]
+        return host
+
+    def _report(self, event: Event) -> None:
+        facts = {
+            name: value
+            for name, value in event.facts().items()
+            if name not in {"traceback", "stack", "consumer", "task", "reason"}
+        }
+        if event.name not in _QUIET:
+            self.history.note(f"{self.name} {event.name} {facts}")
+            self.history.marks[event.name + (f" {facts['why']}" if event.name == "tasks.given_back" else "")] += (
+                event.count
+            )
+        if event.name == "step.failed":
+            self.history.wrong("step failed", f"{self.name}: {event.facts()}")
+
+    def _end_process(self, why: str) -> None:
+        self.history.marks[f"ended itself: {why}"] += 1
+        self.die(why)
+
+    async def _run(self) -> None:
+        plan = self.world.plan
+        settings = ConsumerSettings.model_construct(
+            worker_queue_maxsize=plan.capacity,
+            queues=plan.queues,
+            drain_seconds=plan.drain,
+            lease_seconds=plan.lease,
+            handler_pool_size=plan.handler_pool,
+            retention_days=0.0,
+        )
+        kinds = registry(self)
+        machine = Machine(
+            clock=self.loop.time,
+            random=self._random,
+            carrier=lambda **ports: BeatHost(**ports, loop=self.loop, host=self.beat),
+            transaction=cast(Any, self.links.transaction),
+        )
+        parts = assemble(
+            settings,
+            kinds,
+            cast(Any, self.links),
+            threads=cast(Any, SimThreads(self)),
+            children=cast(Any, SimChildren(self)),
+            end_process=self._end_process,
+            report=self._report,
+            machine=machine,
+        )
+        beside = loops(parts, cast(Any, self.links), settings, self._report)
+        self.parts = parts
+        beside = self.world.ablation.without(self, beside)
+        self._watch_drain()
+        await consume(
+            parts, beside, settings, stop=self._stop, leave=self._leave, report=self._report, machine=machine
+        )
+        self.die("its end")
+
+    def _watch_drain(self) -> None:
+        """Note when the stop reached the process."""
+        ask = self._stop.ask
+
+        def asked() -> None:
+            if self.draining_since is None:
+                self.draining_since = self.loop.time()
+                self.history.note(f"{self.name} drains")
+            ask()
+
+        self._stop.ask = asked  # type: ignore[method-assign]
+
+    def _leave(self, ending: Ending) -> None:
+        """The ending is known: judge it. With threads or without a clean end the process ends here."""
+        since = self.draining_since or 0.0
+        took = self.loop.time() - since
+        history, plan = self.history, self.world.plan
+        history.note(f"{self.name} leaves: {ending}")
+        history.marks["drained" if ending.clean else "drained without PostgreSQL"] += 1
+        if took > plan.drain + 1.0 and not self.was_frozen(since):
+            history.wrong("INV-11 drain", f"{self.name} took {took:.3f} s, granted {plan.drain} + 1 s")
+        if ending.clean:
+            for row in self.world.store.tables.tasks.values():
+                if (
+                    row.status == "processing"
+                    and row.consumer_id is not None
+                    and history.processes.get(row.consumer_id) is self
+                ):
+                    history.wrong("INV-11 drain", f"{history.name(row.id)} is left behind by {self.name}")
+        if ending.threads or not ending.clean:
+            self.die("its end")

@@ -1,0 +1,262 @@
+"""One simulated world: stores, an API, consumers, clients and disasters on one loop, all of it decided by a seed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from random import Random
+from typing import Any
+
+from consumer.loops import STEPS
+from core.task import ReadyList, TaskId
+from tests.simulation.ablations import INTACT, Ablation
+from tests.simulation.api import Clients, SimApi
+from tests.simulation.history import History
+from tests.simulation.links import KEYS
+from tests.simulation.loop import SimLoop, Stuck
+from tests.simulation.plan import Disaster, Plan, plan
+from tests.simulation.ports import Call, Server, State
+from tests.simulation.process import SimProcess
+from tests.simulation.redis_server import SimRedis
+from tests.simulation.store import SimStore
+from tests.simulation.store_tables import ORIGIN
+
+MAX_STEPS = 3_000_000
+FOREVER = 1e6
+_LOOK = 0.25
+
+
+class World:
+    """`run` it once. `trace` keeps every line when `keep` is set; `digest` sums them up in any case."""
+
+    def __init__(
+        self, seed: int, *, ablation: Ablation = INTACT, keep: bool = False, the_plan: Plan | None = None
+    ) -> None:
+        self.seed = seed
+        self.ablation = ablation
+        self.plan = the_plan or plan(seed)
+        self.trace: list[str] = []
+        self._keep = keep
+        self._hash = hashlib.blake2b(digest_size=16)
+        self.loop = SimLoop(self.random("loop"), max_steps=MAX_STEPS, faulted=self._faulted)
+        self.store = SimStore(self.loop.time, random=self.random("store"), broken=ablation.broken)
+        self.history = History(self.loop.time, self.store, self.note)
+        self.redis_server = SimRedis()
+        server = partial(Server, loop=self.loop, note=self.note)
+        self.postgresql = server(
+            "PostgreSQL",
+            random=self.random("postgresql"),
+            weather=self.plan.postgresql,
+            applied=self.history.applied,
+        )
+        self.redis = server(
+            "Redis", random=self.random("redis"), weather=self.plan.redis, applied=self._redis_applied
+        )
+        self.context = self.loop.context(self.loop.host("nemesis"))
+        self.memory: Counter[tuple[TaskId, str]] = Counter()
+        self.timeouts = {errand.task.id: errand.task.timeout for errand in self.plan.errands}
+        self.outages: list[tuple[float, float]] = []
+        self.pushed: set[bytes] = set()
+        self.consumers: list[SimProcess] = []
+        self.api: SimApi | None = None
+        self._incarnations = 0
+        self._healed = False
+        self._over = False
+        self._random = self.random("world")
+
+    def random(self, name: str) -> Random:
+        """A source of its own for each part, so that a change in one does not shift the others."""
+        return Random(f"{self.seed}/{name}")
+
+    def note(self, line: str) -> None:
+        """Into the trace."""
+        if self._over:
+            return
+        text = f"{self.loop.time():.6f} {line}"
+        self._hash.update(text.encode())
+        if self._keep:
+            self.trace.append(text)
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal traces."""
+        return self._hash.hexdigest()
+
+    def seconds(self, instant: datetime) -> float:
+        """The loop's time at an instant of the database's."""
+        return (instant - ORIGIN).total_seconds()
+
+    def run(self) -> History:
+        """From the first task to the last judgement."""
+        with _without_collections():
+            try:
+                self.loop.run_until_complete(self._life())
+            except Stuck as stuck:
+                self.history.wrong("stuck", str(stuck))
+            finally:
+                self._over = True
+                self.loop.close()
+        return self.history
+
+    def _faulted(self, what: str) -> None:
+        self.history.wrong("unhandled", what)
+
+    def _redis_applied(self, call: Call) -> None:
+        """Nothing rests on Redis (INV-14)."""
+
+    # Its life.
+
+    async def _life(self) -> None:
+        await self.store.upkeep.add_steps(STEPS)
+        self.api = SimApi(self)
+        for number in range(self.plan.consumers):
+            self._start(number)
+        clients = Clients(self, self.random("clients"))
+        beside = [clients.run(errand) for errand in self.plan.errands]
+        beside += [self._strike(disaster) for disaster in self.plan.disasters]
+        tasks = [self.loop.create_task(one, context=self.context) for one in beside]
+        await asyncio.sleep(self.plan.chaos_seconds)
+        if not self.plan.live:
+            self.history.close(everything_ended=False)
+            return
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        self._heal()
+        deadline = self.loop.time() + self.plan.patience
+        while self.history.unended() and self.loop.time() < deadline and not self.history.violations:
+            await asyncio.sleep(_LOOK)
+        self.history.close(everything_ended=True)
+
+    def _start(self, number: int) -> SimProcess:
+        self._incarnations += 1
+        process = SimProcess(self, f"c{number}-{self._incarnations}")
+        self.consumers = [*(one for one in self.consumers if not one.dead), process]
+        self.loop.create_task(self._supervise(number, process), context=self.context)
+        return process
+
+    async def _supervise(self, number: int, process: SimProcess) -> None:
+        """A process that ended is started again; after the healing only the survivor."""
+        await process.left.wait()
+        await asyncio.sleep(self._random.uniform(0.05, 2.0))
+        if not self._healed or process is self._survivor:
+            fresh = self._start(number)
+            if self._healed:
+                self._survivor = fresh
+
+    def _heal(self) -> None:
+        """PostgreSQL and one consumer are well from now on; Redis perhaps."""
+        self._healed = True
+        random = self._random
+        for weather in (self.postgresql.weather, self.redis.weather):
+            weather.calm()
+        self._restore(self.postgresql)
+        if self.plan.redis_stays:
+            self.redis_server.readonly = False
+            self.redis.change(State.UP)
+        else:
+            self.redis.change(random.choice((State.REFUSING, State.DARK)))
+        well = [one for one in self.consumers if not (one.dead or one.paused or one.draining_since is not None)]
+        self._survivor = random.choice(well) if well else self._start(9)
+        for other in list(self.consumers):
+            if other is not self._survivor:
+                random.choice((partial(other.die, "at the healing"), partial(other.pause, FOREVER), _nothing))()
+        self.note(f"healed; {self._survivor.name} survives")
+
+    # Disasters.
+
+    async def _strike(self, disaster: Disaster) -> None:
+        await asyncio.sleep(disaster.at)
+        self.note(f"disaster: {disaster.what} for {disaster.seconds:.3f} s")
+        self.history.marks[f"disaster: {disaster.what}"] += 1
+        what, seconds = disaster.what, disaster.seconds
+        if what in {"kill", "pause", "terminate"}:
+            victim = self._random.choice(self.consumers) if self.consumers else None
+            if victim is not None:
+                _befall(victim, what, seconds)
+        elif what.startswith("postgresql"):
+            await self._outage(what, seconds)
+        elif what in {"redis refuses", "redis dark"}:
+            self.redis_server.hang_up()
+            self.redis.change(State.REFUSING if what == "redis refuses" else State.DARK)
+            await asyncio.sleep(seconds)
+            self.redis.change(State.UP)
+        elif what == "readonly":
+            self.redis_server.readonly = True
+            await asyncio.sleep(seconds)
+            self.redis_server.readonly = False
+        elif what == "kill api":
+            await self._replace_api()
+        else:
+            self._meddle(what)
+
+    async def _outage(self, what: str, seconds: float) -> None:
+        begin = self.loop.time()
+        self.outages.append((begin, float("inf")))
+        refusing = what == "postgresql refuses"
+        if refusing:
+            for process in self.consumers:
+                process.links.roll_back(commits=True)
+        self.postgresql.change(State.REFUSING if refusing else State.DARK)
+        await asyncio.sleep(seconds)
+        self._restore(self.postgresql)
+
+    def _restore(self, server: Server) -> None:
+        server.change(State.UP)
+        now = self.loop.time()
+        self.outages = [(begin, min(end, now)) for begin, end in self.outages]
+
+    async def _replace_api(self) -> None:
+        if self.api is not None:
+            self.api.die()
+            self.api = None
+            await asyncio.sleep(self._random.uniform(0.05, 1.0))
+            self.api = SimApi(self)
+
+    def _meddle(self, what: str) -> None:
+        """With what Redis holds."""
+        server, random = self.redis_server, self._random
+        queue = random.choice(self.plan.queues)
+        key = KEYS.ready(ReadyList(queue, random.choice((0, 5, 9))))  # type: ignore[arg-type]
+        if what == "redis restarts empty":
+            server.restart_empty()
+        elif what == "flush":
+            server.flush()
+        elif what == "lose":
+            server.lose(lambda _: random.random() < 0.5)
+        elif what == "double":
+            server.double(random)
+        elif what == "spoil":
+            server.spoil(key)
+        elif what == "litter" and server.type(key) != "string":
+            server.litter(key, random.choice((b"", b"no id", b"\xff" * 40)), oldest=random.random() < 0.5)
+
+
+def _befall(victim: SimProcess, what: str, seconds: float) -> None:
+    if what == "kill":
+        victim.die("killed")
+    elif what == "pause":
+        victim.pause(seconds)
+    else:
+        victim.terminate()
+
+
+def _nothing() -> None:
+    """Left as it is."""
+
+
+@contextmanager
+def _without_collections() -> Iterator[Any]:
+    """When an object goes must not depend on what the interpreter did before."""
+    gc.collect(0)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
