@@ -13,6 +13,7 @@ import pytest
 from cli.embedded import Servers, Urls
 from tests.support.consuming import Consumers, consumers_of
 from tests.support.databases import clear, migrated
+from tests.support.effects import effects_table as make_effects_table
 from tests.support.proxy import Proxy, proxied
 from tests.support.stores import Stores, open_stores
 
@@ -99,3 +100,10 @@ async def consumers(
     urls = Urls(database_url=postgresql.url, redis_url=redis.url)
     async with consumers_of(urls, redis_prefix, tmp_path) as them:
         yield them
+
+
+@pytest.fixture
+async def effects_table(stores: Stores) -> AsyncIterator[None]:
+    """The table `effects`."""
+    async with make_effects_table(stores):
+        yield
