@@ -24,6 +24,7 @@ from tests.simulation.history import Execution
 if TYPE_CHECKING:
     from tests.simulation.process import SimProcess
 
+_FORK_SECONDS = 0.005
 Body = Callable[["SimProcess", Any, dict[str, Any], Execution], Coroutine[Any, Any, Any]]
 
 
@@ -151,9 +152,7 @@ def _watched(process: SimProcess, mode: Mode, body: Body) -> Callable[..., Any]:
 
     async def run(ctx: Any, told: dict[str, Any]) -> Any:
         history = process.history
-        execution = history.starts(
-            process, (ctx.id, ctx.fencing_token), mode.name.lower(), process.timeouts[ctx.id]
-        )
+        execution = history.starts(process, (ctx.id, ctx.fencing_token), mode.name.lower())
         how = "raised"
         try:
             result = await body(process, ctx, told, execution)
@@ -210,9 +209,6 @@ class SimChildren:
     async def call(self, run: Any, handler: Handler, ctx: Any, told: Any) -> JsonText | None:
         """The encoded result. Raises what the handler raised, or ChildDied."""
         process, loop = self._process, asyncio.get_running_loop()
-        await asyncio.sleep(0.005)
-        if run.stopping:
-            raise ChildDied("the child process died: signal SIGKILL")
         answer: asyncio.Future[Any] = loop.create_future()
         host = process.thread_host()
         process.loop.spawn(host, self._run(answer, handler, ctx, told))
@@ -232,6 +228,7 @@ class SimChildren:
             run.on_stop = None
 
     async def _run(self, answer: asyncio.Future[Any], handler: Handler, ctx: Any, told: Any) -> None:
+        await asyncio.sleep(_FORK_SECONDS)
         try:
             result = await handler.function(ctx, told)
         except Exception as error:  # noqa: BLE001 - travels to the parent

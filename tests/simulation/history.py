@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from consumer.running import Stop
 from core.lifecycle import allowed
 from core.task import TERMINAL, ConsumerId, FencingToken, RunKey, Status, Task, TaskId
 from db.claims import Completion
@@ -44,15 +45,13 @@ class Seen(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Execution:
-    """A handler at work. `excused`: why another may run beside it, as far as is known."""
+    """A handler at work."""
 
     process: SimProcess
     key: RunKey
     mode: str
     consumer: ConsumerId | None
     started_at: float
-    timeout: float
-    excused: bool = False
 
 
 @dataclass(slots=True)
@@ -63,6 +62,7 @@ class History:
     store: SimStore
     note: Callable[[str], None]
     violations: list[str] = field(default_factory=list)
+    over: bool = False
     marks: Counter[str] = field(default_factory=Counter)
     rows: dict[TaskId, Seen] = field(default_factory=dict)
     submitted: set[TaskId] = field(default_factory=set)
@@ -71,6 +71,7 @@ class History:
     transactional: set[TaskId] = field(default_factory=set)
     canceled_pending: dict[TaskId, int] = field(default_factory=dict)
     holders: dict[RunKey, ConsumerId] = field(default_factory=dict)
+    canceled_runs: set[RunKey] = field(default_factory=set)
     claimed_at: dict[RunKey, float] = field(default_factory=dict)
     processes: dict[ConsumerId, SimProcess] = field(default_factory=dict)
     incarnations: dict[str, SimProcess] = field(default_factory=dict)
@@ -81,7 +82,9 @@ class History:
     lives: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def wrong(self, rule: str, what: str) -> None:
-        """A rule was broken."""
+        """A rule was broken. After the end, when coroutines are taken apart, nothing counts."""
+        if self.over:
+            return
         self.violations.append(f"{rule}: at {self.clock():.3f} s, {what}")
         self.note(f"VIOLATION {self.violations[-1]}")
 
@@ -137,6 +140,8 @@ class History:
             self._claimed(task_id, after)
         elif verb == "reap":
             self._reaped(task_id, before, after)
+        elif verb == "cancel":
+            self.canceled_runs.add((task_id, FencingToken(before.token)))
         elif verb == "fail":
             self._failed(task_id, before)
 
@@ -179,12 +184,12 @@ class History:
 
     # What handlers did.
 
-    def starts(self, process: SimProcess, key: RunKey, mode: str, timeout: float) -> Execution:
+    def starts(self, process: SimProcess, key: RunKey, mode: str) -> Execution:
         """A handler's first line."""
         task_id, token = key
         name, consumer = self.name(task_id), self.holders.get(key)
         self.tell(task_id, f"starts in {process.name} under token {token} ({mode})")
-        execution = Execution(process, key, mode, consumer, self.clock(), timeout)
+        execution = Execution(process, key, mode, consumer, self.clock())
         if key in self.started:
             self.wrong("R1 gate", f"{name} starts twice under token {token}")
         if consumer is None:
@@ -193,7 +198,8 @@ class History:
             self.wrong("INV-7 cancel", f"{name} starts after its cancel from pending was answered")
         if process.draining_since is not None:
             self.wrong("INV-11 drain", f"{name} starts in {process.name}, which is draining")
-        if consumer is not None and not self.store.tables.alive(consumer):
+        frozen = mode != "loop" and process.was_frozen(self.claimed_at.get(key, 0.0))
+        if consumer is not None and not self.store.tables.alive(consumer) and not frozen:
             self.wrong("INV-12 lease", f"{name} starts in {process.name} after its lease had run out")
         for other in self.running:
             if other.key[0] == task_id and not self._may_overlap(other):
@@ -214,24 +220,20 @@ class History:
             or process.was_frozen(other.started_at)
             or process.draining_since is not None
             or other.mode == "thread"
-            or self.store.tables.tasks[other.key[0]].canceled_from is not None
-            or other.excused
+            or other.key in self.canceled_runs
         )
 
     def stopped(self, execution: Execution) -> None:
-        """A handler was told to stop: there must be a cause."""
+        """A handler was told to stop: if because its row was canceled or taken, then it was."""
         process, (task_id, token) = execution.process, execution.key
         row = self.store.tables.tasks.get(task_id)
+        run = process.parts.running._runs.get(execution.key) if process.parts is not None else None
         if (
             row is not None
             and row.status == "processing"
             and row.fencing_token == token
-            and self.clock() - execution.started_at < execution.timeout
-            and process.draining_since is None
-            and process.parts is not None
-            and process.parts.lease.trusted
-            and process.parts.lease.consumer == execution.consumer
-            and not process.was_frozen(execution.started_at)
+            and run is not None
+            and run.stop_reason is Stop.CANCELED
         ):
             self.wrong("S3 stop", f"{self.name(task_id)} token {token} is stopped without a cause")
 
@@ -262,7 +264,7 @@ class History:
                     "INV-6 effects",
                     f"{self.name(task_id)} is {row.status} and its effects took place {effects[task_id]} times",
                 )
-            if everything_ended and row.status not in TERMINAL:
+            if everything_ended and not self.violations and row.status not in TERMINAL:
                 self.wrong("INV-2 lost", f"{self.name(task_id)} is {row.status}, in the end")
 
     def unended(self) -> list[TaskId]:
@@ -272,9 +274,8 @@ class History:
 
 def _tokens(call: Call) -> dict[TaskId, int]:
     """Under which token a fenced write was made, for each task."""
-    if call.name == "commit":
-        done: Completion = call.args
-        return {done.id: done.token}
+    if isinstance(call.args, Completion):  # a handler's own transaction
+        return {call.args.id: call.args.token}
     if call.name in _FENCED:
         return {write.id: write.token for write in call.args[0]}
     return {}

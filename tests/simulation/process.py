@@ -97,7 +97,6 @@ class SimProcess:
         self.loop: SimLoop = world.loop
         self.history: History = world.history
         self.capacity = world.plan.capacity
-        self.timeouts = world.timeouts
         self.parts: Parts | None = None
         self.dead = False
         self.paused = False

@@ -60,7 +60,6 @@ class World:
         )
         self.context = self.loop.context(self.loop.host("nemesis"))
         self.memory: Counter[tuple[TaskId, str]] = Counter()
-        self.timeouts = {errand.task.id: errand.task.timeout for errand in self.plan.errands}
         self.outages: list[tuple[float, float]] = []
         self.pushed: set[bytes] = set()
         self.consumers: list[SimProcess] = []
@@ -100,7 +99,7 @@ class World:
             except Stuck as stuck:
                 self.history.wrong("stuck", str(stuck))
             finally:
-                self._over = True
+                self._over = self.history.over = True
                 self.loop.close()
         return self.history
 
