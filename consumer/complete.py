@@ -72,7 +72,7 @@ class Complete:
         self._closing = False
         self._pending: list[Pending] = []
         self._news = Bell()
-        self._written = False
+        self._written = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -98,17 +98,21 @@ class Complete:
         self._closing = True
         self._bell.ring()
 
+    async def written(self) -> None:
+        """Until it is closed and all is written. Safe to cancel."""
+        await self._written.wait()
+
     async def run(self) -> None:
         """Write until closed and empty, and publish what became pending. While only that is left, safe to cancel."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._publish(), name="publish again")
             await self._write()
-            self._written = True
+            self._written.set()
             self._news.ring()
 
     async def _publish(self) -> None:
         """Beside the writing, which a silent Redis must not hold up."""
-        while self._pending or not self._written:
+        while self._pending or not self._written.is_set():
             self._news.clear()
             if not self._pending:
                 await self._news.wait()

@@ -29,7 +29,7 @@ class Beats(Protocol):
 
 
 class Lease:
-    """This process as a consumer: its current id, and until when it may trust that it is alive.
+    """This process as a consumer: its current id and the one before, and until when it may trust that it is alive.
 
     Trust ends a sixth of the lease before the lease does, counted from when the last good beat was *sent*.
     """
@@ -38,6 +38,7 @@ class Lease:
         self.duration = duration.total_seconds()
         self.margin = self.duration / 6
         self.consumer = new_consumer_id()
+        self.former: ConsumerId | None = None
         self._clock = clock
         self._trusted_until = float("-inf")
         self._good_since: float | None = None
@@ -75,7 +76,7 @@ class Lease:
         """Declared dead: another id from here on, not trusted until its first beat."""
         self._trusted_until = float("-inf")
         self._good_since = None
-        self.consumer = new_consumer_id()
+        self.former, self.consumer = self.consumer, new_consumer_id()
 
 
 class Beat:

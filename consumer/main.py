@@ -65,7 +65,8 @@ def _leave(ending: Ending) -> None:
 def _status(ending: Ending) -> int:
     if ending.clean:
         return 0
-    _say(f"PostgreSQL did not answer while stopping; other consumers will recover {ending.left} tasks")
+    many = f"{ending.left - ending.unsure} to {ending.left}" if ending.unsure else str(ending.left)
+    _say(f"PostgreSQL did not answer while stopping; other consumers will recover {many} tasks")
     return 1
 
 

@@ -29,13 +29,14 @@ _BRIEFLY = 0.15
 class Ending:
     """How a consumer stopped.
 
-    `left`: rows that others must recover; `threads`: handlers and beats that still run here; `clean`: PostgreSQL took
-    the last words.
+    `left`: rows that others must recover, among them `unsure` that a claim without an answer may have taken or not;
+    `threads`: handlers and beats that still run here; `clean`: PostgreSQL took the last words.
     """
 
     left: int
     threads: int
     clean: bool
+    unsure: int = 0
 
 
 class Shutdown:
@@ -74,24 +75,30 @@ class Shutdown:
         await _done(parts.schedule.give_back("draining"), _BRIEFLY)
         await self._unless_forced(parts.running.idle(), deadline)
 
-        end = max(min(deadline, _now()) + LAST_ACTS.total_seconds(), _now() + 2 * _BRIEFLY)
+        end = _last_acts_end(deadline)
         parts.running.stop_all(Stop.DRAIN)
         await _done(parts.running.idle(), (end - _now()) / 2)
         parts.complete.close()
+        if (
+            _now() < deadline
+        ):  # a store that is away may come back in time: what handlers returned is worth the wait
+            await self._unless_forced(parts.complete.written(), deadline)
+            end = _last_acts_end(deadline)
         await _over(self._complete, end - _now() - _BRIEFLY)
         if parts.complete.waiting == 0:
             self._complete.cancel()  # what it would still publish are hints
         asked = parts.gate.asked
         await self._break_off_claims()
         returned = await self._give_back_the_rest()
-        left = parts.complete.waiting + (0 if returned else len(parts.running) + asked)
+        unsure = 0 if returned else asked
+        left = parts.complete.waiting + (0 if returned else len(parts.running)) + unsure
         silent = await _done(parts.beat.stop(), _BRIEFLY)
         clean = (
             returned and left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
         )
         self._report(Drained(left=left))
         threads = parts.slots.capacity - parts.slots.free
-        return Ending(left, threads if silent else threads + 1, clean)
+        return Ending(left, threads if silent else threads + 1, clean, unsure)
 
     async def _end_pull(self) -> None:
         """A pop in flight is asked to end; a server that does not answer is left (S2)."""
@@ -140,9 +147,18 @@ class Shutdown:
     async def _return(self, pending: list[Pending]) -> None:
         parts = self._parts
         held = await parts.claims.held(parts.lease.consumer) | parts.running.keys()
+        if (
+            parts.lease.former is not None
+        ):  # declared dead, perhaps a moment ago: nobody may have looked since (L5)
+            held |= await parts.claims.held(parts.lease.former)
         rest = [Return(task_id, token) for task_id, token in held - parts.complete.keys()]
         if rest:
             pending += (await parts.claims.give_back(rest)).pending
+
+
+def _last_acts_end(deadline: float) -> float:
+    """When the last acts are over that begin now."""
+    return max(min(deadline, _now()) + LAST_ACTS.total_seconds(), _now() + 2 * _BRIEFLY)
 
 
 def _now() -> float:

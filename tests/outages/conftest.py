@@ -107,3 +107,22 @@ async def effects_table(stores: Stores) -> AsyncIterator[None]:
     """The table `effects`."""
     async with make_effects_table(stores):
         yield
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All of the above."""
+
+    own: Own
+    redis: Proxy
+    postgresql: Proxy
+    stores: Stores
+    consumers: Consumers
+
+
+@pytest.fixture
+async def everything(
+    own: Own, redis: Proxy, postgresql: Proxy, stores: Stores, consumers: Consumers
+) -> Everything:
+    """For a test that needs all of it."""
+    return Everything(own, redis, postgresql, stores, consumers)

@@ -40,6 +40,7 @@ class Scene:
         self.schedule = self.work = self.intake = self.complete = self
         self.gate = self
         self.consumer, self.rows, self.asked = "me", set[RunKey](), 0
+        self.former: str | None = None
         self.closed_at = 0.0
 
     def _say(self, what: str, *, seconds: float = 0.0) -> Coroutine[None, None, None]:
@@ -91,6 +92,9 @@ class Scene:
 
     def keys(self) -> set[RunKey]:
         return set()
+
+    async def written(self) -> None:
+        await self.writing.wait()
 
     async def publish_again(self, pending: Sequence[object]) -> None:
         await self._say(f"publish {list(pending)}")
@@ -310,6 +314,30 @@ async def test_outcomes_that_are_written_in_time_are_waited_for() -> None:
 
 
 @virtual
+async def test_outcomes_that_a_store_does_not_take_are_kept_as_long_as_the_drain_lasts() -> None:
+    """It may come back: what handlers returned is worth the wait, and a second signal ends it."""
+    for seconds, forced, over, left in ((20, None, 20, 0), (FOREVER, None, 25, 3), (FOREVER, 3.0, 3, 3)):
+        began = now()
+        s = Scene()
+        s.takes["complete"] = seconds
+        s.waiting = 3
+        if forced is not None:
+            after(forced, s.forced.set)
+        ending = await s.shut_down()
+        assert (ending.left, ending.clean) == (left, not left)
+        assert over <= now() - began < over + 1
+
+
+@virtual
+async def test_what_the_id_before_this_one_held_goes_back_too() -> None:
+    """It may have been declared dead a moment ago, with nobody having looked since (L5)."""
+    s = Scene()
+    s.former, s.rows = "my former self", {claim(7).key}
+    assert (await s.shut_down()).clean
+    assert {"held by me", "held by my former self", "give back [7]"} <= set(s.log)
+
+
+@virtual
 async def test_after_a_second_signal_the_last_acts_have_no_more_time_than_otherwise() -> None:
     s = Scene()
     s.run(1, ends_after=FOREVER)
@@ -353,4 +381,4 @@ async def test_what_it_asked_for_counts_as_left_when_the_database_does_not_say_w
     s.takes["schedule"] = FOREVER
     s.asked, s.fails = 5, {"held by me"}
     ending = await s.shut_down()
-    assert (ending.left, ending.clean) == (5, False)
+    assert (ending.left, ending.unsure, ending.clean) == (5, 5, False)
