@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncpg
 
 from benchmarks.stage import Stage
-from benchmarks.statements import positional
 from core.ids import new_task_id
 from core.task import (
     DEFAULT_MAX_ATTEMPTS,
@@ -16,6 +15,7 @@ from core.task import (
     ReadyList,
 )
 from db.keys import Keys
+from db.statements import positional
 
 LIST = Keys("sluice").ready(ReadyList(DEFAULT_QUEUE, DEFAULT_PRIORITY))
 MESSAGE = "Hello World"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
+from core.task import TaskId
 from core.telemetry.log import logger
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from core.clock import Clock
-    from core.task import Claim, FencingToken, Kind, TaskId
+    from core.task import Claim, FencingToken, Kind
 
 
 class Stoppable(Protocol):
@@ -45,7 +47,7 @@ class Context:
     @property
     def id(self) -> TaskId:
         """The task's id."""
-        return self._claim.id
+        return TaskId(UUID(int=self._claim.id.int))  # what handlers see is uuid.UUID itself
 
     @property
     def kind(self) -> Kind:

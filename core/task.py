@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NewType
+from typing import TYPE_CHECKING, Any, NamedTuple, NewType
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class ReadyList:
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One try of one task, held by this consumer: `token` fences every later write."""
 
     id: TaskId

@@ -8,19 +8,30 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import UUID, Select, column, select, table, text
 
-from core.task import Kind, QueueName, Status, Task, TaskId
+from core.task import (
+    MAX_ATTEMPTS,
+    MAX_TIMEOUT_SECONDS,
+    MIN_TIMEOUT_SECONDS,
+    Kind,
+    QueueName,
+    Status,
+    Task,
+    TaskId,
+)
 from db.faults import postgresql_in_our_words
+from db.ids import plain
 from db.rows import to_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from core.task import ConsumerId
     from db.session import Database
+
+    Columns = Mapping[str, Any]
 
 DEPTH_CAP = 10_000
 WINDOW = 10_000
@@ -95,32 +106,33 @@ class Browse:
         # Where the window ends is settled first, as an id: rows that come or go before the second look move no border.
         ends = await self._fetch(newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1))
         # OFFSET keeps the filter out of the subquery: else a partial index on the status would be read from end to end.
-        looked = (newest.where(ends[0].id <= _ID) if ends else newest).offset(0).subquery("looked")
+        looked = (newest.where(ends[0]["id"] <= _ID) if ends else newest).offset(0).subquery("looked")
         fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
         rows = await self._fetch(fitting.order_by(looked.c.id.desc()).limit(limit + 1))
         if len(rows) > limit:
             return _page(rows, limit)
-        return Page([to_task(row) for row in rows], ends[0].id if ends else None)
+        return Page([to_task(row) for row in rows], TaskId(plain(ends[0]["id"])) if ends else None)
 
     async def get_many(self, ids: Sequence[TaskId]) -> list[Task]:
         """Those of the tasks that exist, in no order."""
         return [to_task(row) for row in await self._database.rows("get_many", ids=list(ids))]
 
     async def kinds(self) -> dict[Kind, Served]:
-        """Every kind that some consumer has served."""
+        """Every kind that some consumer has served. What could not be of a consumer's writing counts as not said."""
         return {
             row.kind: Served(
                 row.kind,
-                None if row.payload_schema is None else orjson.loads(row.payload_schema),
-                row.max_attempts,
-                row.timeout,
+                _schema(row.payload_schema),
+                row.max_attempts if row.max_attempts in _ATTEMPTS else None,
+                row.timeout if MIN_TIMEOUT_SECONDS <= (row.timeout or 0) <= MAX_TIMEOUT_SECONDS else None,
             )
             for row in await self._database.rows("kinds")
         }
 
     async def consumers(self) -> list[LiveConsumer]:
         """The consumers whose lease is live, oldest first."""
-        return [LiveConsumer(**row._mapping) for row in await self._database.rows("consumers")]  # noqa: SLF001 - public
+        rows = await self._database.rows("consumers")
+        return [LiveConsumer(**{**row, "id": plain(row.id)}) for row in rows]
 
     async def depths(self, also: Sequence[str] = ()) -> dict[QueueName, int]:
         """How many tasks wait in each queue that has any, and in those of `also`; counted to DEPTH_CAP."""
@@ -128,18 +140,26 @@ class Browse:
         rows = await self._database.rows("depths", queues=sorted(names), cap=DEPTH_CAP)
         return {QueueName(row.name): row.depth for row in rows}
 
-    async def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _fetch(self, query: Select[Any]) -> Sequence[Columns]:
         with postgresql_in_our_words():
             async with self._engine.connect() as connection:
                 result = await connection.execute(query)
-                rows: Sequence[Row[Any]] = result.fetchall()
-                return rows
+                return [dict(row) for row in result.mappings()]
 
 
+def _schema(text: str | None) -> Any:  # noqa: ANN401 - any JSON value
+    """The schema; None when it is not even JSON to our decoder: payloads then pass, and the handler judges."""
+    try:
+        return None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+_ATTEMPTS = range(1, MAX_ATTEMPTS + 1)
 _COLUMNS: list[Any] = [column(field.name) for field in fields(Task)]
 _ID = column("id", UUID())
 
 
-def _page(rows: Sequence[Row[Any]], limit: int) -> Page:
+def _page(rows: Sequence[Columns], limit: int) -> Page:
     shown = [to_task(row) for row in rows[:limit]]
     return Page(shown, shown[-1].id if len(rows) > limit else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.task import FencingToken, ReadyList, RunKey, TaskId
@@ -12,11 +13,12 @@ from db.rows import to_claims
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Row
-
     from core.outcome import Failure
     from core.task import Claim, ConsumerId, JsonText, Kind
-    from db.session import Database
+    from db.session import Database, Record
+
+
+_ID = attrgetter("id")
 
 
 class Write(Protocol):
@@ -103,13 +105,13 @@ class Claims:
 
     async def finish(self, done: Sequence[Completion]) -> Written:
         """Complete them. Raises RowRefused when PostgreSQL refuses a result."""
-        done = sorted(done, key=lambda write: write.id)
+        done = sorted(done, key=_ID)
         count = await self._database.count("finish", **finish_values(done))
         return Written(count)
 
     async def fail(self, lost: Sequence[Failing]) -> Written:
         """Record their failures."""
-        lost = sorted(lost, key=lambda write: write.id)
+        lost = sorted(lost, key=_ID)
         rows = await self._database.rows(
             "fail",
             ids=[write.id for write in lost],
@@ -122,7 +124,7 @@ class Claims:
 
     async def give_back(self, back: Sequence[Return]) -> Written:
         """Hand them back uncharged."""
-        back = sorted(back, key=lambda write: write.id)
+        back = sorted(back, key=_ID)
         rows = await self._database.rows(
             "give_back",
             ids=[write.id for write in back],
@@ -146,6 +148,6 @@ def finish_values(done: Sequence[Completion]) -> dict[str, Any]:
     }
 
 
-def _pending(row: Row[Any]) -> Pending:
+def _pending(row: Record) -> Pending:
     due_in = timedelta(seconds=max(0.0, float(row.due_in)))
     return Pending(row.id, ReadyList(row.queue, row.priority), row.due, due_in)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from redis.exceptions import ResponseError
 
@@ -16,6 +16,7 @@ from core.events import Garbage
 from core.task import ReadyList, TaskId
 from db.broker import BLOCK_SECONDS, ask, cut
 from db.faults import wrong_type
+from db.ids import to_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ _ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def decode(entry: bytes) -> TaskId | None:
     """The id that a list entry is; None for anything else."""
-    return TaskId(UUID(entry.decode("ascii"))) if _ID.fullmatch(entry) else None
+    return to_id(entry.decode("ascii")) if _ID.fullmatch(entry) else None
 
 
 class ReadyLists:

@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import math
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from core.task import Claim, Status, Task
+from core.task import MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, Claim, Status, Task
+from db.ids import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Row
+    from db.session import Record
 
 
-def to_task(row: Row[Any]) -> Task:
+_SURELY_SHALLOW = 200
+
+
+def to_task(row: Mapping[str, Any] | Record) -> Task:
     """A Task from a row of get.sql, cancel.sql, retry.sql or a page: the columns in the order of its fields."""
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name, for all its underscore
+    values = dict(row)
+    values["id"] = plain(values["id"])
+    if values["consumer_id"] is not None:
+        values["consumer_id"] = plain(values["consumer_id"])
     values["status"] = Status(values["status"])
-    values["payload"] = orjson.loads(values["payload"])
+    values["payload"] = _json(values["payload"])
     if values["canceled_from"] is not None:
         values["canceled_from"] = Status(values["canceled_from"])
     for name in ("result", "error"):
         if values[name] is not None:
-            values[name] = orjson.loads(values[name])
+            values[name] = _json(values[name])
     return Task(**values)
 
 
-def to_claims(rows: Sequence[Row[Any]]) -> list[Claim]:
+def to_claims(rows: Sequence[Record]) -> list[Claim]:
     """Claims from the rows of claim.sql or claim_ready.sql: the columns in the order of its fields."""
-    return [Claim(*cast("tuple[Any, ...]", row)) for row in rows]
+    return [_sound(Claim._make(row)) for row in rows]
+
+
+def _sound(claim: Claim) -> Claim:
+    """The claim with a time that a timer can take, whoever wrote the row."""
+    if MIN_TIMEOUT_SECONDS <= claim.timeout <= MAX_TIMEOUT_SECONDS:
+        return claim
+    longest = math.isnan(claim.timeout) or claim.timeout > MAX_TIMEOUT_SECONDS
+    return claim._replace(timeout=MAX_TIMEOUT_SECONDS if longest else MIN_TIMEOUT_SECONDS)
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """The value; the text itself, to be shown as it is, where PostgreSQL takes what our decoder does not.
+
+    Those are numbers beyond a double, lone surrogates and deep nesting: we store none, but others may write rows.
+    """
+    try:
+        value = orjson.loads(text)
+        if text.count("[") + text.count("{") > _SURELY_SHALLOW:
+            orjson.dumps([[[value]]])  # as deep as in an answer
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return orjson.Fragment(text)
+    return value

@@ -1,8 +1,9 @@
 -- The only gate (R1): pending, due, of a kind we serve. What does not come back is not ours to run.
 -- Status is looked at on the locked row, outside of the index scan: with the condition inside, stale statistics
 -- make the planner read a whole partial index instead of probing the primary key.
+-- No row makes the statement fail for its neighbours (U1): a number at its end stays there, a token there is passed over.
 WITH held AS MATERIALIZED (
-  SELECT id, status, run_at, kind
+  SELECT id, status, run_at, kind, fencing_token
     FROM tasks
    WHERE id = ANY (CAST(:ids AS uuid[]))
    ORDER BY id
@@ -12,7 +13,7 @@ UPDATE tasks AS task
    SET status = 'processing',
        consumer_id = CAST(:consumer_id AS uuid),
        fencing_token = task.fencing_token + 1,
-       attempt = task.attempt + 1,
+       attempt = LEAST(task.attempt + 1, 32767),
        started_at = now(),
        updated_at = now()
   FROM held
@@ -20,5 +21,6 @@ UPDATE tasks AS task
    AND held.status = 'pending'
    AND held.run_at <= now()
    AND held.kind = ANY (CAST(:kinds AS text[]))
-RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, task.payload,
+   AND held.fencing_token < 9223372036854775807
+RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, CAST(task.payload AS text) AS payload,
           task.attempt, task.max_attempts, task.crashes, task.timeout

@@ -11,6 +11,7 @@ WITH held AS MATERIALIZED (
         AND priority = list.priority
         AND run_at <= now()
         AND kind = ANY (CAST(:kinds AS text[]))
+        AND fencing_token < 9223372036854775807
       ORDER BY run_at, id
       LIMIT CAST(:n AS integer)
         FOR UPDATE SKIP LOCKED
@@ -21,10 +22,10 @@ UPDATE tasks AS task
    SET status = 'processing',
        consumer_id = CAST(:consumer_id AS uuid),
        fencing_token = task.fencing_token + 1,
-       attempt = task.attempt + 1,
+       attempt = LEAST(task.attempt + 1, 32767),
        started_at = now(),
        updated_at = now()
   FROM held
  WHERE task.id = held.id
-RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, task.payload,
+RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, CAST(task.payload AS text) AS payload,
           task.attempt, task.max_attempts, task.crashes, task.timeout

@@ -2,8 +2,8 @@
 SELECT task.id, task.fencing_token
   FROM tasks AS task
  WHERE task.status = 'processing'
+   AND task.fencing_token < 9223372036854775807
    AND NOT EXISTS (
      SELECT FROM consumers AS consumer WHERE consumer.id = task.consumer_id AND consumer.expires_at > now()
    )
- ORDER BY task.id
  LIMIT CAST(:n AS integer)

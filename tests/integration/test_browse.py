@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, Select
+from sqlalchemy import Select
 
 from core.ids import new_consumer_id, new_task_id
 from core.outcome import Failure
@@ -150,7 +150,7 @@ class _Interrupted(Browse):
         super().__init__(stores.database, stores.engine)
         self._meanwhile = meanwhile
 
-    async def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _fetch(self, query: Select[Any]) -> Sequence[Mapping[str, Any]]:
         rows = await super()._fetch(query)
         await self._meanwhile()
         return rows

@@ -8,14 +8,14 @@ touched must follow from what it was asked for, not from how large the table is.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import Row, Select
+from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -280,7 +280,7 @@ class _Seen(Browse):
         self._table = table
         self.plans: list[dict[str, Any]] = []
 
-    async def _fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _fetch(self, query: Select[Any]) -> Sequence[Mapping[str, Any]]:
         sql = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
         self.plans.append(await _explain(self._table, str(sql), {}, [], "auto"))
         return await super()._fetch(query)
