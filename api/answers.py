@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from core.task import NewTask
     from db.tasks import Accepted
 
-_OPTIONS = orjson.OPT_UTC_Z
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+"""An instant without a zone is PostgreSQL's infinity, as asyncpg has it."""
 _JSON = "application/json"
 
 

@@ -111,6 +111,9 @@ class Kinds:
                 await self._read(since=asyncio.get_running_loop().time() - FRESH_SECONDS)
             except StoreUnavailable:
                 await self._rest()
+            except Exception as error:  # noqa: BLE001 - reported, and the old kinds go on: this task ends the process
+                self._report(StepFailed("read kinds", reason=repr(error)))
+                await self._rest()
             await self._bell.wait()
 
     def close(self) -> None:

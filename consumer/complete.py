@@ -161,7 +161,9 @@ class Complete:
         except RowRefused as refused:
             if len(group) == 1:
                 self._report(OutcomeRefused(str(group[0].id), reason=storable(refused.reason, 200)))
-                self._waiting.appendleft(_instead(group[0], refused))
+                instead = _instead(group[0], refused)
+                if instead is not None:
+                    self._waiting.appendleft(instead)
                 return
             half = len(group) // 2
             await self._flush(group[:half], again=again)
@@ -194,13 +196,18 @@ def _by_type(batch: list[Write]) -> list[list[Write]]:
     return list(groups.values())
 
 
-def _instead(write: Write, refused: RowRefused) -> Write:
-    """What to write when PostgreSQL refuses an outcome: that the try failed for it; for a failure, that it ended."""
+def _instead(write: Write, refused: RowRefused) -> Write | None:
+    """What to write when PostgreSQL refuses an outcome: that the try failed for it; for a failure, that it ended.
+
+    None when it refuses even that: reconcile finds the row, and tries again twice a lease (L4).
+    """
     match write:
         case Completion():
             reason = storable(f"PostgreSQL refuses the result: {refused.reason}", MAX_ERROR_BYTES)
             return Failing(write.id, write.token, Failure("ResultRefused", reason), None)
-        case Failing() | Return():
+        case Failing():
             return Return(write.id, write.token, _REFUSED_AGAIN)
+        case Return():
+            return None
         case _:
             assert_never(write)

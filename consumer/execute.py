@@ -45,9 +45,10 @@ class Execute:
         `vacate` is called once, when it is out of the way: mostly before this returns, for a thread that was left
         behind when that ends.
         """
-        timer = asyncio.get_running_loop().call_later(run.claim.timeout, run.stop, Stop.TIMED_OUT)
+        timer = None
         left_behind = False
         try:
+            timer = asyncio.get_running_loop().call_later(run.claim.timeout, run.stop, Stop.TIMED_OUT)
             payload = handler.decode(run.claim.payload)
             if handler.mode is Mode.LOOP:
                 result = encode(await _on_loop(run, handler.function(ctx, payload)))
@@ -61,7 +62,8 @@ class Execute:
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler is the handler's failure, not our end
             outcome = self._failed(run, error)
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             run.on_stop = None
             if not left_behind:
                 vacate()
@@ -69,8 +71,8 @@ class Execute:
 
     def _failed(self, run: Run, error: BaseException) -> Outcome:
         """What an exception says; the traceback goes to the log."""
-        if isinstance(error, Snooze):
-            return Snoozed(error.delay)
+        if isinstance(error, Snooze) and (delay := _duration(error, "delay")) is not None:
+            return Snoozed(delay)
         if not run.stopping:
             self._report(
                 TryFailed(
@@ -80,11 +82,29 @@ class Execute:
                     error=f"{type(error).__name__}: {Failure.of(error).message[:200]}",
                     traceback=None
                     if isinstance(error, Retry | Discard | ChildDied | UnstorableResult)
-                    else "".join(traceback.format_exception(error, limit=-20))[-8000:],
+                    else _traceback(error),
                 )
             )
         final = isinstance(error, Discard | UnstorableResult)
-        return Failed(Failure.of(error), error.after if isinstance(error, Retry) else None, final=final)
+        after = _duration(error, "after") if isinstance(error, Retry) else None
+        return Failed(Failure.of(error), after, final=final)
+
+
+def _duration(error: BaseException, name: str) -> timedelta | None:
+    """What the exception says, if it does: a class derived from ours may have left our constructor out."""
+    try:
+        found = getattr(error, name)
+    except BaseException:  # noqa: BLE001 - a property of the user's may raise anything
+        return None
+    return found if isinstance(found, timedelta) and found >= timedelta() else None
+
+
+def _traceback(error: BaseException) -> str:
+    """For the log; whatever the exception's own methods do."""
+    try:
+        return "".join(traceback.format_exception(error, limit=-20))[-8000:]
+    except BaseException as unprintable:  # noqa: BLE001 - as Failure.of
+        return f"(it could not be read: {type(unprintable).__name__})"
 
 
 def _stopped(run: Run) -> Outcome | None:

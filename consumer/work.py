@@ -116,7 +116,7 @@ class Work:
         """From the handler's first line to the outcome's place in the queue; every way out hands on one write."""
         try:
             write = await self._write_of(run)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the task
+        except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
             self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
             write = Return(run.claim.id, run.claim.token, SUSPECT_WAITS)
         if write is not None:

@@ -19,15 +19,16 @@ class Failure:
     def of(cls, error: BaseException) -> Failure:
         """From an exception; never raises, whatever the exception's `__str__` does."""
         try:
-            message = str(error)
-        except Exception as unprintable:  # noqa: BLE001 - a handler's exception class is not ours to trust
+            message = storable(str(error), MAX_ERROR_BYTES)
+        except BaseException as unprintable:  # noqa: BLE001 - a handler's exception class is not ours to trust
             message = f"(its message could not be read: {type(unprintable).__name__})"
-        return cls(storable(type(error).__name__, 256), storable(message, MAX_ERROR_BYTES))
+        return cls(storable(type(error).__name__, 256), message)
 
 
 def storable(text: str, limit: int) -> str:
     """`text` without NUL and lone surrogates, cut to `limit` bytes of UTF-8 on a character's border."""
-    clean = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+    # Cut before it is looked at: a message may be of any length, and a character takes a byte at least.
+    clean = text[:limit].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
     return clean[:limit].decode("utf-8", "ignore")
 
 

@@ -67,7 +67,7 @@ class Upkeep:
         rows = await self._database.rows("take_turn", step=step, period=period.total_seconds())
         if not rows:
             return None
-        return Turn(orjson.loads(rows[0].cursor or "{}"), rows[0].now)
+        return Turn(_cursor(rows[0].cursor), rows[0].now)
 
     async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None:
         """Store where the turn stopped; `again`: due sooner than after a whole period."""
@@ -142,3 +142,12 @@ class Upkeep:
     async def prune_consumers(self) -> int:
         """Forget consumers that have long been dead."""
         return await self._database.count("prune_consumers")
+
+
+def _cursor(stored: str | None) -> dict[str, Any]:
+    """A cursor that is none is handed on as one that no step can read, so that the step says so."""
+    try:
+        cursor = orjson.loads(stored or "{}")
+    except orjson.JSONDecodeError:
+        cursor = stored
+    return cursor if isinstance(cursor, dict) else {"": cursor}

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from core.events import UpkeepDone
+from core.events import StepFailed, UpkeepDone
 from core.task import ReadyList, TaskId
 from db.upkeep import BEGINNING, DueRow, Place
 
@@ -68,7 +68,7 @@ class Promote:
         turn = await self._store.take_turn(STEP, PERIOD)
         if turn is None:
             return PERIOD
-        place = to_place(turn.cursor)
+        place = self._place(turn)
         rows = await self._store.due(place, CHUNK)
         full = len(rows) == CHUNK
         end = rows[-1].place if rows else place
@@ -83,6 +83,15 @@ class Promote:
         if end != place or again < PERIOD:
             await self._store.end_turn(STEP, from_place(end), again)
         return again
+
+    def _place(self, turn: Turn) -> Place:
+        """Where the last turn stopped. A clock that stepped back, or a cursor that is none, begins anew (U1)."""
+        try:
+            place = to_place(turn.cursor)
+        except ValueError as garbage:
+            self._report(StepFailed(STEP, reason=f"from the beginning: {garbage}"))
+            return BEGINNING
+        return place if place.run_at <= turn.now else BEGINNING
 
     async def _push(self, rows: list[DueRow]) -> None:
         lists: dict[ReadyList, list[TaskId]] = defaultdict(list)
@@ -99,10 +108,16 @@ class Promote:
 
 
 def to_place(cursor: dict[str, Any]) -> Place:
-    """Where a stored cursor points."""
+    """Where a stored cursor points. Raises ValueError when that is nowhere."""
     if not cursor:
         return BEGINNING
-    return Place(datetime.fromisoformat(cursor["run_at"]), TaskId(UUID(cursor["id"])))
+    try:
+        place = Place(datetime.fromisoformat(cursor["run_at"]), TaskId(UUID(cursor["id"])))
+        if place.run_at < BEGINNING.run_at:
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ValueError("the cursor is none") from None
+    return place
 
 
 def from_place(place: Place) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumer.upkeep.promote import from_place, to_place
-from core.events import Garbage, UpkeepDone
+from core.events import Garbage, StepFailed, UpkeepDone
 from db.ready import decode
 from db.upkeep import BEGINNING, Place
 
@@ -68,7 +68,7 @@ class Republish:
         turn = await self._store.take_turn(STEP, PERIOD)
         if turn is None:
             return PERIOD
-        laps = {name: Lap.load(stored) for name, stored in turn.cursor.items()}
+        laps = self._laps(turn)
         after: dict[str, Any] = {}
         again = PERIOD
         for ready in await self._store.ready_lists():
@@ -80,6 +80,19 @@ class Republish:
         if after or turn.cursor:
             await self._store.end_turn(STEP, after, again if again < PERIOD else None)
         return again
+
+    def _laps(self, turn: Turn) -> dict[str, Lap]:
+        """The laps by list. One that cannot be read begins anew, and so does one from before a clock stepped back."""
+        laps: dict[str, Lap] = {}
+        for name, stored in turn.cursor.items():
+            try:
+                lap = Lap.load(stored)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as garbage:
+                self._report(StepFailed(STEP, reason=f"the lap of {name[:100]!r} is none: {garbage!r}"))
+                continue
+            if max(lap.began, lap.place.run_at) <= turn.now:
+                laps[name] = lap
+        return laps
 
     async def _chunk(self, ready: ReadyList, lap: Lap | None, now: datetime) -> Lap | None:
         """Push the next chunk of one list; the lap as it goes on, None when it is over."""
@@ -163,7 +176,7 @@ class Lap:
         return cls(
             to_place(stored),
             datetime.fromisoformat(stored["began"]),
-            stored["refilling"],
-            stored["length"],
+            bool(stored["refilling"]),
+            int(stored["length"]),
             timedelta(seconds=stored["again"]),
         )

@@ -2,7 +2,7 @@
 UPDATE tasks AS task
    SET status = 'pending',
        fencing_token = task.fencing_token + 1,
-       attempt = task.attempt - 1,
+       attempt = GREATEST(task.attempt - 1, 0),
        run_at = CASE WHEN back.delay > 0 THEN now() + back.delay * interval '1 second' ELSE task.run_at END,
        consumer_id = NULL,
        updated_at = now()
@@ -14,4 +14,4 @@ UPDATE tasks AS task
  WHERE task.id = back.id
    AND task.fencing_token = back.token
 RETURNING task.id, task.queue, task.priority, task.run_at <= now() AS due,
-          EXTRACT(EPOCH FROM task.run_at - now()) AS due_in
+          EXTRACT(EPOCH FROM GREATEST(task.run_at, now()) - now()) AS due_in

@@ -4,5 +4,6 @@ SELECT EXTRACT(EPOCH FROM run_at - now()) AS due_in
  WHERE status = 'pending'
    AND run_at > created_at
    AND run_at > now()
+   AND run_at < 'infinity'
  ORDER BY run_at
  LIMIT 1

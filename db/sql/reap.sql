@@ -11,8 +11,8 @@ WITH dead AS MATERIALIZED (
 UPDATE tasks AS task
    SET status = CASE WHEN task.crashes + 1 >= CAST(:poisoned AS integer) THEN 'failed' ELSE 'pending' END,
        fencing_token = task.fencing_token + 1,
-       crashes = task.crashes + 1,
-       attempt = task.attempt - 1,
+       crashes = LEAST(task.crashes + 1, 32767),
+       attempt = GREATEST(task.attempt - 1, 0),
        run_at = now() + random() * CAST(:spread AS double precision) * interval '1 second',
        consumer_id = CASE WHEN task.crashes + 1 >= CAST(:poisoned AS integer) THEN task.consumer_id END,
        finished_at = CASE WHEN task.crashes + 1 >= CAST(:poisoned AS integer) THEN now() END,
