@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,8 @@ CHUNK = 2000
 LATE_COMMITS = timedelta(seconds=2)
 """A row may become visible this much later than its run_at says: a batch's transaction takes no longer."""
 _NO_SOONER = timedelta(milliseconds=5)
+_NOT_EARLY = 0.002
+"""Seconds: a loop's clock may stand a millisecond off, and a turn that is asked for too early is a turn lost."""
 
 
 class ReadsDelayed(Protocol):
@@ -53,6 +56,7 @@ class Promote:
         self._report = report
         self._pushed: dict[TaskId, datetime] = {}
         self._hurry: timedelta | None = None
+        self._looks_at = float("-inf")
 
     def hurry(self, due_in: timedelta) -> None:
         """A row was committed that is due in `due_in`."""
@@ -60,11 +64,21 @@ class Promote:
         self._wake()
 
     async def step(self) -> timedelta:
-        """Take the turn if it is due: push what fell due since the cursor, move the cursor after the push."""
+        """Take the turn if it is due: push what fell due since the cursor, move the cursor after the push.
+
+        News of a later row puts no look off: where many are told of, there would be none until they cease.
+        """
         if self._hurry is not None:
             within, self._hurry = max(self._hurry, _NO_SOONER), None
             await self._store.bring_forward(STEP, within)
-            return within
+            self._looks_at = min(self._looks_at, _after(within))
+            if (left := self._looks_at - _now()) > 0:
+                return timedelta(seconds=left)
+        again = await self._turn()
+        self._looks_at = _after(again)
+        return again
+
+    async def _turn(self) -> timedelta:
         turn = await self._store.take_turn(STEP, PERIOD)
         if turn is None:
             return PERIOD
@@ -105,6 +119,14 @@ class Promote:
         self._pushed.update((row.place.id, row.place.run_at) for row in rows)
         horizon = end.run_at - 2 * LATE_COMMITS
         self._pushed = {task_id: run_at for task_id, run_at in self._pushed.items() if run_at >= horizon}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _after(pause: timedelta) -> float:
+    return _now() + pause.total_seconds() + _NOT_EARLY
 
 
 def to_place(cursor: dict[str, Any]) -> Place:

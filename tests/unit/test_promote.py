@@ -147,6 +147,29 @@ async def test_of_several_that_are_told_of_the_earliest_counts() -> None:
 
 
 @virtual
+async def test_news_of_later_rows_puts_off_no_row_that_is_due_sooner() -> None:
+    s = Scene()
+
+    async def submit(number: int, due_in: float) -> None:
+        s.add(number, now() + due_in)
+        s.promote.hurry(timedelta(seconds=due_in))
+
+    async def many() -> None:
+        await asyncio.sleep(2.1)
+        await submit(1, 0.3)
+        for number in range(2, 200):
+            await asyncio.sleep(0.05)
+            await submit(number, 0.9)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(many())
+        group.create_task(s.run(until=14))
+
+    assert len(s.pushed) == 199
+    assert max(moment - s.store.rows[task_id(number)] for number, moment in s.store.pushed) < 0.06
+
+
+@virtual
 async def test_it_never_sleeps_longer_than_a_second_whatever_it_was_told() -> None:
     s = Scene()
     assert await s.promote.step() == timedelta(seconds=1)
