@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from cli.embedded import Servers, Urls
+from db.broker import Broker, ask
 from tests.support.consuming import Consumers, consumers_of
 from tests.support.databases import clear, migrated
 from tests.support.effects import effects_table as make_effects_table
@@ -56,6 +57,9 @@ async def own(own_servers: Own) -> Own:
 async def _all_run(servers: Servers) -> None:
     for server in servers.running:
         await server.start()
+    broker = Broker(servers.valkey.url)
+    await ask(broker.commands, "REPLICAOF", "NO", "ONE")
+    await broker.close()
 
 
 @pytest.fixture
