@@ -8,6 +8,9 @@ BIN := .venv/bin
 WORKERS ?= 2
 # Passed on: make test ARGS="tests/unit -k retry", make run ARGS=--ephemeral
 ARGS ?=
+# make chaos MINUTES=60 SEED=7
+MINUTES ?= 10
+SEED ?=
 # make install PYTHON=/path/to/python takes that one instead of the newest found.
 PYTHON ?=
 
@@ -43,6 +46,10 @@ bench: install ## Measure drain, submit and latency beside their limits on this 
 .PHONY: outages
 outages: install ## Measure how fast a full queue is emptied while Redis is lost on the way, or was never there
 	@$(BIN)/python -m tests.outages.measure $(ARGS)
+
+.PHONY: chaos
+chaos: install ## Real processes under load while everything breaks: MINUTES=10, SEED=n replays
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: image-test
 image-test: install ## Build the image without a daemon and run every role from it (root, Linux)
