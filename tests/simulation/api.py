@@ -47,7 +47,7 @@ class SimApi:
             )
         self._tasks: Any = Proxy(world.store.tasks, looking.ask)
         self._pushes = Pushes(publisher, report=self._report)
-        store = world.ablation.submits(world, Proxy(world.store.tasks, submitting.ask), publisher)
+        store = world.ablation.submits(Proxy(world.store.tasks, submitting.ask), publisher)
         self._submissions = Submissions(store, hand_over=self._pushes.submitted, report=self._report)
         self._cancels = Cancels(signals, report=self._report)
         self._patience = Patience(timedelta(seconds=1.5))

@@ -18,12 +18,11 @@ from core.task import ReadyList, TaskId
 from tests.simulation.ablations import INTACT, Ablation
 from tests.simulation.api import Clients, SimApi
 from tests.simulation.history import History
-from tests.simulation.links import KEYS
+from tests.simulation.links import KEYS, WatchedRedis
 from tests.simulation.loop import SimLoop, Stuck
 from tests.simulation.plan import Disaster, Plan, plan
 from tests.simulation.ports import Call, Server, State
 from tests.simulation.process import SimProcess
-from tests.simulation.redis_server import SimRedis
 from tests.simulation.store import SimStore
 from tests.simulation.store_tables import ORIGIN
 
@@ -46,8 +45,8 @@ class World:
         self._hash = hashlib.blake2b(digest_size=16)
         self.loop = SimLoop(self.random("loop"), max_steps=MAX_STEPS, faulted=self._faulted)
         self.store = SimStore(self.loop.time, random=self.random("store"), broken=ablation.broken)
-        self.history = History(self.loop.time, self.store, self.note)
-        self.redis_server = SimRedis()
+        self.history = History(self.loop.time, self.store, self.note, blind_to=ablation.blind_to)
+        self.redis_server = WatchedRedis()
         server = partial(Server, loop=self.loop, note=self.note)
         self.postgresql = server(
             "PostgreSQL",
@@ -56,12 +55,11 @@ class World:
             applied=self.history.applied,
         )
         self.redis = server(
-            "Redis", random=self.random("redis"), weather=self.plan.redis, applied=self._redis_applied
+            "Redis", random=self.random("redis"), weather=self.plan.redis, applied=_nothing_rests_on_it
         )
         self.context = self.loop.context(self.loop.host("nemesis"))
         self.memory: Counter[tuple[TaskId, str]] = Counter()
         self.outages: list[tuple[float, float]] = []
-        self.pushed: set[bytes] = set()
         self.consumers: list[SimProcess] = []
         self.api: SimApi | None = None
         self._incarnations = 0
@@ -105,9 +103,6 @@ class World:
 
     def _faulted(self, what: str) -> None:
         self.history.wrong("unhandled", what)
-
-    def _redis_applied(self, call: Call) -> None:
-        """Nothing rests on Redis (INV-14)."""
 
     # Its life.
 
@@ -244,6 +239,10 @@ def _befall(victim: SimProcess, what: str, seconds: float) -> None:
         victim.pause(seconds)
     else:
         victim.terminate()
+
+
+def _nothing_rests_on_it(_: Call) -> None:
+    """What Redis does is not judged (INV-14)."""
 
 
 def _nothing() -> None:
