@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from consumer.slots import Slots
     from core.clock import Clock
     from core.events import Report
-    from core.task import Claim, Kind
+    from core.task import Claim, ConsumerId, Kind
 
 SUSPECT_WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off."""
@@ -96,26 +96,45 @@ class Work:
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Start each of them in the slot that was taken for it; those that must not start are given back."""
+        consumer = self._lease.consumer
         for claim in claims:
-            if self.draining or not self._lease.trusted:
-                self._return(claim, timedelta(), "draining" if self.draining else "lease not trusted")
+            why_not = self._why_not(consumer)
+            if why_not is not None:
+                self._return(claim, timedelta(), why_not)
             elif claim.crashes and self._suspect is not None:
                 self._return(claim, SUSPECT_WAITS, "another suspect is running")
             else:
                 run = Run(claim, self._clock())
                 if claim.crashes:
                     self._suspect = run
-                self._running.start(run, self._live(run))
+                self._running.start(run, self._live(run, consumer))
+
+    def _why_not(self, consumer: ConsumerId) -> str | None:
+        """Why nothing that `consumer` claimed may start now; None: it may (L3, C3)."""
+        if self.draining:
+            return "draining"
+        return None if self._lease.trusted and self._lease.consumer == consumer else "lease not trusted"
 
     def _return(self, claim: Claim, delay: timedelta, why: str) -> None:
+        self._complete.put(self._unstarted(claim, delay, why))
+
+    def _unstarted(self, claim: Claim, delay: timedelta, why: str) -> Return:
+        """Its slot is free again; what is to be written."""
         self._slots.release()
         self._report(GivenBack(1, why=why))
-        self._complete.put(Return(claim.id, claim.token, delay))
+        return Return(claim.id, claim.token, delay)
 
-    async def _live(self, run: Run) -> None:
-        """From the handler's first line to the outcome's place in the queue; every way out hands on one write."""
+    async def _live(self, run: Run, consumer: ConsumerId) -> None:
+        """From the handler's first line to the outcome's place in the queue; every way out hands on one write.
+
+        It looks once more: a neighbour of the same claim may have blocked the loop since `start` looked (L3).
+        """
         try:
-            write = await self._write_of(run)
+            why_not = self._why_not(consumer)
+            if why_not is not None:
+                write: Write | None = self._unstarted(run.claim, timedelta(), why_not)
+            else:
+                write = await self._write_of(run)
         except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
             self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
             write = Return(run.claim.id, run.claim.token, SUSPECT_WAITS)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from consumer import Context, work
 from consumer.complete import Complete, Write
 from consumer.execute import Execute
+from consumer.lease import Lease
 from consumer.registry import Handler, Mode
 from consumer.running import Run, Running, Stop
 from consumer.slots import Slots
@@ -170,6 +171,34 @@ async def test_nothing_starts_during_a_drain_or_without_trust_and_what_was_claim
     assert s.writes == [Return(task_id(1), claim().token), Return(task_id(2), claim().token)]
     assert s.events.all == [GivenBack(1, why="draining"), GivenBack(1, why="lease not trusted")]
     assert s.slots.free == 4
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "why"),
+    [
+        (lambda work, _: setattr(work, "draining", True), "draining"),
+        (lambda _, lease: setattr(lease, "_trusted_until", float("-inf")), "lease not trusted"),
+        (lambda _, lease: (lease.ended(), lease.renewed(now())), "lease not trusted"),
+    ],
+    ids=["a stop", "the trust ends", "declared dead and back"],
+)
+def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_before_a_handler_starts(
+    meanwhile: Callable[[Work, Lease], object], why: str
+) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        s.slots.take(1)
+        s.work.start([claim(1, kind=Kind("LOOP"))])
+        meanwhile(s.work, s.lease)
+        await settled()
+
+        assert s.runs == []
+        assert s.writes == [Return(task_id(1), claim().token)]
+        assert s.events.all == [GivenBack(1, why=why)]
+        assert (s.slots.free, len(s.running)) == (4, 0)
+
+    scene()
 
 
 @virtual
