@@ -6,10 +6,10 @@ import asyncio
 import gc
 import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -17,7 +17,7 @@ import uvloop
 from api import listen
 from api.main import LIMITS, Beside, create_app
 from api.protocol import Connection, end_overdue
-from core import family
+from core import family, loop
 from core.errors import SluiceError, StoreUnavailable
 from core.events import Report, StoreLost
 from core.mortal import die_with_parent
@@ -51,12 +51,11 @@ def run(
     try:
         settings = load(ApiSettings, api_host=host, api_port=port)
         log.configure(settings.log_level, settings.log_format)
+        log.never_wait()
         beside = _consumer_beside() if with_consumer else None
-        with (
-            listen.bind(settings.api_host, settings.api_port) as listener,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            return runner.run(_run(settings, listener, workers or 1, beside))
+        with listen.bind(settings.api_host, settings.api_port) as listener:
+            stop = Stop()
+            return _loop(_run(settings, listener, workers or 1, beside, stop), stop)
     except SluiceError as error:
         return _say(str(error))
 
@@ -67,20 +66,25 @@ def run_worker(*, parent: int, listener: int, with_consumer: bool) -> int:
     try:
         settings = load(ApiSettings)
         log.configure(settings.log_level, settings.log_format)
+        log.never_wait()
         beside = _consumer_beside() if with_consumer else None
-        with (
-            socket.socket(fileno=listener) as inherited,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            return runner.run(_serve(settings, inherited, beside, asyncio.Event()))
+        with socket.socket(fileno=listener) as inherited:
+            stop = Stop()
+            return _loop(_serve(settings, inherited, beside, stop), stop)
     except SluiceError as error:
         return _say(str(error))
+
+
+class Stop(asyncio.Event):
+    """Set when a stop is asked for. `heard`: signals are handled on the loop by now."""
+
+    heard = False
 
 
 class Server(uvicorn.Server):
     """uvicorn that ends when `stop` is set, with a status of ours, and that notices when its application has died."""
 
-    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
         super().__init__(config)
         self._stop = stop
         self.failed = False
@@ -104,6 +108,7 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take the signals. uvicorn would raise them again at the end, and so exit with 143."""
         _on_signals(self._ask)
+        self._stop.heard = True
         yield
 
     def _ask(self) -> None:
@@ -126,8 +131,17 @@ def _on_signals(act: Callable[[], None]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, act)
 
 
-async def _run(settings: ApiSettings, listener: socket.socket, workers: int, beside: Beside | None) -> int:
-    stop = asyncio.Event()
+def _loop(main: Coroutine[Any, Any, int], stop: Stop) -> int:
+    def stray(stopped: BaseException) -> None:
+        log.logger("sluice").error("step.failed", step="loop", reason=f"a stray task: {stopped!r}")
+
+    status = loop.run(main, loop_factory=uvloop.new_event_loop, ours=lambda: stop.heard, stray=stray)
+    return loop.leave(status, finish=log.finish)
+
+
+async def _run(
+    settings: ApiSettings, listener: socket.socket, workers: int, beside: Beside | None, stop: Stop
+) -> int:
     if not await _look_unless(stop, settings):
         return 0
     log.logger("sluice").info("api.listening", url=listen.url(listener))
@@ -137,9 +151,7 @@ async def _run(settings: ApiSettings, listener: socket.socket, workers: int, bes
     return await family.supervise(workers, "api", arguments, pass_fds=[listener.fileno()])
 
 
-async def _serve(
-    settings: ApiSettings, listener: socket.socket, beside: Beside | None, stop: asyncio.Event
-) -> int:
+async def _serve(settings: ApiSettings, listener: socket.socket, beside: Beside | None, stop: Stop) -> int:
     config = uvicorn.Config(
         create_app(settings, beside=beside, stop=stop),
         loop="none",
@@ -161,7 +173,7 @@ async def _serve(
     return 1 if server.failed else 0
 
 
-async def _look_unless(stop: asyncio.Event, settings: ApiSettings) -> bool:
+async def _look_unless(stop: Stop, settings: ApiSettings) -> bool:
     """Look at the stores before serving; False when a signal came first."""
     look = _look(settings, Reporter(settings.log_level))
     looking = asyncio.get_running_loop().create_task(look)  # owner: this function
@@ -208,5 +220,5 @@ def _consumer_beside() -> Beside:
 
 
 def _say(what: str) -> int:
-    sys.stderr.write(f"sluice api: {what}\n")
+    log.say(f"sluice api: {what}")
     return 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -14,6 +13,7 @@ from consumer.registry import Registry
 from consumer.serve import StopOrder, serve
 from consumer.shutdown import Ending
 from core.settings import ConsumerSettings, load
+from core.telemetry import log
 from core.telemetry.report import Reporter
 
 
@@ -64,7 +64,7 @@ def _leave(ending: Ending) -> None:
     """End here: a thread that still runs cannot be awaited, nor a store that hangs."""
     if not ending.clean:
         _say(f"PostgreSQL did not answer while stopping; other consumers will recover {ending.left} tasks")
-    sys.stderr.flush()
+    log.finish()
     os._exit(0 if ending.clean else 1)
 
 
@@ -75,5 +75,4 @@ def _end_process(why: str) -> None:
 
 
 def _say(what: str) -> None:
-    sys.stderr.write(f"sluice api: {what}\n")
-    sys.stderr.flush()
+    log.say(f"sluice api: {what}")

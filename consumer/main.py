@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -14,7 +13,9 @@ import uvloop
 from consumer import loader
 from consumer.processes import supervise
 from consumer.serve import StopOrder, serve
+from core import loop
 from core.errors import SluiceError
+from core.events import StepFailed
 from core.mortal import die_with_parent
 from core.settings import ConsumerSettings, load
 from core.telemetry import log
@@ -36,11 +37,12 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
     try:
         settings = load(ConsumerSettings, queues=queues)
         log.configure(settings.log_level, settings.log_format)
+        log.never_wait()
         registry = loader.load(settings.handlers)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            if processes is not None:
+        if processes is not None:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(supervise(processes, queues=queues))
-            return _status(runner.run(_until_signal(settings, registry, Reporter(settings.log_level))))
+        return loop.leave(_consume(settings, registry, Reporter(settings.log_level)), finish=log.finish)
     except SluiceError as error:
         _say(str(error))
         return 1
@@ -48,18 +50,37 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         gc.freeze()  # else the interpreter's last collections walk every object: up to half of the second after a drain
 
 
-async def _until_signal(settings: ConsumerSettings, registry: Registry, report: Report) -> Ending:
+def _consume(settings: ConsumerSettings, registry: Registry, report: Report) -> int:
+    taken = asyncio.Event()
+
+    def stray(stopped: BaseException) -> None:
+        report(StepFailed("loop", reason=f"a task that a handler left behind: {stopped!r}"))
+
+    ending = loop.run(
+        _until_signal(settings, registry, report, taken),
+        loop_factory=uvloop.new_event_loop,
+        ours=taken.is_set,
+        stray=stray,
+    )
+    return _status(ending)
+
+
+async def _until_signal(
+    settings: ConsumerSettings, registry: Registry, report: Report, taken: asyncio.Event
+) -> Ending:
     stop = StopOrder()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.ask)
+    taken.set()
     return await serve(settings, registry, stop=stop, leave=_leave, end_process=_end_process, report=report)
 
 
 def _leave(ending: Ending) -> None:
     """End here when something cannot be awaited: a thread that still runs, a store that hangs (C3)."""
     if ending.threads or not ending.clean:
-        sys.stderr.flush()
-        os._exit(_status(ending))
+        status = _status(ending)
+        log.finish()
+        os._exit(status)
 
 
 def _status(ending: Ending) -> int:
@@ -77,5 +98,4 @@ def _end_process(why: str) -> None:
 
 
 def _say(what: str) -> None:
-    sys.stderr.write(f"sluice consumer: {what}\n")
-    sys.stderr.flush()
+    log.say(f"sluice consumer: {what}")

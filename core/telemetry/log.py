@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+
+from core.telemetry.background import Background
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
@@ -17,6 +22,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 def configure(level: str, log_format: str | None) -> None:
     """Send every log record to stderr: lines for people on a terminal, one JSON object per line otherwise."""
+    if sys.stderr is None:  # started without one: its number is not to become a socket's
+        sys.stderr = _nowhere()
     as_json = log_format == "json" or (log_format is None and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -57,6 +64,52 @@ def configure(level: str, log_format: str | None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def never_wait(finish_seconds: float = 0.3) -> None:
+    """From now on a line is written by a thread of its own: a reader that stops reading stops nothing of ours.
+
+    What is left is written at exit, for at most `finish_seconds`. For processes that serve others, after `configure`.
+    """
+    try:
+        fd = sys.stderr.fileno()
+    except (OSError, ValueError):
+        return  # a stream in memory: it never waits
+    background = Background(fd, _lost)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+            handler.setStream(background)
+    atexit.register(background.drain, finish_seconds)
+
+
+def say(line: str, *, seconds: float = 0.3) -> None:
+    """One plain line for people, behind the log; on return it is written, or `seconds` have passed."""
+    for stream in _backgrounds():
+        stream.write(line + "\n")
+        stream.drain(seconds)
+        return
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def finish(seconds: float = 0.3) -> None:
+    """Write what waits to be written, for those who end the process at once."""
+    for stream in _backgrounds():
+        stream.drain(seconds)
+
+
+def _backgrounds() -> list[Background]:
+    streams = [getattr(handler, "stream", None) for handler in logging.getLogger().handlers]
+    return [stream for stream in streams if isinstance(stream, Background)]
+
+
+def _lost(n: int) -> str:
+    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps({"n": n, "event": "log.lost", "level": "warning", "timestamp": at}) + "\n"
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def logger(name: str, **facts: Any) -> Any:  # noqa: ANN401 - structlog's bound logger is typed by its wrapper
