@@ -146,10 +146,10 @@ class Evidence:
             lines.append((run.started, f"{run.member} starts the handler under token {run.token}"))
             if run.ended != OPEN:
                 lines.append((run.ended, f"{run.member} ends it under token {run.token}: {run.how}"))
-        for change in self.changes_of.get(task_id, ()):
-            lines.append(
-                (change.at, f"row: {change.old} ({change.old_token}) -> {change.new} ({change.new_token})")
-            )
+        lines += [
+            (change.at, f"row: {change.old} ({change.old_token}) -> {change.new} ({change.new_token})")
+            for change in self.changes_of.get(task_id, ())
+        ]
         if not lines:
             return []
         first, last = min(lines)[0], max(lines)[0]
@@ -260,6 +260,8 @@ class _Sorter:
                 self.load_to = at
             case "leave":
                 self.left_at = at
+            case _:
+                pass  # a launch: told in the history for those who read it
 
     def _invoke(self, event: Mapping[str, Any]) -> None:
         how = "info" if event.get("sent", True) else "fail"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.embedded import Servers
 from cli.migrate import upgrade
@@ -17,7 +21,7 @@ from db.session import Database, make_engine
 from db.tasks import Tasks
 
 KIND = Kind("chaos.race")
-AT_ONCE = 8
+AT_ONCE = 20
 LEAST_SHARE = 0.05
 
 
@@ -61,27 +65,11 @@ async def race(url: str, pairs: int, random: Random) -> Raced:
     engine = make_engine(url, role="hammer", pool_size=2 * AT_ONCE)
     database = Database(engine)
     tasks, claims = Tasks(database), Claims(database)
-    outcome = Raced(0, 0, [])
-    try:
-        left = pairs
-        while left:
-            new = [NewTask(id=new_task_id(), kind=KIND) for _ in range(min(left, 500))]
-            await tasks.submit(new)
-            for at in range(0, len(new), AT_ONCE):
-                outcome = await _volley(
-                    tasks, claims, [task.id for task in new[at : at + AT_ONCE]], random, outcome
-                )
-            left -= len(new)
-    finally:
-        await engine.dispose()
-    return outcome
+    orders: Counter[Status] = Counter()
+    broken: list[str] = []
 
-
-async def _volley(tasks: Tasks, claims: Claims, ids: list[TaskId], random: Random, so_far: Raced) -> Raced:
-    """Both statements of each pair are on their way at once; which is sent first is drawn."""
-    answers: dict[TaskId, tuple[list[Claim], Task | None]] = {}
-
-    async def pair(task_id: TaskId) -> None:
+    async def pair(task_id: TaskId) -> tuple[list[Claim], Task | None]:
+        """Both statements are on their way at once; which is sent first is drawn."""
         async with asyncio.TaskGroup() as group:
             if random.random() < 0.5:
                 claim = group.create_task(_claim(claims, task_id))
@@ -89,33 +77,50 @@ async def _volley(tasks: Tasks, claims: Claims, ids: list[TaskId], random: Rando
             else:
                 cancel = group.create_task(_cancel(tasks, task_id))
                 claim = group.create_task(_claim(claims, task_id))
-        answers[task_id] = claim.result(), cancel.result()
+        return claim.result(), cancel.result()
 
-    async with asyncio.TaskGroup() as group:
-        for task_id in ids:
-            group.create_task(pair(task_id))
-    claimed, canceled, broken = so_far
-    for task_id, (claim, cancel) in answers.items():
-        order = order_of(claim, cancel, await tasks.get(task_id))
-        if order is None:
-            broken = [*broken, f"{task_id}: {claim} {cancel}"]
-        elif order is Status.PROCESSING:
-            claimed += 1
-        else:
-            canceled += 1
-    return Raced(claimed, canceled, broken)
+    try:
+        for _ in range(pairs // AT_ONCE):
+            new = [NewTask(id=new_task_id(), kind=KIND) for _ in range(AT_ONCE)]
+            await tasks.submit(new)
+            async with asyncio.TaskGroup() as group:
+                racing = {task.id: group.create_task(pair(task.id)) for task in new}
+            rows = await _rows(engine, list(racing))
+            for task_id, answers in racing.items():
+                order = order_of(*answers.result(), rows.get(task_id))
+                if order is None:
+                    broken.append(f"{task_id}: {answers.result()} {rows.get(task_id)}")
+                else:
+                    orders[order] += 1
+    finally:
+        await engine.dispose()
+    return Raced(orders[Status.PROCESSING], orders[Status.PENDING], broken)
 
 
-def order_of(claims: list[Claim], canceled: Task | None, row: Task) -> Status | None:
+class Left(NamedTuple):
+    """What the row says at last."""
+
+    status: str
+    token: int
+    canceled_from: str | None
+
+
+def order_of(claims: list[Claim], canceled: Task | None, row: Left | None) -> Status | None:
     """What the task was when the cancel came, as both answers and the row have it; None when they disagree."""
-    if canceled is None or canceled.status is not Status.CANCELED or row != canceled:
+    if canceled is None or canceled.canceled_from is None or canceled.status is not Status.CANCELED:
         return None
-    if canceled.canceled_from is Status.PENDING:
-        return Status.PENDING if not claims and canceled.fencing_token == 1 else None
-    if canceled.canceled_from is Status.PROCESSING:
-        mine = [claim.token for claim in claims] == [1]
-        return Status.PROCESSING if mine and canceled.fencing_token == 2 else None
-    return None
+    tokens = [claim.token for claim in claims]
+    expected = {Status.PENDING: ([], 1), Status.PROCESSING: ([1], 2)}[canceled.canceled_from]
+    said = Left(canceled.status, canceled.fencing_token, canceled.canceled_from)
+    return canceled.canceled_from if (tokens, said.token) == expected and row == said else None
+
+
+async def _rows(engine: AsyncEngine, ids: list[TaskId]) -> dict[TaskId, Left]:
+    query = text(
+        "SELECT id, status, fencing_token, canceled_from FROM tasks WHERE id = ANY (CAST(:ids AS uuid[]))"
+    )
+    async with engine.connect() as connection:
+        return {row[0]: Left(*row[1:]) for row in await connection.execute(query, {"ids": ids})}
 
 
 async def _claim(claims: Claims, task_id: TaskId) -> list[Claim]:

@@ -1,0 +1,47 @@
+"""Ninety seconds of what `make chaos` does for as long as it is told to: three fixed seeds, each a third of the faults.
+
+How soon things recover is told and not judged here: two test processes share the machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from tests.chaos.evidence import gather
+from tests.chaos.history import histories, read
+from tests.chaos.plan import CLASSES, plan
+from tests.chaos.report import judge
+from tests.chaos.run import Script, perform
+
+SECONDS = 30
+QUIET = 1.0
+SEEDS = (11, 12, 13)
+
+
+@pytest.fixture
+def directory(run_directory: Path) -> Path:
+    """Short and open: the servers' sockets lie below it."""
+    path = Path(mkdtemp(prefix="chaos-", dir=run_directory))
+    path.chmod(0o711)
+    return path
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("turn", range(len(SEEDS)))
+async def test_while_everything_breaks_nothing_is_lost_and_nothing_happens_twice(
+    turn: int, directory: Path
+) -> None:
+    seed, deck = SEEDS[turn], CLASSES[turn :: len(SEEDS)]
+    rounds = plan(seed, SECONDS, quiet=QUIET, deck=deck)
+    script = Script(seed, rounds, QUIET, calm=1.0, measure=1.5, most_rate=60.0)
+    facts = await perform(script, directory / "run", lambda _what, _share: None)
+
+    found = judge(gather(read(histories(directory / "run")), facts))
+
+    assert found.clean, "\n".join([f"seed {seed}:", *found.stories()])
+    assert found.counts["completed"] > SECONDS * 10
+    planned = {fault.name for together in rounds for fault in together}
+    assert planned - set(found.occurred) <= {"answers to commits held", "answers to pops held"}
