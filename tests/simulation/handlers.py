@@ -24,6 +24,7 @@ from tests.simulation.history import Execution
 if TYPE_CHECKING:
     from tests.simulation.process import SimProcess
 
+_FOR_EVER = 1_000_000
 _FORK_SECONDS = 0.005
 Body = Callable[["SimProcess", Any, dict[str, Any], Execution], Coroutine[Any, Any, Any]]
 
@@ -133,7 +134,7 @@ def payload(kind: str, random: Random, lease: float) -> dict[str, Any]:
         seconds = random.choice((0.05, lease * 0.5, lease * 1.2, lease * 2))
     return {
         "seconds": round(seconds, 6),
-        "times": random.choice((0, 1, 1, 2, 4)),
+        "times": random.choice((1, 2, _FOR_EVER) if kind == "deadly" else (0, 1, 1, 2, 4)),
         "deaf": round(random.choice((0.1, lease * 0.1, lease)), 6),
         "looks": random.random() < 0.5,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumer.running import Stop
@@ -77,6 +78,8 @@ class History:
     processes: dict[ConsumerId, SimProcess] = field(default_factory=dict)
     incarnations: dict[str, SimProcess] = field(default_factory=dict)
     running: list[Execution] = field(default_factory=list)
+    expiries: dict[ConsumerId, datetime] = field(default_factory=dict)
+    lost_commits: set[RunKey] = field(default_factory=set)
     started: set[RunKey] = field(default_factory=set)
     raised: set[RunKey] = field(default_factory=set)
     names: dict[TaskId, str] = field(default_factory=dict)
@@ -106,6 +109,10 @@ class History:
         tasks = self.store.tables.tasks
         if call.name == "register":
             self.processes[call.args[0]] = self.incarnations[call.who.partition(".")[0]]
+        elif call.name == "give_back":
+            self._given_back(call)
+        elif call.name == "beat":
+            self._beaten(call.args[0])
         tokens = _tokens(call)
         for task_id, row in tasks.items():
             before, after = self.rows.get(task_id), Seen.of(row)
@@ -137,6 +144,8 @@ class History:
             self.wrong("INV-5 fence", f"{name} {how}, written under token {tokens.get(task_id)}")
         if verb != "retry" and after.attempt != before.attempt + _CHARGES.get(verb, 0):
             self.wrong("INV-9 charge", f"{name} {how}, attempt {before.attempt} -> {after.attempt}")
+        if call.name in _FENCED and not self.store.tables.alive(before.consumer):
+            self.marks["outcome written after its lease"] += 1
         if verb == "claim":
             self._claimed(task_id, after)
         elif verb == "reap":
@@ -145,6 +154,24 @@ class History:
             self.canceled_runs.add((task_id, FencingToken(before.token)))
         elif verb == "fail":
             self._failed(task_id, before)
+
+    def _beaten(self, consumer: ConsumerId) -> None:
+        """Declared dead is for good (L1)."""
+        row = self.store.tables.consumers.get(consumer)
+        if row is None or not self.store.tables.alive(consumer):
+            return
+        if self.expiries.get(consumer, row.expires_at) <= self.store.now():
+            self.wrong("L1 beat", "a consumer that had been declared dead lives again")
+        self.expiries[consumer] = row.expires_at
+
+    def _given_back(self, call: Call) -> None:
+        """What the fenced give back says about a COMMIT whose answer was lost (R6)."""
+        for write in call.args[0]:
+            key = (write.id, write.token)
+            if key in self.lost_commits and self.rows[write.id].token == write.token:
+                self.marks["lost COMMIT: it had not taken place"] += 1
+            elif key in self.lost_commits and self.rows[write.id].status is Status.COMPLETED:
+                self.marks["lost COMMIT: it had taken place"] += 1
 
     def _claimed(self, task_id: TaskId, after: Seen) -> None:
         if after.consumer is not None:
@@ -213,13 +240,16 @@ class History:
         return execution
 
     def _may_overlap(self, other: Execution) -> bool:
-        """A row may be given to others while its handler is frozen, or is a thread that nobody can stop (C2, C3)."""
+        """A row may be given to others while its handler is frozen or was a moment ago, and is about to be stopped.
+
+        Or when its process is about to exit (C3), when it is a thread that nobody can stop (C2), or was canceled.
+        """
         process = other.process
         return (
             process.dead
             or process.paused
-            or process.was_frozen(other.started_at)
-            or process.draining_since is not None
+            or process.was_frozen(max(other.started_at, self.clock() - process.stops_within))
+            or process.drain_is_over
             or other.mode == "thread"
             or other.key in self.canceled_runs
         )
@@ -237,12 +267,25 @@ class History:
             and run.stop_reason is Stop.CANCELED
         ):
             self.wrong("S3 stop", f"{self.name(task_id)} token {token} is stopped without a cause")
+        if run is not None and run.stop_reason is Stop.LEASE and process.drains_undisturbed:
+            self.wrong("INV-11 drain", f"{self.name(task_id)} is stopped in {process.name} before its time")
 
     def ends(self, execution: Execution, how: str) -> None:
         """A handler's last line."""
         self.tell(execution.key[0], f"ends in {execution.process.name}: {how}")
         if execution in self.running:
             self.running.remove(execution)
+        process, within = execution.process, execution.process.stops_within
+        for other in self.running:
+            if (
+                other.key[0] == execution.key[0]
+                and other.key[1] > execution.key[1]
+                and self.clock() - other.started_at > within
+                and not self._may_overlap(execution)
+            ):
+                self.wrong("INV-12 overlap", f"{self.name(other.key[0])} ran on in {process.name}")
+        if how == "canceled" and execution.process.draining_since is not None:
+            self.marks["interrupted by a drain"] += 1
         if how == "raised":
             self.raised.add(execution.key)
 

@@ -61,7 +61,9 @@ class Plan:
     def calm_postgresql(self) -> bool:
         """Whether PostgreSQL fails in whole outages only."""
         weather = self.postgresql
-        return not (weather.before or weather.after or weather.silent or weather.mute or weather.late)
+        return not (
+            weather.before or weather.after or weather.silent or weather.mute or weather.late or weather.cut
+        )
 
     @property
     def patience(self) -> float:
@@ -105,6 +107,7 @@ def _weather(random: Random) -> Weather:
         silent=random.uniform(0.0, most / 3),
         mute=random.uniform(0.0, most / 3),
         late=random.uniform(0.0, most / 2),
+        cut=random.uniform(0.0, most / 2),
         latency=random.choice((0.0005, 0.005, 0.03)),
     )
 

@@ -30,6 +30,7 @@ class Fault(Enum):
     SILENT = "swallowed: no answer"
     MUTE = "applied, and no answer"
     LATE = "applied late, and no answer"
+    CUT = "the connection is lost at once, and it is applied a little later"
 
 
 class State(Enum):
@@ -38,6 +39,9 @@ class State(Enum):
     UP = "up"
     REFUSING = "nobody listens"
     DARK = "nothing comes through"
+
+
+_WORSE_FOR_COMMITS = 6
 
 
 @dataclass(slots=True)
@@ -49,21 +53,23 @@ class Weather:
     silent: float = 0.0
     mute: float = 0.0
     late: float = 0.0
+    cut: float = 0.0
     latency: float = 0.001
 
     def calm(self) -> None:
         """From here on nothing goes wrong."""
-        self.before = self.after = self.silent = self.mute = self.late = 0.0
+        self.before = self.after = self.silent = self.mute = self.late = self.cut = 0.0
 
-    def fault(self, random: Random) -> Fault:
-        """The next call's."""
-        at = random.random()
+    def fault(self, random: Random, name: str) -> Fault:
+        """The next call's. A COMMIT is what most depends on."""
+        at = random.random() / (_WORSE_FOR_COMMITS if name == "commit" else 1)
         for share, fault in (
             (self.before, Fault.BEFORE),
             (self.after, Fault.AFTER),
             (self.silent, Fault.SILENT),
             (self.mute, Fault.MUTE),
             (self.late, Fault.LATE),
+            (self.cut, Fault.CUT),
         ):
             if at < share:
                 return fault
@@ -126,8 +132,10 @@ class Server:
 
     async def ask(self, call: Call, limit: float | None) -> Any:
         """The answer, or an error of `call.lost` when none came within `limit` seconds."""
-        fault = self.weather.fault(self._random)
-        self._note(f"{call.who} asks {self.name}: {call.name} {fault.name if fault is not Fault.NONE else ''}")
+        fault = self.weather.fault(self._random, call.name)
+        self._note(
+            f"{call.who} asks {self.name}: {call.name} {fault.name if fault is not Fault.NONE else ''}"
+        )
         if self.state is State.REFUSING:
             await asyncio.sleep(self._way())
             raise refused(self.name, call)
@@ -136,6 +144,11 @@ class Server:
         there = self._way()
         if fault is Fault.LATE:
             there = self._random.uniform(0.0, 1.5) * (limit or 5.0)
+        elif fault is Fault.CUT:
+            there += self._random.uniform(0.0, 0.8)
+            self._loop.call_later(
+                self._way(), self._deliver, answer, None, call.lost("the connection was lost")
+            )
         act = partial(self._arrive, call, answer, fault)
         self._loop.call_later(there, act, context=self._loop.context(self._host))
         try:
@@ -165,7 +178,7 @@ class Server:
             error = raised
         if error is None:
             self._applied(call)
-        if fault in {Fault.MUTE, Fault.LATE}:
+        if fault in {Fault.MUTE, Fault.LATE, Fault.CUT}:
             return
         if fault is Fault.AFTER:
             error = call.lost("the connection was lost")

@@ -118,6 +118,7 @@ class SimProcess:
             handler_pool=asyncio.Semaphore(world.plan.handler_pool),
             report=self._report,
             clock=self.loop.time,
+            lost_commit=lambda done: self.history.lost_commits.add((done.id, done.token)),
         )
         self.history.incarnations[name] = self
         self.loop.spawn(self.main, self._run())
@@ -162,6 +163,26 @@ class SimProcess:
         """Whether it stood still at some time since then."""
         return any(freeze.end >= since for freeze in self.freezes)
 
+    @property
+    def stops_within(self) -> float:
+        """How long after the end of the trust its handlers, or itself, have ended (L3)."""
+        return self.world.plan.lease * 0.25 + 0.3
+
+    @property
+    def drain_is_over(self) -> bool:
+        """Its handlers had the time that they are granted: what they held goes back (C3)."""
+        since = self.draining_since
+        return since is not None and self.loop.time() >= since + self.world.plan.drain - 0.01
+
+    @property
+    def drains_undisturbed(self) -> bool:
+        """It is well and so is PostgreSQL, and the time that its handlers are granted is not over."""
+        since = self.draining_since
+        if since is None or self.drain_is_over or not self.world.plan.calm_postgresql:
+            return False
+        well_since = since - self.world.plan.lease
+        return not self.was_frozen(well_since) and all(end < well_since for _, end in self.world.outages)
+
     def terminate(self) -> None:
         """SIGTERM; a second one hurries."""
         self.loop.call_soon(self._stop.ask, context=self.loop.context(self.main))
@@ -172,9 +193,7 @@ class SimProcess:
         if row is None or self.dead or self.draining_since is not None or not self.world.plan.calm_postgresql:
             return False
         silent_since = self.world.seconds(row.beat_at)
-        return not self.was_frozen(silent_since) and any(
-            end > silent_since for _, end in self.world.outages
-        )
+        return not self.was_frozen(silent_since) and any(end > silent_since for _, end in self.world.outages)
 
     # What its parts ask of it.
 
@@ -192,6 +211,8 @@ class SimProcess:
         return host
 
     def _report(self, event: Event) -> None:
+        if self.history.over:
+            return
         facts = {
             name: value
             for name, value in event.facts().items()
@@ -199,9 +220,8 @@ class SimProcess:
         }
         if event.name not in _QUIET:
             self.history.note(f"{self.name} {event.name} {facts}")
-            self.history.marks[event.name + (f" {facts['why']}" if event.name == "tasks.given_back" else "")] += (
-                event.count
-            )
+            told = {"tasks.given_back": "why", "upkeep.done": "step"}.get(event.name)
+            self.history.marks[f"{event.name} {facts[told]}" if told else event.name] += event.count
         if event.name == "step.failed":
             self.history.wrong("step failed", f"{self.name}: {event.facts()}")
 

@@ -62,6 +62,7 @@ class World:
         self.outages: list[tuple[float, float]] = []
         self.consumers: list[SimProcess] = []
         self.api: SimApi | None = None
+        self.recovery = 0.0
         self._incarnations = 0
         self._healed = False
         self._over = False
@@ -123,9 +124,11 @@ class World:
             task.cancel()
         await asyncio.wait(tasks)
         self._heal()
-        deadline = self.loop.time() + self.plan.patience
+        healed_at = self.loop.time()
+        deadline = healed_at + self.plan.patience
         while self.history.unended() and self.loop.time() < deadline and not self.history.violations:
             await asyncio.sleep(_LOOK)
+        self.recovery = self.loop.time() - healed_at
         self.history.close(everything_ended=True)
 
     def _start(self, number: int) -> SimProcess:
@@ -156,11 +159,15 @@ class World:
             self.redis.change(State.UP)
         else:
             self.redis.change(random.choice((State.REFUSING, State.DARK)))
-        well = [one for one in self.consumers if not (one.dead or one.paused or one.draining_since is not None)]
+        well = [
+            one for one in self.consumers if not (one.dead or one.paused or one.draining_since is not None)
+        ]
         self._survivor = random.choice(well) if well else self._start(9)
         for other in list(self.consumers):
             if other is not self._survivor:
-                random.choice((partial(other.die, "at the healing"), partial(other.pause, FOREVER), _nothing))()
+                random.choice(
+                    (partial(other.die, "at the healing"), partial(other.pause, FOREVER), _nothing)
+                )()
         self.note(f"healed; {self._survivor.name} survives")
 
     # Disasters.

@@ -1,0 +1,95 @@
+"""`tools/simulate`: run many seeds, all ablations, or one seed with its trace. Exits 1 when a rule was broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.simulation.ablations import ABLATIONS, INTACT
+from tests.simulation.campaign import Summary, campaign, catch
+from tests.simulation.world import World
+
+_BAR = 40
+
+
+def main() -> int:
+    """The exit status."""
+    options = _options()
+    if options.seed is not None:
+        return _replay(options.seed, options.without)
+    if options.ablations:
+        return _ablations()
+    return _campaign(range(options.begin, options.begin + options.seeds), options.without)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, help="how many worlds")
+    parser.add_argument("--begin", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="one world, with its trace")
+    parser.add_argument("--without", default="", choices=["", *ABLATIONS], help="leave this safeguard out")
+    parser.add_argument("--ablations", action="store_true", help="leave each safeguard out in turn")
+    return parser.parse_args()
+
+
+def _replay(seed: int, without: str) -> int:
+    world = World(seed, ablation=ABLATIONS.get(without, INTACT), keep=True)
+    history = world.run()
+    print("\n".join(world.trace))
+    guilty = sorted(
+        {word.strip(",") for line in history.violations for word in line.split() if word[0] == "t"}
+    )
+    for name in guilty:
+        if name in history.lives:
+            print(f"\nThe life of {name}:\n" + "\n".join(history.lives[name]))
+    print("\n" + "\n".join(history.violations or ["no rule was broken"]))
+    print(f"digest {world.digest}, {world.loop.steps} steps, {world.loop.time():.1f} s simulated")
+    return 1 if history.violations else 0
+
+
+def _campaign(seeds: range, without: str) -> int:
+    def told(summary: Summary) -> None:
+        failure = summary.failures[-1] if summary.failures else None
+        if failure is not None and failure.seed == seeds[summary.seeds - 1]:
+            _clear()
+            print(f"seed {failure.seed}: {failure.violations[0]}")
+            print(f"  tools/simulate --seed {failure.seed}" + (f" --without '{without}'" if without else ""))
+        _draw(summary.seeds, len(seeds), f"{len(summary.failures)} failed")
+
+    summary = campaign(seeds, ablation=ABLATIONS.get(without, INTACT), told=told)
+    _clear()
+    print(summary)
+    for mark, count in sorted(summary.marks.items()):
+        print(f"{count:9}  {mark}")
+    for mark in summary.missing():
+        print(f"never: {mark}")
+    return 1 if summary.failures else 0
+
+
+def _ablations() -> int:
+    missed = 0
+    for number, ablation in enumerate(ABLATIONS.values()):
+        _draw(number, len(ABLATIONS), ablation.name)
+        caught = catch(ablation)
+        _clear()
+        missed += caught is None
+        told = f"seed {caught.seed}: {caught.violations[0]}" if caught else "MISSED"
+        print(f"{ablation.name:30} {told}")
+    print(f"{len(ABLATIONS) - missed} of {len(ABLATIONS)} caught")
+    return 1 if missed else 0
+
+
+def _draw(done: int, of: int, beside: str) -> None:
+    if sys.stderr.isatty():
+        full = _BAR * done // max(of, 1)
+        sys.stderr.write(f"\r\033[K[{'#' * full}{'.' * (_BAR - full)}] {done}/{of} {beside}")
+        sys.stderr.flush()
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
