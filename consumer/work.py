@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from core.task import Claim, ConsumerId, Kind
 
 SUSPECT_WAITS = timedelta(seconds=1)
-"""How long a suspect that must not run beside another one is put off."""
+"""How long a suspect that must not run beside another one is put off, in the mean and at most."""
+_SUSPECT_WAITS_AT_FIRST = 0.1
 
 
 class OwnTransaction(Protocol):
@@ -102,7 +103,7 @@ class Work:
             if why_not is not None:
                 self._return(claim, timedelta(), why_not)
             elif claim.crashes and self._suspect is not None:
-                self._return(claim, SUSPECT_WAITS, "another suspect is running")
+                self._return(claim, self._until_suspect_ends(self._suspect), "another suspect is running")
             else:
                 run = Run(claim, self._clock())
                 if claim.crashes:
@@ -114,6 +115,14 @@ class Work:
         if self.draining:
             return "draining"
         return None if self._lease.trusted and self._lease.consumer == consumer else "lease not trusted"
+
+    def _until_suspect_ends(self, suspect: Run) -> timedelta:
+        """About as long again as it has run, and by chance: those that one claim brought must not come back together.
+
+        All of a dead consumer's tasks are suspects. With one delay for each they would run one a second.
+        """
+        ran = max(self._clock() - suspect.started_at, _SUSPECT_WAITS_AT_FIRST)
+        return timedelta(seconds=self._random.uniform(0, 2) * min(ran, SUSPECT_WAITS.total_seconds()))
 
     def _return(self, claim: Claim, delay: timedelta, why: str) -> None:
         self._complete.put(self._unstarted(claim, delay, why))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from random import Random
 from types import MappingProxyType
 from typing import Any, cast
@@ -208,7 +209,9 @@ async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
     await s.start(3)
 
     assert [run.claim.id for run in s.runs] == [task_id(1), task_id(3)]
-    assert s.writes == [Return(task_id(2), claim().token, SUSPECT_WAITS)]
+    [back] = s.writes
+    assert isinstance(back, Return)
+    assert (back.id, back.token) == (task_id(2), claim().token)
     assert s.slots.free == 2
 
     await s.end(1, DONE)
@@ -218,6 +221,24 @@ async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
     await s.end(0, DONE)
     await s.start(5, crashes=1)
     assert s.runs[-1].claim.id == task_id(5)
+
+
+@pytest.mark.parametrize(("ran", "mean"), [(0.0, 0.1), (0.5, 0.5), (10.0, 1.0)])
+@virtual
+async def test_suspects_that_are_put_off_come_back_one_by_one_and_soon_after_a_short_one(
+    ran: float, mean: float
+) -> None:
+    """With one delay for all of a dead consumer's tasks they ran one a second."""
+    s = Scene()
+    await s.start(1, crashes=1)
+    await asyncio.sleep(ran)
+    for number in range(2, 200):
+        await s.start(number, crashes=1)
+    delays = sorted(write.delay.total_seconds() for write in s.writes if isinstance(write, Return))
+    assert len(delays) == 198
+    assert delays[0] < 0.1 * mean
+    assert 1.8 * mean < delays[-1] <= 2 * mean + 0.2
+    assert max(b - a for a, b in pairwise(delays)) < 0.1 * mean
 
 
 @virtual
