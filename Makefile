@@ -51,6 +51,10 @@ outages: install ## Measure how fast a full queue is emptied while Redis is lost
 chaos: install ## Real processes under load while everything breaks: MINUTES=10, SEED=n replays
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: model
+model: install ## Check the protocol's model, and that it needs each safeguard (spin, a C compiler)
+	@$(BIN)/python tools/check_model.py $(ARGS)
+
 .PHONY: image-test
 image-test: install ## Build the image without a daemon and run every role from it (root, Linux)
 	@deploy/image-test

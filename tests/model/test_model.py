@@ -1,0 +1,43 @@
+"""The protocol's model keeps its promises, and does so because of its safeguards. The model is docs/protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tools.check_model import ABLATIONS, SETTINGS, Ablation, Setting, Verdict, check, missing, never_reached
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+VERDICTS: dict[Setting, Verdict] = {}
+
+
+def verdict(setting: Setting) -> Verdict:
+    if setting not in VERDICTS:
+        VERDICTS[setting] = check(setting)
+    return VERDICTS[setting]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_history_keeps_every_promise(
+    setting: Setting, record_property: Callable[[str, object], None]
+) -> None:
+    found = verdict(setting)
+
+    record_property("states", found.states)
+    assert found.broken is None
+
+
+def test_every_action_of_the_model_was_taken_in_some_history() -> None:
+    assert never_reached({setting: verdict(setting) for setting in SETTINGS}) == []
+
+
+@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.flag)
+def test_without_a_safeguard_its_promise_breaks(
+    ablation: Ablation, record_property: Callable[[str, object], None]
+) -> None:
+    found = check(ablation.setting, ablation.flag)
+
+    record_property("states", found.states)
+    assert found.broken == ablation.breaks
