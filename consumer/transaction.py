@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import finish_values
+from db.session import alive
 from db.statements import statement
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Transaction:
 
     async def _begin(self) -> AsyncSession:
         self._connection = connection = await self._engine.connect()
+        await alive(connection)
         self._outer = await connection.begin()
         milliseconds = int(self._limit.total_seconds() * 1000) + 1000
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
@@ -97,5 +99,6 @@ class Transaction:
                 await self._session.close()
             await connection.close()
         except Exception:  # noqa: BLE001 - the server rolls back what a lost connection left open
-            await connection.invalidate()
-            await connection.close()
+            if not connection.closed:
+                await connection.invalidate()
+                await connection.close()

@@ -27,13 +27,8 @@ _NOTHING_DONE = ("53", "55", "57P03", "28", "3D", "25006")
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of a PostgreSQL error, however deep SQLAlchemy wrapped it."""
-    seen: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
-    while seen is not None:
-        state = getattr(seen, "sqlstate", None)
-        if isinstance(state, str):
-            return state
-        seen = seen.__cause__
-    return None
+    states = (getattr(each, "sqlstate", None) for each in _within(error))
+    return next((state for state in states if isinstance(state, str)), None)
 
 
 def from_postgresql(error: BaseException) -> SluiceError | None:
@@ -49,11 +44,31 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
         return StoreUnavailable(POSTGRESQL, "no connection became free in time")
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):  # nobody listens: nothing was sent
         return StoreUnavailable(POSTGRESQL, _brief(error))
-    if isinstance(error, InterfaceError | asyncpg.InterfaceError | OSError | TimeoutError):
+    invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+    if invalidated or isinstance(error, InterfaceError | asyncpg.InterfaceError | OSError | TimeoutError):
         return OutcomeUnknown(POSTGRESQL, _brief(error))
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return OutcomeUnknown(POSTGRESQL, _brief(error))
+    if any(_of_dead_connection(each) for each in _within(error)):
+        return OutcomeUnknown(POSTGRESQL, "the connection was lost")
     return None
+
+
+def _within(error: BaseException) -> Iterator[BaseException]:
+    """The driver's error and its causes, without what SQLAlchemy wrapped around them."""
+    seen: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__
+
+
+def _of_dead_connection(error: BaseException) -> bool:
+    """Whether a connection was used between its end and the moment in which its driver hears of that.
+
+    asyncpg then refuses to leave the state in which the server's last words left it; uvloop refuses to write to a
+    transport that it has closed already.
+    """
+    return isinstance(error, asyncpg.InternalClientError) or (
+        isinstance(error, RuntimeError) and "the handler is closed" in str(error)
+    )
 
 
 @contextmanager
@@ -72,6 +87,8 @@ def from_redis(error: BaseException) -> SluiceError | None:
     """Our word for `error`; None when it is not about reaching Redis. The outcome is unknown in every case."""
     if isinstance(error, redis.exceptions.RedisError | OSError | TimeoutError):
         return OutcomeUnknown(REDIS, _brief(error))
+    if _of_dead_connection(error):
+        return OutcomeUnknown(REDIS, "the connection was lost")
     return None
 
 

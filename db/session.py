@@ -152,6 +152,17 @@ async def _plain_uuids(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     )
 
 
+async def alive(connection: AsyncConnection) -> Driver:
+    """The driver's connection; one that the server closed while it lay in the pool is replaced."""
+    while True:
+        driver = (await connection.get_raw_connection()).driver_connection
+        if driver is None:
+            raise AssertionError("the pool gave a connection without a driver")
+        if not driver.is_closed():
+            return cast("Driver", driver)
+        await connection.invalidate()
+
+
 def _as_it_is(text: str) -> str:
     """JSON stays text on our own connections; what handlers read through theirs is decoded as they expect."""
     return text
@@ -205,7 +216,7 @@ class Database:
 
     async def _once(self, send: Callable[[Driver], Awaitable[T]]) -> T:
         async with self._engine.connect() as connection:
-            driver = await self._alive(connection)
+            driver = await alive(connection)
             try:
                 return await send(driver)
             except (
@@ -217,16 +228,6 @@ class Database:
             ):  # nobody knows what is still on its way through it, after a cancellation too
                 await connection.invalidate()
                 raise
-
-    async def _alive(self, connection: AsyncConnection) -> Driver:
-        """The driver's connection; one that the server closed while it lay in the pool is replaced."""
-        while True:
-            driver = (await connection.get_raw_connection()).driver_connection
-            if driver is None:
-                raise AssertionError("the pool gave a connection without a driver")
-            if not driver.is_closed():
-                return cast("Driver", driver)
-            await connection.invalidate()
 
     async def refuse_unsafe_server(self) -> None:
         """Raise ConfigurationError when the server may lose what it acknowledged, or is too old."""

@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from consumer import Context
+from core.events import Fenced, StepFailed
 from core.ids import new_consumer_id
 from core.task import Kind, Status
 from db.claims import Return
@@ -54,6 +55,42 @@ async def test_a_commit_whose_answer_is_lost_took_effect_once(stores: Stores, da
     row = await stores.get(claim.id)
     assert (row.status, row.result, row.fencing_token) == (Status.COMPLETED, "done", claim.token + 1)
     assert await effects(stores) == [f"token {claim.token}"]
+
+
+async def test_a_connection_that_died_while_nobody_used_it_fails_no_handler(
+    stores: Stores, database_url: str
+) -> None:
+    """After a restart of PostgreSQL each pooled connection would cost some task a try."""
+    async with proxied(database_url) as proxy, workbench(stores, proxy.url, _writes) as bench:
+        idle: list[Any] = []
+        event.listen(
+            bench.engine.sync_engine, "checkin", lambda _, record: idle.append(record.driver_connection)
+        )
+        assert (await bench.run()).status is Status.COMPLETED
+        proxy.drop()
+        await eventually(idle[0].is_closed)
+        row = await bench.run()
+    assert (row.status, row.attempt, row.error) == (Status.COMPLETED, 1, None)
+
+
+async def test_a_connection_that_cannot_be_given_back_harms_nobody(
+    stores: Stores, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its try ends as it did, whatever the driver says while it parts with the connection."""
+    close = AsyncConnection.close
+
+    async with workbench(stores, database_url, _writes) as bench:
+
+        async def refuse(connection: AsyncConnection) -> None:
+            await close(connection)
+            if connection.engine is bench.engine:
+                raise OSError("gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AsyncConnection, "close", refuse)
+            row = await bench.run()
+        assert row.status is Status.COMPLETED
+        assert not [told for told in bench.events if isinstance(told, StepFailed | Fenced)]
 
 
 async def test_a_commit_that_never_arrived_took_no_effect_and_the_try_is_not_charged(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import asyncpg
 import pytest
 import redis.exceptions
+import uvloop
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -150,3 +152,31 @@ def test_a_key_of_the_wrong_type_is_recognized() -> None:
     assert wrong_type(redis.exceptions.ResponseError("WRONGTYPE Operation against a key"))
     assert not wrong_type(redis.exceptions.ResponseError("ERR unknown command"))
     assert not wrong_type(ValueError("WRONGTYPE"))
+
+
+STALE = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
+@pytest.mark.parametrize("error", [STALE, wrapped(STALE)])
+def test_a_connection_whose_end_its_driver_has_not_heard_of_is_a_lost_connection(error: Exception) -> None:
+    assert type(from_postgresql(error)) is OutcomeUnknown
+
+
+def test_so_is_one_whose_transport_is_closed_already() -> None:
+    async def write() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+            transport.abort()
+            await asyncio.sleep(0.01)
+            transport.write(b"PING")
+
+    with pytest.raises(RuntimeError) as refused:
+        uvloop.run(write())
+    assert type(from_redis(refused.value)) is OutcomeUnknown
+    assert type(from_postgresql(refused.value)) is OutcomeUnknown
+
+
+def test_any_other_error_at_run_time_is_a_fault_of_the_program() -> None:
+    assert from_redis(RuntimeError("this run has ended")) is None
+    assert from_postgresql(RuntimeError("this run has ended")) is None
