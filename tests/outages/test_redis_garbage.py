@@ -1,0 +1,77 @@
+"""Every key that a consumer reads holds something else: it is dropped and counted, and every task runs (S1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.task import PRIORITIES, QueueName, ReadyList
+from tests.outages.conftest import Everything
+from tests.support.counting import charged, completed, payload
+from tests.support.eventually import eventually
+from tests.support.stores import new
+
+QUEUES = ("default", "other")
+LISTS = [ReadyList(QueueName(queue), priority) for queue in QUEUES for priority in PRIORITIES]
+OTHER_TYPES = {
+    "string": ("SET", "{key}", "not a list"),
+    "hash": ("HSET", "{key}", "a", "b"),
+    "set": ("SADD", "{key}", "a"),
+    "sorted set": ("ZADD", "{key}", "1", "a"),
+    "stream": ("XADD", "{key}", "*", "a", "b"),
+}
+GARBAGE = [b"", b"\xff\x00", b"not-an-id", b"x" * 5000, b"00000000-0000-0000-0000-00000000000", b"{}"]
+
+
+@pytest.mark.parametrize("kind", OTHER_TYPES)
+async def test_keys_of_another_type_while_a_consumer_waits_and_works(
+    everything: Everything, kind: str
+) -> None:
+    e, stores, consumers = everything, everything.stores, everything.consumers
+    consumer = await consumers.start("--queues", ",".join(QUEUES), LEASE_SECONDS="2")
+    [wake] = await eventually(lambda: _wake_keys(e))
+    for key in [*(stores.keys.ready(ready) for ready in LISTS), wake]:
+        await stores.redis(*(word.format(key=key) for word in OTHER_TYPES[kind]))
+    tasks = [new("count", queue=ready.queue, priority=ready.priority) for ready in LISTS]
+    await stores.submit(*tasks)
+    await eventually(lambda: completed(stores, len(tasks)), timeout=20)
+    assert await charged(stores) == 0
+    assert sum(event["n"] for event in consumer.events("redis.garbage")) >= 1
+    assert not consumer.events("store.lost")
+    assert (await consumer.stop())[0] == 0
+
+
+async def test_garbage_in_every_list_and_on_every_channel(everything: Everything) -> None:
+    e, stores, consumers = everything, everything.stores, everything.consumers
+    end = consumers.file("end")
+    consumer = await consumers.start(
+        "--queues", ",".join(QUEUES), LEASE_SECONDS="2", WORKER_QUEUE_MAXSIZE="5"
+    )
+    running = [new("nap", payload=payload(until=str(end))) for _ in range(5)]
+    await stores.submit_and_push(running)
+    await eventually(lambda: len(consumers.runs("started")) == 5)
+    tasks = [new("count", queue=ready.queue, priority=ready.priority) for ready in LISTS]
+    for garbage in GARBAGE:
+        for ready in LISTS:
+            await stores.redis("RPUSH", stores.keys.ready(ready), garbage)
+        for channel in (stores.keys.cancels, stores.keys.delayed):
+            assert await stores.redis("PUBLISH", channel, garbage) == 1
+    await stores.submit_and_push(tasks)
+    end.touch()
+    await eventually(lambda: completed(stores, len(tasks) + 5), timeout=20)
+    assert await charged(stores) == 0
+    counted = sum(event["n"] for event in consumer.events("redis.garbage"))
+    assert counted == len(GARBAGE) * len(LISTS)
+    assert not consumer.events("step.failed")
+    assert e.redis.connections > 0
+
+
+async def _wake_keys(e: Everything) -> list[str]:
+    """The key that ends this consumer's waiting pop, as it names it to Redis."""
+    found: set[str] = set()
+    e.redis.on_sent = lambda data: found.update(
+        word.decode()
+        for word in data.split(b"\r\n")
+        if word.startswith(f"{e.stores.keys.prefix}:wake:".encode())
+    )
+    await eventually(lambda: found)
+    return sorted(found)
