@@ -12,6 +12,8 @@ from core.errors import SluiceError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from api.room import Share
+
 THROWN_AWAY_BYTES = 64 << 20
 """How much of an over-long body is read for nothing, so that the client gets to read its answer."""
 
@@ -33,11 +35,11 @@ class NotJsonMedia(SluiceError):
         super().__init__("send JSON in UTF-8 with the header Content-Type: application/json")
 
 
-async def read(request: Request, limit: int) -> bytes | bytearray:
+async def read(request: Request, limit: int, share: Share) -> bytes | bytearray:
     """The whole body, of at most `limit` bytes.
 
-    Raises BodyTooLarge once it has read the rest for nothing (THROWN_AWAY_BYTES at most), NotJsonMedia, and
-    ClientDisconnect when the client leaves before the end.
+    Raises BodyTooLarge once it has read the rest for nothing (THROWN_AWAY_BYTES at most), NotJsonMedia, Overloaded when
+    the share has no room for it, and ClientDisconnect when the client leaves before the end.
     """
     if "expect" in request.headers and _announced(request) > limit:
         raise BodyTooLarge(limit, unread=True)  # the client asks before it sends
@@ -56,8 +58,10 @@ async def read(request: Request, limit: int) -> bytes | bytearray:
             if thrown_away > THROWN_AWAY_BYTES:
                 break
         elif not body:
+            share.hold(len(chunk))
             body = chunk
         else:
+            share.hold(len(body) + len(chunk))
             # In place from the second chunk on: adding bytes anew each time would be quadratic.
             body = body if isinstance(body, bytearray) else bytearray(body)
             body += chunk

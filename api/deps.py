@@ -14,6 +14,7 @@ from api.health import Health
 from api.kinds import Kinds
 from api.patience import Patience
 from api.pushes import Pushes
+from api.room import Room
 from api.submissions import Submissions
 from db.browse import Browse
 from db.tasks import Tasks
@@ -33,6 +34,7 @@ class Services:
     cancels: Cancels
     health: Health
     patience: Patience
+    room: Room
 
 
 def services(request: Request) -> Services:

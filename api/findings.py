@@ -66,7 +66,8 @@ def flaws_of(invalid: ValidationError) -> list[Flaw]:
 
 def parameter_flaws(errors: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """What FastAPI found in the path and the query; the first step of a place says which of the two."""
-    return [(".".join(map(str, error["loc"][1:])), _detail(error)) for error in errors]
+    found = islice(errors, MOST_FLAWS)
+    return [(".".join(_step(step) for step in error["loc"][1:]), _detail(error)) for error in found]
 
 
 def _flaw(error: Mapping[str, Any]) -> Flaw:

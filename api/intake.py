@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +15,7 @@ from core.ids import new_task_id
 from core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName
 
 if TYPE_CHECKING:
+    from api.room import Room
     from db.browse import Served
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,24 +25,24 @@ AT_ONCE_BYTES = 16 << 10
 _NO_PAYLOAD = JsonText("{}")
 
 
-async def _off_loop(read: Callable[[bytes | bytearray], M], body: bytes | bytearray) -> M:
+async def _off_loop(read: Callable[[bytes | bytearray], M], body: bytes | bytearray, room: Room) -> M:
     """Decode a large body on a thread: other requests go on meanwhile."""
-    return read(body) if len(body) <= AT_ONCE_BYTES else await asyncio.to_thread(read, body)
+    return read(body) if len(body) <= AT_ONCE_BYTES else await room.decode(read, body)
 
 
-async def read_submission(body: bytes | bytearray) -> Submission:
-    """One task. Raises NotJson, Unsound and Invalid."""
-    return await _off_loop(_submission, body)
+async def read_submission(body: bytes | bytearray, room: Room) -> Submission:
+    """One task. Raises NotJson, Unsound and Invalid, and Overloaded for a large one."""
+    return await _off_loop(_submission, body, room)
 
 
-async def read_batch(body: bytes | bytearray) -> Batch:
+async def read_batch(body: bytes | bytearray, room: Room) -> Batch:
     """Many tasks; otherwise as `read_submission`."""
-    return await _off_loop(_batch, body)
+    return await _off_loop(_batch, body, room)
 
 
-def read_status_change(body: bytes | bytearray) -> StatusChange:
+async def read_status_change(body: bytes | bytearray, room: Room) -> StatusChange:
     """A change of status; otherwise as `read_submission`."""
-    return _validated(StatusChange, decode(body, around=1))
+    return await _off_loop(_status_change, body, room)
 
 
 def complete(submission: Submission, served: Served | None) -> NewTask:
@@ -66,6 +66,10 @@ def complete(submission: Submission, served: Served | None) -> NewTask:
 
 def _submission(body: bytes | bytearray) -> Submission:
     return _validated(Submission, decode(body, around=1))
+
+
+def _status_change(body: bytes | bytearray) -> StatusChange:
+    return _validated(StatusChange, decode(body, around=1))
 
 
 def _batch(body: bytes | bytearray) -> Batch:

@@ -22,6 +22,7 @@ from api.kinds import Kinds
 from api.middleware import Courtesy
 from api.patience import Patience
 from api.pushes import Pushes
+from api.room import Room
 from api.routes import docs, health, tasks
 from api.submissions import Submissions
 from core.settings import ApiSettings
@@ -42,6 +43,7 @@ Beside = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
 FLUSHERS = 2
 """While one waits for its commit, the other fills the next."""
 LOOKS_AT_ONCE = 5
+ROOM_BYTES = 128 << 20
 LOOK = timedelta(seconds=1.7)
 # Every endpoint answers within two seconds when PostgreSQL does not.
 LIMITS = Limits(
@@ -133,6 +135,7 @@ async def _lifespan(
         cancels=Cancels(signals, report=report),
         health=Health(browse, ready, check_schema=partial(schema.check, looking), stopping=stop.is_set),
         patience=Patience(LOOK),
+        room=Room(max(ROOM_BYTES, 4 * tasks.BATCH_BODIES * settings.max_body_bytes)),
     )
     try:
         async with beside(stop), asyncio.TaskGroup() as group:

@@ -25,6 +25,8 @@ MOST_HEAD_BYTES = 64 << 10
 BODY_SECONDS = 20.0
 SLOWEST_BODY = 8 << 10
 """Bytes a second that a body must bring once BODY_SECONDS have passed."""
+UNREAD_SECONDS = 30.0
+"""How long a client may take nothing of an answer that waits for it."""
 MOST_PIPELINED = 100
 """Requests that wait on one connection for those before them; the rest is for the client to send again."""
 SPARE_FILES = 100
@@ -62,7 +64,8 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = self._in_body = self._upgrading = self._deaf = False
         self._body_since = 0.0
-        self._body_bytes = 0
+        self._body_bytes = self._unread = 0
+        self._unread_since = 0.0
         if len(self.connections) > most_connections():
             transport.abort()
 
@@ -129,6 +132,11 @@ class Connection(HttpToolsProtocol):
 
     def end_if_overdue(self, now: float) -> None:
         """Give a client up that takes too long to say what it wants."""
+        unread = self.transport.get_write_buffer_size()
+        if unread != self._unread or not unread:
+            self._unread, self._unread_since = unread, now
+        elif now - self._unread_since > UNREAD_SECONDS:
+            self.transport.abort()
         if self._deaf or self.transport.is_closing():
             return
         if self._head_since is not None:

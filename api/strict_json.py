@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from core.errors import Flaw, SluiceError
@@ -19,6 +20,7 @@ MOST_FLAWS = 100
 
 _FITS_64_BITS = range(-(2**63), 2**64)
 _DIGITS_OF_64_BITS = 20
+_PLAIN = frozenset({int, float, bool, type(None)})
 _NOT_ZERO = re.compile(r"[1-9]")
 
 
@@ -81,14 +83,23 @@ def _walk(value: Any, path: list[str | int], deepest: int, flaws: list[Flaw]) ->
             if wrong:
                 _note(flaws, path, f"a key holds {wrong}")
                 return  # no pointer could show a place below such a key
-        for step, item in value.items() if kind is dict else enumerate(value):
-            path.append(step)
-            _walk(item, path, deepest, flaws)
-            path.pop()
-            if len(flaws) >= MOST_FLAWS:
-                return
+        _walk_parts(value.items() if kind is dict else enumerate(value), path, deepest, flaws)
     elif kind is _Mark:
         _note(flaws, path, value.detail)
+
+
+def _walk_parts(
+    parts: Iterable[tuple[str | int, Any]], path: list[str | int], deepest: int, flaws: list[Flaw]
+) -> None:
+    shallow = len(path) + 1 < deepest
+    for step, item in parts:
+        if type(item) in _PLAIN or (shallow and not item):
+            continue  # most of what a body holds
+        path.append(step)
+        _walk(item, path, deepest, flaws)
+        path.pop()
+        if len(flaws) >= MOST_FLAWS:
+            return
 
 
 def _wrong_text(text: str) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import UUID, Select, column, select, table, text
+from sqlalchemy import UUID, Select, case, column, func, select, table, text
 
 from core.task import (
     MAX_ATTEMPTS,
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 DEPTH_CAP = 10_000
 WINDOW = 10_000
 """Rows that one page of a filtered list may read."""
+PAGE_WEIGHT = 8 << 20
+"""About how many bytes one page may hold: a result may be a megabyte, and a page is made in memory."""
+_UNPACKED = 40
+"""How much longer a compressed value is taken to be: more than JSON usually shrinks, less than a row of x does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,8 @@ class Browse:
     ) -> Page:
         """Up to `limit` tasks older than `after`, by id: ids never change, so a walk shows each row once.
 
-        A filter reads at most WINDOW rows, so a page may be short while `after` is not None. One round trip, or two
-        with a filter.
+        A filter reads at most WINDOW rows, and a page ends behind the row that makes it heavier than PAGE_WEIGHT: so
+        it may be short while `after` is not None. One round trip, or two with a filter.
         """
         wanted = {
             name: value
@@ -102,16 +106,16 @@ class Browse:
             newest = newest.where(text("status = 'failed'"))  # as ix_tasks_failed says it
             wanted = {}
         if not wanted:
-            return _page(await self._fetch(newest.limit(limit + 1)), limit)
+            return await self._page(newest.limit(limit + 1), limit)
         # Where the window ends is settled first, as an id: rows that come or go before the second look move no border.
         ends = await self._fetch(newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1))
         # OFFSET keeps the filter out of the subquery: else a partial index on the status would be read from end to end.
         looked = (newest.where(ends[0]["id"] <= _ID) if ends else newest).offset(0).subquery("looked")
         fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
-        rows = await self._fetch(fitting.order_by(looked.c.id.desc()).limit(limit + 1))
-        if len(rows) > limit:
-            return _page(rows, limit)
-        return Page([to_task(row) for row in rows], TaskId(plain(ends[0]["id"])) if ends else None)
+        page = await self._page(fitting.order_by(looked.c.id.desc()).limit(limit + 1), limit)
+        if page.after is None and ends:
+            return Page(page.tasks, TaskId(plain(ends[0]["id"])))
+        return page
 
     async def get_many(self, ids: Sequence[TaskId]) -> list[Task]:
         """Those of the tasks that exist, in no order."""
@@ -140,6 +144,21 @@ class Browse:
         rows = await self._database.rows("depths", queues=sorted(names), cap=DEPTH_CAP)
         return {QueueName(row.name): row.depth for row in rows}
 
+    async def _page(self, rows: Select[Any], limit: int) -> Page:
+        """What `rows` (newest first, up to one more than `limit`) make, cut where it gets too heavy.
+
+        Weighed by what is stored, so that PostgreSQL unpacks no value that is not shown.
+        """
+        found = rows.subquery("found")
+        before = func.sum(_weight(found.c)).over(order_by=found.c.id.desc(), rows=(None, -1))
+        weighed = select(found, before.label("before"), func.count().over().label("in_all")).subquery(
+            "weighed"
+        )
+        fitting = select(weighed).where(func.coalesce(weighed.c.before, 0) < PAGE_WEIGHT)
+        shown = await self._fetch(fitting.order_by(weighed.c.id.desc()))
+        tasks = [to_task({name: row[name] for name in _NAMES}) for row in shown[:limit]]
+        return Page(tasks, tasks[-1].id if tasks and shown[0]["in_all"] > len(tasks) else None)
+
     async def _fetch(self, query: Select[Any]) -> Sequence[Columns]:
         with postgresql_in_our_words():
             async with self._engine.connect() as connection:
@@ -156,10 +175,19 @@ def _schema(text: str | None) -> Any:  # noqa: ANN401 - any JSON value
 
 
 _ATTEMPTS = range(1, MAX_ATTEMPTS + 1)
-_COLUMNS: list[Any] = [column(field.name) for field in fields(Task)]
+_NAMES = [field.name for field in fields(Task)]
+_COLUMNS: list[Any] = [column(name) for name in _NAMES]
 _ID = column("id", UUID())
 
 
-def _page(rows: Sequence[Columns], limit: int) -> Page:
-    shown = [to_task(row) for row in rows[:limit]]
-    return Page(shown, shown[-1].id if len(rows) > limit else None)
+def _weight(columns: Any) -> Any:  # noqa: ANN401 - expressions
+    """About how many bytes a row's long values have."""
+    weights = [
+        func.coalesce(
+            func.pg_column_size(value)
+            * case((func.pg_column_compression(value).is_(None), 1), else_=_UNPACKED),
+            0,
+        )
+        for value in (columns[name] for name in ("payload", "result", "message", "error"))
+    ]
+    return sum(weights[1:], weights[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Annotated
 from uuid import UUID
 
@@ -41,6 +42,8 @@ submitting = APIRouter(tags=["tasks"], route_class=DirectRoute)
 BATCH_BODIES = 16
 """How many times MAX_BODY_BYTES a batch may be long."""
 
+AT_A_TIME = 200
+
 Id = Annotated[UUID, Path(alias="task_id", description="The task's id.")]
 _BODY = (NotJson, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
 _KIND = (UnknownKind, PayloadRefused, RowRefused)
@@ -67,13 +70,16 @@ def _takes(model: type) -> dict[str, object]:
 async def submit_task(request: Request) -> Response:
     """Submit a task. The answer comes after the commit: from then on it will be run, whatever dies."""
     ours = services(request)
-    submission = await intake.read_submission(await body.read(request, ours.max_body_bytes))
-    clock = asyncio.get_running_loop().time
-    asked = clock()
-    served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
-    new = intake.complete(submission, served)
-    patience = PATIENCE.total_seconds() - (clock() - asked)
-    accepted = await ours.submissions.submit([new], patience=patience)
+    with ours.room.share() as share:
+        submission = await intake.read_submission(
+            await body.read(request, ours.max_body_bytes, share), ours.room
+        )
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
+        new = intake.complete(submission, served)
+        patience = PATIENCE.total_seconds() - (clock() - asked)
+        accepted = await ours.submissions.submit([new], patience=patience)
     return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": f"/tasks/{new.id}"})
 
 
@@ -89,9 +95,11 @@ async def submit_task(request: Request) -> Response:
 async def submit_batch(request: Request) -> Response:
     """Submit up to 10,000 tasks, all or none."""
     ours = services(request)
-    batch = await intake.read_batch(await body.read(request, BATCH_BODIES * ours.max_body_bytes))
-    new = await _completed(ours, batch, asked=asyncio.get_running_loop().time())
-    await ours.batches.submit(new)
+    with ours.room.share() as share:
+        limit = BATCH_BODIES * ours.max_body_bytes
+        batch = await intake.read_batch(await body.read(request, limit, share), ours.room)
+        new = await _completed(ours, batch, asked=asyncio.get_running_loop().time())
+        await ours.batches.submit(new)
     return answer({"ids": [task.id for task in new]}, 201)
 
 
@@ -100,6 +108,8 @@ async def _completed(ours: Services, batch: Batch, *, asked: float) -> list[NewT
     new: list[NewTask] = []
     flaws: list[Flaw] = []
     for number, submission in enumerate(batch.tasks):
+        if number % AT_A_TIME == 0:
+            await asyncio.sleep(0)  # others have their turn
         try:
             served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
         except (UnknownKind, PayloadRefused) as refused:
@@ -150,8 +160,8 @@ async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, our
 
 
 def _refuse_repeated(request: Request) -> None:
-    names = [name for name, _ in request.query_params.multi_items()]
-    repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name, times in given.items() if times > 1]
     if repeated:
         raise InvalidParameters((name, "It may be given only once") for name in repeated)
 
@@ -160,7 +170,7 @@ def _refuse_repeated(request: Request) -> None:
     "/tasks/{task_id}",
     summary="Cancel a task, or run it again",
     response_model=TaskOut,
-    responses=documented(*_BODY, InvalidParameters, TaskNotFound, TransitionRefused, *_STORE),
+    responses=documented(*_BODY, InvalidParameters, TaskNotFound, TransitionRefused, *_STORE, Overloaded),
     openapi_extra=_takes(StatusChange),
 )
 async def change_status(task_id: Id, request: Request, ours: Provided) -> Response:
@@ -168,7 +178,10 @@ async def change_status(task_id: Id, request: Request, ours: Provided) -> Respon
 
     `canceled_from` in the answer says which side won: `pending` never starts, `processing` is stopped.
     """
-    change = intake.read_status_change(await body.read(request, ours.max_body_bytes))
+    with ours.room.share() as share:
+        change = await intake.read_status_change(
+            await body.read(request, ours.max_body_bytes, share), ours.room
+        )
     if change.status == "canceled":
         task, _ = await ours.patience(ours.tasks.cancel(TaskId(task_id)))
         await ours.cancels.tell(task)

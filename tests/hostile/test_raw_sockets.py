@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, MOST_PIPELINED
+from api.protocol import HEAD_SECONDS, MOST_HEAD_BYTES, MOST_PIPELINED, UNREAD_SECONDS, Connection
 from cli.embedded import Urls
 from tests.bounded.processes import ApiProcess, api_process
 
@@ -248,3 +248,36 @@ async def test_those_who_never_end_their_request_are_shown_out_and_hold_nobody_u
     assert statuses(after_one.result()) == [200]
     assert problem(headers.result()) == problem(letters.result()) == "too-slow"
     assert neighbours.result() < 2
+
+
+class _Full:
+    """A transport whose client reads nothing."""
+
+    def __init__(self) -> None:
+        self.unread = 7
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_client_that_reads_nothing_of_its_answer_is_shown_out(reads: bool) -> None:
+    connection = Connection.__new__(Connection)
+    transport = _Full()
+    vars(connection).update(
+        transport=transport,
+        _deaf=True,
+        _unread=0,
+        _unread_since=0.0,
+    )
+    for second in range(2 * int(UNREAD_SECONDS)):
+        transport.unread += reads
+        connection.end_if_overdue(1000.0 + second)
+    assert transport.aborted is not reads

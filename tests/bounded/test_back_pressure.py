@@ -1,0 +1,190 @@
+"""More than can be done is refused at once with 503 and Retry-After: nothing crashes, and small things pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+import httpx2
+import psutil
+
+from api.submissions import MOST_ROWS_WAITING
+from tests.api.support import JSON
+from tests.bounded.processes import ApiProcess
+from tests.support.eventually import eventually
+from tests.support.stores import Stores
+
+BATCH = json.dumps({"tasks": [{"message": "x" * 1500}] * 10_000}).encode()
+EMPTY_LISTS = b'{"message": "x", "payload": {"a": [' + b"[]," * 340_000 + b"[]]}}"
+MEBIBYTES = 800
+"""Beyond this an API that holds some 100 MB at rest has no bound."""
+
+
+class Peak:
+    """The most memory that a process was seen to hold, in MiB."""
+
+    def __init__(self) -> None:
+        self.memory = 0.0
+
+
+@asynccontextmanager
+async def watched(api: ApiProcess) -> AsyncIterator[Peak]:
+    """Watch the API's memory, and that it answers others within two seconds."""
+    peak, over = Peak(), asyncio.Event()
+    process = psutil.Process(api.pid)
+
+    async def weigh() -> None:
+        while not over.is_set():
+            peak.memory = max(peak.memory, process.memory_info().rss / 2**20)
+            await asyncio.sleep(0.02)
+
+    async def ask() -> None:
+        async with httpx2.AsyncClient(base_url=str(api.client.base_url), trust_env=False) as other:
+            while not over.is_set():
+                began = time.monotonic()
+                assert (await other.get("/livez", timeout=5)).status_code == 200
+                assert time.monotonic() - began < 3
+                await asyncio.sleep(0.05)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(weigh())
+        group.create_task(ask())
+        try:
+            yield peak
+        finally:
+            over.set()
+
+
+async def answers(*posts: Awaitable[httpx2.Response]) -> Counter[int]:
+    """How many there were of each status; those that refuse say when to come again."""
+    found: Counter[int] = Counter()
+    for response in await asyncio.gather(*posts):
+        found[response.status_code] += 1
+        if response.status_code == 503:
+            assert int(response.headers["retry-after"]) >= 1
+            assert response.headers["content-type"] == "application/problem+json"
+    return found
+
+
+async def test_a_flood_of_batches_is_taken_as_far_as_it_can_be(api: ApiProcess, stores: Stores) -> None:
+    async with watched(api) as peak:
+        found = await answers(
+            *(api.client.post("/tasks/batch", content=BATCH, headers=JSON) for _ in range(16))
+        )
+    assert set(found) == {201, 503}
+    assert peak.memory < MEBIBYTES
+    assert await stores.raw.fetchval("SELECT count(*) FROM tasks") == found[201] * 10_000
+    await eventually(api.alive)
+    assert (await api.client.post("/tasks/batch", content=BATCH, headers=JSON)).status_code == 201
+
+
+async def test_bodies_that_are_costly_to_decode_wait_in_a_short_line(api: ApiProcess) -> None:
+    async with watched(api) as peak:
+        found = await answers(
+            *(api.client.post("/tasks", content=EMPTY_LISTS, headers=JSON) for _ in range(24))
+        )
+    assert set(found) <= {201, 503}
+    assert found[201] >= 2
+    assert peak.memory < MEBIBYTES
+    assert (await api.client.post("/tasks", json={"message": "x"})).status_code == 201
+
+
+async def test_more_bytes_than_there_is_room_for_are_refused_and_the_room_is_given_back(
+    api: ApiProcess,
+) -> None:
+    """Clients that send most of a large body and then wait."""
+    most = b"x" * (15 << 20)
+    head = b"POST /tasks/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    holders = []
+    async with watched(api) as peak:
+        for _ in range(16):
+            reader, writer = await asyncio.open_connection(*api.place)
+            writer.write(head % (16 << 20) + most)
+            await writer.drain()
+            holders.append((reader, writer))
+
+        async def refused() -> bool:
+            response = await api.client.post("/tasks/batch", content=BATCH, headers=JSON)
+            return response.status_code == 503 and "overloaded" in response.text
+
+        await eventually(refused)
+        assert (await api.client.post("/tasks", json={"message": "x"})).status_code == 201
+        assert peak.memory < MEBIBYTES
+        for _, writer in holders:
+            writer.transport.abort()
+
+        async def accepted() -> bool:
+            response = await api.client.post("/tasks/batch", content=BATCH, headers=JSON)
+            return response.status_code == 201
+
+        await eventually(accepted)
+
+
+async def test_what_postgresql_does_not_take_is_refused_in_time_and_is_not_kept(
+    api: ApiProcess, stores: Stores
+) -> None:
+    """A lock holds every INSERT up, and three times as many tasks come as may wait."""
+    at_rest = (await api.held()).memory
+    batch = json.dumps({"tasks": [{"message": "x"}] * 1000}).encode()
+    await stores.raw.execute("BEGIN; LOCK TABLE tasks IN SHARE MODE")
+    began = time.monotonic()
+    async with watched(api) as peak:
+        found = await answers(
+            *(
+                api.client.post("/tasks/batch", content=batch, headers=JSON)
+                for _ in range(3 * MOST_ROWS_WAITING // 1000)
+            ),
+            *(api.client.post("/tasks", json={"message": "x"}) for _ in range(100)),
+        )
+        took = time.monotonic() - began
+        await stores.raw.execute("ROLLBACK")
+    assert set(found) == {503}
+    assert took < 25
+    assert peak.memory < at_rest + 300
+
+    async def accepts() -> bool:
+        return (await api.client.post("/tasks", json={"message": "x"})).status_code == 201
+
+    await eventually(accepts)
+
+
+async def test_those_who_do_not_read_their_answers_hold_no_more_than_their_pages(
+    api: ApiProcess, stores: Stores
+) -> None:
+    await stores.raw.execute(
+        "INSERT INTO tasks (id, kind, queue, priority, max_attempts, timeout, status, result, finished_at) "
+        "SELECT gen_random_uuid(), 'echo', 'default', 5, 5, 60, 'completed', to_json(repeat('x', 1000000)), now() "
+        "FROM generate_series(1, 100)"
+    )
+    page = (await api.client.get("/tasks", params={"limit": 500})).json()
+    assert 1 <= len(page["tasks"]) < 100, "a page has a weight, too"
+    assert page["next_cursor"] is not None
+    seen: set[str] = set()
+    cursor: str | None = None
+    while True:
+        query = {"limit": "500", **({"cursor": cursor} if cursor else {})}
+        page = (await api.client.get("/tasks", params=query)).json()
+        assert not seen & {task["id"] for task in page["tasks"]}
+        seen |= {task["id"] for task in page["tasks"]}
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert len(seen) == 100
+
+    before = (await api.held()).memory
+    async with watched(api) as peak:
+        writers = []
+        for _ in range(20):
+            _, writer = await asyncio.open_connection(*api.place, limit=1024)
+            writer.write(b"GET /tasks?limit=500 HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+            writers.append(writer)
+        for _ in range(20):
+            assert await api.alive()
+            await asyncio.sleep(0.05)
+    assert peak.memory < before + 20 * 3 * 20
+    for writer in writers:
+        writer.transport.abort()
+    await eventually(api.alive)
