@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.chaos import hammer
 from tests.chaos.evidence import gather
-from tests.chaos.history import histories, read
+from tests.chaos.history import complaints, histories, read
 from tests.chaos.plan import plan
 from tests.chaos.recovery import AFTER, LAST
 from tests.chaos.report import Findings, as_json, judge, show
@@ -51,8 +51,9 @@ def main() -> int:
         console.print(raced.line(), highlight=False)
         wrong += [] if raced.fair else ["claims and cancels do not fit any order, or did not race"]
     script = Script(seed, plan(seed, options.minutes * 60, quiet=QUIET), QUIET, calm=15.0, measure=8.0)
-    facts = _with_a_bar(console, script, directory / "run")
-    findings = judge(gather(read(histories(directory / "run")), facts))
+    where = directory / "run"
+    facts = _with_a_bar(console, script, where)
+    findings = judge(gather(read(histories(where)), facts, complaints(where)))
     wrong += _tell(console, options, findings, facts)
     if not wrong:
         shutil.rmtree(directory)
@@ -79,10 +80,13 @@ def _tell(
 ) -> list[str]:
     """Print the table, write the JSON; what is wrong."""
     show(findings, facts, console)
-    slow = [window for window in findings.recovery if not window.recovered]
+    judged = [window for window in findings.recovery if window.judged]
+    slow = [window for window in judged if not window.recovered]
     wrong = [] if findings.clean else ["something was found that may not be"]
     if slow:
-        wrong.append(f"{len(slow)} of {len(findings.recovery)} rounds were not made up for in time")
+        wrong.append(f"{len(slow)} of {len(judged)} rounds that were judged were not made up for in time")
+    if 2 * len(judged) < len(findings.recovery):
+        wrong.append(f"others took so much of the machine that only {len(judged)} rounds could be judged")
     if findings.missing:
         never = f"never occurred: {', '.join(findings.missing)}"
         if options.minutes < LONG_MINUTES:

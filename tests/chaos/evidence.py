@@ -29,6 +29,7 @@ class Op:
     status: str | None = None
     token: int | None = None
     canceled_from: str | None = None
+    code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,23 @@ class Row:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at the whole: tasks that wait or are worked on, and the share of the machine that others took."""
+
+    at: int
+    backlog: int
+    others: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a process wrote that it never may: a traceback, a step that failed."""
+
+    member: str
+    text: str
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All of it. `effects` holds the tokens under which a task's transactional effect took place."""
@@ -105,7 +123,8 @@ class Evidence:
     changes: Sequence[Change] = ()
     rows: Mapping[str, Row] = field(default_factory=dict)
     effects: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    samples: Sequence[tuple[int, int]] = ()
+    samples: Sequence[Sample] = ()
+    complaints: Sequence[Complaint] = ()
     load: tuple[int, int] = (0, OPEN)
     left_at: int = OPEN
     lease: float = 3.0
@@ -173,8 +192,10 @@ def _by_id(things: Iterable[Any]) -> Mapping[str, Sequence[Any]]:
     return found
 
 
-def gather(events: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Evidence:
-    """From the histories of all processes, in order, and the facts that the run kept."""
+def gather(
+    events: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], complaints: Sequence[Complaint] = ()
+) -> Evidence:
+    """From the histories of all processes, in order, the facts that the run kept, and what the logs complain of."""
     sorter = _Sorter()
     for event in events:
         sorter.take(event)
@@ -197,6 +218,7 @@ def gather(events: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Evi
         rows=rows,
         effects=effects,
         samples=sorter.samples,
+        complaints=complaints,
         load=(sorter.load_from, sorter.load_to),
         left_at=sorter.left_at,
         lease=settings["lease"],
@@ -233,7 +255,7 @@ class _Sorter:
         self.running: dict[tuple[str, str], Fault] = {}
         self.faults: list[Fault] = []
         self.exits: list[Exit] = []
-        self.samples: list[tuple[int, int]] = []
+        self.samples: list[Sample] = []
         self.load_from = 0
         self.load_to = self.left_at = OPEN
 
@@ -253,7 +275,9 @@ class _Sorter:
             case "exit":
                 self.exits.append(Exit(event["member"], at, event["status"]))
             case "sample":
-                self.samples.append((at, event["waiting"] + event["processing"]))
+                self.samples.append(
+                    Sample(at, event["waiting"] + event["processing"], event.get("others", 0.0))
+                )
             case "load":
                 self.load_from = at
             case "load.end":
@@ -279,6 +303,7 @@ class _Sorter:
             event.get("status"),
             event.get("fencing_token"),
             event.get("canceled_from"),
+            event.get("code"),
         )
 
     def _run(self, event: Mapping[str, Any]) -> None:

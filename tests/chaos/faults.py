@@ -183,12 +183,13 @@ def _wired(begin: Callable[[Wire], None]) -> Act:
     async def act(stand: Stand, planned: Planned, random: Random) -> bool:
         """At its end what was held back arrives late, or never."""
         wires = _of(stand, planned.target)
-        struck = any(wire.links for wire in wires)
+        struck = any(wire.connections for wire in wires)
         for wire in wires:
             begin(wire)
         try:
             await asyncio.sleep(planned.seconds)
         finally:
+            struck = struck or any(wire.connections for wire in wires)
             lost = random.random() < 0.5
             for wire in wires:
                 wire.delay = None

@@ -13,6 +13,10 @@ AFTER = 10.0
 LAST = 4.0
 """Seconds before the next round from which what is offered is not counted: its own delays and retries take as long."""
 AT_LEAST = 0.98
+MOST_OTHERS = 0.15
+"""The share of the machine that others may take before a window is told and not judged."""
+BASE_SECONDS = 0.25
+"""A backlog of what is offered in this time is none: as much is always on its way."""
 
 
 class Window(NamedTuple):
@@ -23,11 +27,17 @@ class Window(NamedTuple):
     done: int
     backlog: int | None
     base: int
+    others: float
 
     @property
     def ratio(self) -> float:
         """Done of offered."""
         return self.done / self.offered if self.offered else 1.0
+
+    @property
+    def judged(self) -> bool:
+        """Whether the machine was ours, as when its capacity was measured: otherwise no figure says anything."""
+        return self.others <= MOST_OTHERS
 
     @property
     def recovered(self) -> bool:
@@ -42,7 +52,10 @@ def windows(evidence: Evidence) -> list[Window]:
         return []
     began, ended = evidence.load
     first = min(fault.began for fault in rounds[0])
-    base = max((n for at, n in evidence.samples if began + SECOND <= at < first), default=0)
+    calm = [found.backlog for found in evidence.samples if began + SECOND <= found.at < first]
+    seconds = max(1.0, (ended - began) / SECOND)
+    rate = sum(op.op == "submit" and began <= op.asked < ended for op in evidence.ops) / seconds
+    base = max(round(rate * BASE_SECONDS), *calm, 0)
     ends = [*(min(fault.began for fault in faults) for faults in rounds[1:]), ended]
     found = []
     for faults, until in zip(rounds, ends, strict=True):
@@ -61,9 +74,11 @@ def _window(evidence: Evidence, faults: list[Fault], times: tuple[int, int, int]
         for op in offered
         if op.id is not None
     )
-    backlogs = [n for at, n in evidence.samples if since <= at < until]
+    samples = [found for found in evidence.samples if since <= found.at < until]
     names = tuple(fault.name for fault in faults)
-    return Window(names, len(offered), done, min(backlogs, default=None), base)
+    backlog = min((found.backlog for found in samples), default=None)
+    others = sum(found.others for found in samples) / len(samples) if samples else 0.0
+    return Window(names, len(offered), done, backlog, base, round(others, 3))
 
 
 def _rounds(evidence: Evidence) -> Iterator[list[Fault]]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from core.task import Status
 from tests.chaos.evidence import SECOND, Evidence
 from tests.chaos.plan import CLASSES
-from tests.chaos.recovery import Window, windows
+from tests.chaos.recovery import AT_LEAST, Window, windows
 from tests.chaos.verdicts import POISONED, VERDICTS, Guilty
 
 
@@ -102,6 +102,7 @@ def show(findings: Findings, facts: dict[str, Any], console: Console) -> None:
     for kind in CLASSES:
         table.add_row(f"fault: {kind.name}", str(findings.occurred[kind.name]), "")
     table.add_section()
+    table.add_row("from 10 s after each round of faults: done of offered, backlog", "", "")
     _recovery(table, findings.recovery)
     console.print(table)
     for line in findings.stories():
@@ -111,10 +112,11 @@ def show(findings: Findings, facts: dict[str, Any], console: Console) -> None:
 def _recovery(table: Table, found: Sequence[Window]) -> None:
     for window in found:
         table.add_row(
-            f"from 10 s after {' + '.join(window.faults)}: done of offered, backlog",
-            f"{window.ratio:.3f}, {window.backlog}",
-            f"0.98, {window.base}",
-            style="" if window.recovered else "yellow",
+            f"after {' + '.join(window.faults)}",
+            f"{window.ratio:.3f}, {window.backlog}"
+            + ("" if window.judged else f" ({window.others:.0%} to others)"),
+            f"{AT_LEAST}, {window.base}" if window.judged else "",
+            style="red" if window.judged and not window.recovered else "",
         )
 
 

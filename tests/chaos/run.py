@@ -15,6 +15,7 @@ import asyncpg
 
 from tests.chaos import faults, truth
 from tests.chaos.load import Load
+from tests.chaos.machine import Others
 from tests.chaos.plan import Planned, Round
 from tests.chaos.stand import Settings, Stand, raised
 
@@ -111,11 +112,14 @@ async def _later(stand: Stand, fault: Planned) -> None:
 
 async def _sample(stand: Stand, done: asyncio.Event) -> None:
     """Once a second, as far as PostgreSQL answers."""
+    others = Others()
     while not done.is_set():
         try:
-            async with asyncio.timeout(5), stand.postgres() as connection:
+            async with stand.postgres() as connection:
                 while not done.is_set():
-                    stand.history.add("sample", **await truth.sample(connection))
+                    async with asyncio.timeout(5):
+                        backlog = await truth.sample(connection)
+                    stand.history.add("sample", **backlog, others=others())
                     await asyncio.sleep(1)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await asyncio.sleep(0.5)

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.chaos.evidence import SECOND, Change, Evidence, Exit, Fault, Op, Row, Run, gather
+from tests.chaos.evidence import (
+    SECOND,
+    Change,
+    Complaint,
+    Evidence,
+    Exit,
+    Fault,
+    Op,
+    Row,
+    Run,
+    Sample,
+    gather,
+)
+from tests.chaos.history import complaints
 from tests.chaos.recovery import windows
 from tests.chaos.report import judge
 from tests.chaos.verdicts import VERDICTS
@@ -152,6 +166,10 @@ CRIMES: dict[str, list[Evidence]] = {
             faults=[Fault("consumer told to stop", "consumer-1", s(1), s(9))],
         ),
     ],
+    "faults of the program": [
+        with_(complaints=[Complaint("consumer-1.1", "it ended with a traceback")]),
+        with_(ops=[SUBMIT, Op(2, "get", s(1), s(1.1), "fail", T, code=500)]),
+    ],
     "repeated for nothing": [with_(runs=[RUN, replace(RUN, token=3, started=s(20), ended=s(20.1))])],
 }
 
@@ -249,7 +267,7 @@ def test_the_story_of_a_task_tells_in_order_what_clients_rows_handlers_and_fault
     ]
 
 
-def served(until: float, *, gap: tuple[float, float] = (0, 0)) -> Evidence:
+def served(until: float, *, gap: tuple[float, float] = (0, 0), others: float = 0.0) -> Evidence:
     """Ten tasks a second, each done at once, but for those of the gap."""
     ids = [str(n) for n in range(round(until * 10))]
     ops = [Op(n, "submit", s(n / 10), s(n / 10), "ok", ids[n]) for n in range(len(ids))]
@@ -258,7 +276,7 @@ def served(until: float, *, gap: tuple[float, float] = (0, 0)) -> Evidence:
         for n in range(len(ids))
         if not gap[0] <= n / 10 < gap[1]
     ]
-    backlog = [(s(at), 90 if gap[0] <= at < gap[1] else 3) for at in range(round(until))]
+    backlog = [Sample(s(at), 90 if gap[0] <= at < gap[1] else 3, others) for at in range(round(until))]
     return with_(
         ops=ops, changes=changes, faults=[KILL], samples=backlog, load=(s(-5), s(until)), exits=[], runs=[]
     )
@@ -273,7 +291,31 @@ def test_what_is_done_from_ten_seconds_after_a_fault_is_compared_with_what_was_o
 @pytest.mark.parametrize("gap", [(14, 15), (13, 30)])
 def test_a_service_that_has_not_recovered_by_then_is_told(gap: tuple[float, float]) -> None:
     [window] = windows(served(30, gap=gap))
+    assert window.judged
     assert not window.recovered
+
+
+def test_on_a_machine_that_others_use_recovery_is_told_and_not_judged() -> None:
+    [window] = windows(served(30, gap=(13, 30), others=0.5))
+    assert not window.judged
+
+
+def test_tracebacks_and_failed_steps_are_complaints_and_what_faults_bring_along_is_none(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "log-consumer-1.1.jsonl").write_text(
+        '{"event": "step.failed", "level": "error", "reason": "KeyError(1)"}\n'
+        '{"event": "lease.lost", "level": "error"}\n'
+        '{"event": "task.failed", "level": "warning"}\n'
+        "sluice consumer: ending this process: handlers outlived the lease\n"
+    )
+    (tmp_path / "log-consumer-2.1.jsonl").write_text(
+        "Traceback (most recent call last):\n  here\nKeyError: 1\n"
+    )
+    assert [(found.member, found.text) for found in complaints(tmp_path)] == [
+        ("consumer-1.1", "step.failed: KeyError(1)"),
+        ("consumer-2.1", "it ended with a traceback: KeyError: 1"),
+    ]
 
 
 def test_histories_and_facts_become_evidence() -> None:

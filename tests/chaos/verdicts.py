@@ -272,6 +272,15 @@ def _harmed(evidence: Evidence, ended: Exit) -> bool:
     )
 
 
+def complained(evidence: Evidence) -> Iterator[Guilty]:
+    """A traceback, a step that failed by a fault of ours, an answer that says so."""
+    for complaint in evidence.complaints:
+        yield Guilty(f"{complaint.member}: {complaint.text}")
+    for op in evidence.ops:
+        if op.code is not None and op.code not in {409, 503}:
+            yield Guilty(f"operation {op.n} ({op.op}) was answered with {op.code}", op.id)
+
+
 def repeated_for_nothing(evidence: Evidence) -> Iterator[Guilty]:
     """A handler that came to its end twice for one task, with no fault and no retry around the first time."""
     for task_id, runs in evidence.runs_of.items():
@@ -302,5 +311,6 @@ VERDICTS: dict[str, Callable[[Evidence], Iterable[Guilty]]] = {
     "failed for nothing": failed_for_nothing,
     "answers that went backwards": went_backwards,
     "processes that ended for nothing": ended_for_nothing,
+    "faults of the program": complained,
     "repeated for nothing": repeated_for_nothing,
 }

@@ -114,11 +114,6 @@ class Wire(Proxy):
         """Where it listens."""
         return self._port
 
-    @property
-    def links(self) -> int:
-        """How many connections go through it."""
-        return len(self._links)
-
     def hold_answers(self) -> None:
         """From now on hold the answer to every commit or pop, and all that follows on its connection."""
         self.held, self._holding = 0, True
@@ -140,7 +135,7 @@ class Wire(Proxy):
         for link in self._links:
             for end in (link.client, link.server):
                 sock = end.get_extra_info("socket")
-                if sock is not None and sock.family != socket.AF_UNIX:
+                if sock is not None and sock.fileno() >= 0 and sock.family != socket.AF_UNIX:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.drop()
 
