@@ -183,6 +183,7 @@ def thread(beating: Beating) -> tuple[BeatThread, Scene]:
 async def test_beats_and_looks_go_on_while_the_loop_is_blocked(
     beating: Beating, thread: tuple[BeatThread, Scene]
 ) -> None:
+    """They have a thread and a loop of their own (L2)."""
     beat, s = thread
     beat.start()
     await eventually(lambda: beating.threads)
