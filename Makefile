@@ -6,6 +6,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 # Test processes. More than the machine has cores gains nothing.
 WORKERS ?= 2
+# Simulated worlds.
+SEEDS ?= 1000
 # Passed on: make test ARGS="tests/unit -k retry", make run ARGS=--ephemeral
 ARGS ?=
 # make chaos MINUTES=60 SEED=7
@@ -29,6 +31,10 @@ run: install ## PostgreSQL, Valkey, the API on http://127.0.0.1:8000 and a consu
 .PHONY: test
 test: install ## The whole test suite
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+.PHONY: simulate
+simulate: install ## Simulated worlds with seeded faults: make simulate SEEDS=5000
+	@tools/simulate --seeds $(SEEDS) $(ARGS)
 
 .PHONY: lint
 lint: install ## Style, types, layers, file lengths, shell, image and compose files

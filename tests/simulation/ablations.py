@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from consumer.upkeep.reap import Reap
     from consumer.upkeep.republish import Republish
     from tests.simulation.process import SimProcess
-    from tests.simulation.world import World
 
 Change = Callable[["SimProcess", "list[Loop]"], "list[Loop]"]
 
@@ -136,9 +135,9 @@ def _beats_stop_first(process: SimProcess, found: list[Loop]) -> list[Loop]:
 
     def stop_beat_too() -> None:
         request()
-        process.loop.spawn(process.beat, parts.beat.stop())
+        process.loop.start(process.beat, parts.beat.stop())
 
-    parts.intake.request = stop_beat_too  # type: ignore[method-assign]
+    parts.intake.request = stop_beat_too
     return found
 
 
@@ -164,7 +163,7 @@ def _slot_released_early(process: SimProcess, found: list[Loop]) -> list[Loop]:
             group.create_task(look())
             return await execute(run, handler, ctx, once)
 
-    parts.work._execute = early  # type: ignore[assignment]
+    parts.work._execute = early
     return found
 
 
@@ -249,20 +248,24 @@ def _steps(found: list[Loop], name: str) -> list[Any]:
 ABLATIONS = {
     one.name: one
     for one in (
-        Ablation("finish by id", "R2: a finish names its token", Broken(finish_by_id=True)),
+        Ablation("finish by id", "R2: a finish names its token", Broken(finish_by_id=True), seen_by=10),
         Ablation(
             "finish by status",
             "R2: a finish names its token, not only the status",
             Broken(finish_by_status=True),
+            seen_by=17,
         ),
         Ablation(
             "finish without a token step",
             "R2: every change of status raises the token",
             Broken(no_token_step=True),
             blind_to=("R2",),
+            seen_by=10,
         ),
-        Ablation("beat unfenced", "L1: a beat revives nobody", Broken(beat_unfenced=True)),
-        Ablation("reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True)),
+        Ablation("beat unfenced", "L1: a beat revives nobody", Broken(beat_unfenced=True), seen_by=3),
+        Ablation(
+            "reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True), seen_by=39
+        ),
         Ablation("cancel unguarded", "C1: cancel looks at the status", Broken(cancel_unguarded=True)),
         Ablation(
             "claim not counted",
@@ -276,9 +279,11 @@ ABLATIONS = {
             Broken(crash_not_counted=True),
             blind_to=("U2 crashes",),
         ),
-        Ablation("no local deadline", "L3: trust ends before the lease", change=_no_local_deadline),
+        Ablation(
+            "no local deadline", "L3: trust ends before the lease", change=_no_local_deadline, seen_by=3
+        ),
         Ablation("no reaper", "U2: the tries of the dead are taken back", change=_drop("reap")),
-        Ablation("no reconcile", "L4: a lost claim answer is found", change=_drop("reconcile")),
+        Ablation("no reconcile", "L4: a lost claim answer is found", change=_drop("reconcile"), seen_by=18),
         Ablation("no republish", "U4: ids lost in Redis are pushed again", change=_drop("republish")),
         Ablation("sweep of the unpublished", "U4: level-triggered", change=_edge_triggered_sweep),
         Ablation(
@@ -287,11 +292,20 @@ ABLATIONS = {
             change=_drop("republish"),
             push_first=True,
         ),
-        Ablation("beats stop first", "C3: the beat stops last", change=_beats_stop_first),
-        Ablation("slot released early", "C2: a slot covers the handler", change=_slot_released_early),
-        Ablation("completion repeated alone", "R6: nothing is repeated", change=_completion_repeated_alone),
-        Ablation("a read decides", "R6: no read decides", change=_read_decides),
-        Ablation("cancel without token", "S3: a message names its run", change=_cancel_without_token),
+        Ablation("beats stop first", "C3: the beat stops last", change=_beats_stop_first, seen_by=170),
+        Ablation(
+            "slot released early", "C2: a slot covers the handler", change=_slot_released_early, seen_by=4
+        ),
+        Ablation(
+            "completion repeated alone",
+            "R6: nothing is repeated",
+            change=_completion_repeated_alone,
+            seen_by=20,
+        ),
+        Ablation("a read decides", "R6: no read decides", change=_read_decides, seen_by=24),
+        Ablation(
+            "cancel without token", "S3: a message names its run", change=_cancel_without_token, seen_by=8
+        ),
         Ablation("reap after an outage", "U2: only who was well may judge", change=_reap_after_outage),
     )
 }

@@ -52,7 +52,7 @@ class SimApi:
         self._cancels = Cancels(signals, report=self._report)
         self._patience = Patience(timedelta(seconds=1.5))
         for flusher in (self._submissions.run(), self._submissions.run(), self._pushes.run()):
-            world.loop.spawn(self._host, flusher)
+            world.loop.start(self._host, flusher)
 
     def die(self) -> None:
         """kill -9: whoever waits for an answer gets none."""
@@ -173,11 +173,10 @@ class Clients:
         for _ in range(_TRIES):
             api = self._world.api
             try:
-                if api is not None:
-                    if (await api.get(task)).status in {Status.FAILED, Status.CANCELED}:
-                        await api.retry(task)
-                        self._world.history.marks["retried by a person"] += 1
-                        return
+                if api is not None and (await api.get(task)).status in {Status.FAILED, Status.CANCELED}:
+                    await api.retry(task)
+                    self._world.history.marks["retried by a person"] += 1
+                    return
             except TransitionRefused:
                 return
             except (SluiceError, TimeoutError):

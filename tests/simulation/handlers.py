@@ -130,6 +130,8 @@ BODIES: dict[str, tuple[Mode, Body]] = {
 def payload(kind: str, random: Random, lease: float) -> dict[str, Any]:
     """What a task of this kind is told."""
     seconds = 0.003 if kind == "fast" else random.choice((0.0, 0.05, 0.4, lease * 0.4, min(3.0, lease * 1.5)))
+    if kind == "slow":
+        seconds = lease * random.choice((0.8, 1.5, 3.0))
     if kind == "blocking":
         seconds = random.choice((0.05, lease * 0.5, lease * 1.2, lease * 2))
     return {
@@ -186,7 +188,7 @@ class SimThreads:
         """Begin at once: there are as many threads as slots."""
         work: concurrent.futures.Future[Any] = concurrent.futures.Future()
         host = self._process.thread_host()
-        self._process.loop.spawn(host, self._run(work, function, ctx, told))
+        self._process.loop.start(host, self._run(work, function, ctx, told))
         return work
 
     async def _run(self, work: concurrent.futures.Future[Any], function: Any, ctx: Any, told: Any) -> None:
@@ -212,7 +214,7 @@ class SimChildren:
         process, loop = self._process, asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         host = process.thread_host()
-        process.loop.spawn(host, self._run(answer, handler, ctx, told))
+        process.loop.start(host, self._run(answer, handler, ctx, told))
 
         def kill(_: Any) -> None:
             host.die()

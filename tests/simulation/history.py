@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _VERBS = {"claim_ready": "claim", "commit": "finish"}
 _CHARGES = {"claim": 1, "give_back": -1, "reap": -1}
+_FORKING = 0.05
+"""Seconds in which a thread or a child that is on its way when the stop comes still begins."""
 _FENCED = {"finish", "fail", "give_back", "commit"}
 
 
@@ -118,21 +120,17 @@ class History:
             before, after = self.rows.get(task_id), Seen.of(row)
             if before != after:
                 self.rows[task_id] = after
-                self._changed(call, task_id, before, after, tokens)
+                if before is None:
+                    self.tell(task_id, f"submitted ({call.who})")
+                else:
+                    self._changed(call, task_id, before, after, tokens.get(task_id))
         if len(self.rows) > len(tasks):
             for task_id in [task_id for task_id in self.rows if task_id not in tasks]:
                 self.wrong("INV-1 durability", f"{self.name(task_id)} is gone after {call.name}")
                 del self.rows[task_id]
 
-    def _changed(
-        self, call: Call, task_id: TaskId, before: Seen | None, after: Seen, tokens: dict[TaskId, int]
-    ) -> None:
+    def _changed(self, call: Call, task_id: TaskId, before: Seen, after: Seen, token: int | None) -> None:
         verb, name = _VERBS.get(call.name, call.name), self.name(task_id)
-        if before is None:
-            self.tell(task_id, f"submitted ({call.who})")
-            if task_id not in self.submitted or task_id in self.refused:
-                self.wrong("unexpected", f"{name} exists although its submission was withdrawn")
-            return
         how = f"{call.name} by {call.who}: {before.status} -> {after.status}, token {before.token} -> {after.token}"
         self.tell(task_id, how)
         self.marks[f"{verb} -> {after.status}"] += 1
@@ -140,12 +138,16 @@ class History:
             self.wrong("INV-8 illegal transition", f"{name} {how}")
         if after.token != before.token + 1:
             self.wrong("R2 token", f"{name} {how}")
-        if call.name in _FENCED and tokens.get(task_id) != before.token:
-            self.wrong("INV-5 fence", f"{name} {how}, written under token {tokens.get(task_id)}")
+        if call.name in _FENCED and token != before.token:
+            self.wrong("INV-5 fence", f"{name} {how}, written under token {token}")
         if verb != "retry" and after.attempt != before.attempt + _CHARGES.get(verb, 0):
             self.wrong("INV-9 charge", f"{name} {how}, attempt {before.attempt} -> {after.attempt}")
         if call.name in _FENCED and not self.store.tables.alive(before.consumer):
             self.marks["outcome written after its lease"] += 1
+        self._judge(verb, task_id, before, after)
+
+    def _judge(self, verb: str, task_id: TaskId, before: Seen, after: Seen) -> None:
+        """What is to be said of this verb in particular."""
         if verb == "claim":
             self._claimed(task_id, after)
         elif verb == "reap":
@@ -191,9 +193,11 @@ class History:
             self.marks["poisoned"] += 1
             if after.crashes < 3:
                 self.wrong("U2 poisoned", f"{name} after {after.crashes} crashes")
-        process = self.processes.get(before.consumer) if before.consumer is not None else None
         key = (task_id, FencingToken(before.token))
-        if process is not None and key in self.started and process.blameless(before.consumer):
+        if before.consumer is None or key not in self.started:
+            return
+        process = self.processes.get(before.consumer)
+        if process is not None and process.blameless(before.consumer):
             self.wrong("U2 outage", f"{name} is charged with a crash for an outage of PostgreSQL")
 
     def _failed(self, task_id: TaskId, before: Seen) -> None:
@@ -224,7 +228,9 @@ class History:
             self.wrong("R1 gate", f"{name} starts without a claim")
         if token < self.canceled_pending.get(task_id, 0):
             self.wrong("INV-7 cancel", f"{name} starts after its cancel from pending was answered")
-        if process.draining_since is not None:
+        if process.draining_since is not None and not (
+            mode != "loop" and self.clock() - process.draining_since < _FORKING
+        ):
             self.wrong("INV-11 drain", f"{name} starts in {process.name}, which is draining")
         frozen = mode != "loop" and process.was_frozen(self.claimed_at.get(key, 0.0))
         if consumer is not None and not self.store.tables.alive(consumer) and not frozen:
@@ -298,6 +304,8 @@ class History:
     def close(self, *, everything_ended: bool) -> None:
         """What must hold when it is over."""
         tasks = self.store.tables.tasks
+        for task_id in sorted((set(tasks) - self.submitted) | (set(tasks) & self.refused)):
+            self.wrong("unexpected", f"{self.name(task_id)} exists although its submission was withdrawn")
         for task_id in sorted(self.accepted - set(tasks)):
             self.wrong("INV-1 durability", f"{self.name(task_id)} was accepted and has no row")
         effects = Counter(task_id for task_id, _ in self.store.effects)

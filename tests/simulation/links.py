@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from consumer.stores import HOT_CONNECTIONS, patience
 from core.clock import Clock
 from core.errors import OutcomeUnknown, StoreUnavailable
 from core.events import Report
@@ -26,7 +27,6 @@ from tests.simulation.store import SimStore
 from tests.simulation.store_transaction import SimTransaction
 
 KEYS = Keys("sim")
-ANSWER_SECONDS = 12.0
 POOL_SECONDS = 5.0
 RESET_SECONDS = 30.0
 """A silent connection is given up by the kernels in between, sooner or later."""
@@ -58,9 +58,7 @@ class Door:
         return await self._pool.within(self._server.ask(call, self._limit))
 
 
-def door(
-    server: Server, who: str, *, size: int, limit: float = ANSWER_SECONDS, wait: float = POOL_SECONDS
-) -> Door:
+def door(server: Server, who: str, *, size: int, limit: float, wait: float = POOL_SECONDS) -> Door:
     """With a pool of its own."""
     return Door(server, who, pool=Pool(size, wait, partial(StoreUnavailable, _POSTGRESQL)), limit=limit)
 
@@ -144,8 +142,10 @@ class OwnTransaction:
         call = Call(self._links.who, name, self._done, act, reset)
         try:
             return await self._links.postgresql.ask(call, self._limit)
-        except StoreUnavailable as away:
-            raise ConnectionResetError(away.reason) from away
+        except (StoreUnavailable, OSError) as away:
+            if name == "commit" and self._done is not None:
+                self._links.lost_commit(self._done)
+            raise ConnectionResetError(str(away)) from away
 
 
 class Links:
@@ -162,14 +162,16 @@ class Links:
         handler_pool: Any,
         report: Report,
         clock: Clock,
+        lost_commit: Callable[[Completion], None],
     ) -> None:
         self.who = who
+        self.lost_commit = lost_commit
         self.store = store
         self.postgresql = postgresql
         self.handler_connections = handler_pool
         self.transactions: list[OwnTransaction] = []
         self._lease = lease
-        hot = door(postgresql, who, size=5)
+        hot = door(postgresql, who, size=HOT_CONNECTIONS, limit=patience(lease).total_seconds())
         self.claims: Any = Proxy(store.claims, hot.ask)
         self.consumers: Any = Proxy(store.consumers, hot.ask)
         self.upkeep: Any = Proxy(store.upkeep, hot.ask)
@@ -199,4 +201,3 @@ class Links:
         for transaction in self.transactions:
             if commits or not transaction.inner._committing:
                 transaction.inner.backend.roll_back()
-

@@ -16,9 +16,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _CLOSINGS = 1000
 
 
@@ -109,6 +110,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Begin a task on `host`."""
         return self.create_task(coro, context=self.context(host))
 
+    def start(self, host: Host, coro: Coroutine[Any, Any, Any]) -> None:
+        """Begin a task on `host` that nobody waits for; the loop keeps it."""
+        _ = self.create_task(coro, context=self.context(host))
+
     def run_until_complete(self, future: Any) -> Any:
         """Step until this coroutine has ended; its result. Raises Stuck."""
         main = self.create_task(future)
@@ -141,30 +146,40 @@ class SimLoop(asyncio.AbstractEventLoop):
     def create_task(self, coro: Any, **options: Any) -> SimTask:
         self._numbers += 1
         task = SimTask(self._numbers, coro, loop=self, **options)
-        self._tasks.append(task)
+        self._tasks.append(task)  # what a dead host leaves must not be collected, nor closed, before the end
         if len(self._tasks) > self._sweep_at:
             self._tasks = [task for task in self._tasks if not task.done()]
             self._sweep_at = 2 * len(self._tasks) + 1000
         return task
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._make_ready(handle)
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Any, *args: Any, context: Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         host = here() or self._world
         return self.call_soon(callback, *args, context=context or self.context(host.loop_host))
 
     def call_later(
-        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Any, *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._numbers += 1
@@ -207,7 +222,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             return
         host = able[0] if len(able) == 1 else able[int(self._random.random() * len(able))]
         handle = host.ready.popleft()
-        if not handle._cancelled:  # type: ignore[attr-defined] # as BaseEventLoop looks at it
+        if not handle._cancelled:  # as BaseEventLoop looks at it
             handle._run()
 
     def _jump(self) -> None:
@@ -237,7 +252,13 @@ class SimLoop(asyncio.AbstractEventLoop):
         if self._over:
             _close(generator.aclose())
         else:
-            self.create_task(generator.aclose())
+            self.start(here() or self._world, generator.aclose())
+
+
+def make_loop(random: Random, *, max_steps: int, faulted: Callable[[str], None]) -> SimLoop:
+    """A SimLoop. What it leaves out is abstract for type checkers, and raises NotImplementedError when it is called."""
+    loop: SimLoop = cast(Any, SimLoop)(random, max_steps=max_steps, faulted=faulted)
+    return loop
 
 
 def _close(coro: Coroutine[Any, Any, Any]) -> None:

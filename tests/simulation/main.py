@@ -35,15 +35,15 @@ def _options() -> argparse.Namespace:
 def _replay(seed: int, without: str) -> int:
     world = World(seed, ablation=ABLATIONS.get(without, INTACT), keep=True)
     history = world.run()
-    print("\n".join(world.trace))
+    _say("\n".join(world.trace))
     guilty = sorted(
         {word.strip(",") for line in history.violations for word in line.split() if word[0] == "t"}
     )
     for name in guilty:
         if name in history.lives:
-            print(f"\nThe life of {name}:\n" + "\n".join(history.lives[name]))
-    print("\n" + "\n".join(history.violations or ["no rule was broken"]))
-    print(f"digest {world.digest}, {world.loop.steps} steps, {world.loop.time():.1f} s simulated")
+            _say(f"\nThe life of {name}:\n" + "\n".join(history.lives[name]))
+    _say("\n" + "\n".join(history.violations or ["no rule was broken"]))
+    _say(f"digest {world.digest}, {world.loop.steps} steps, {world.loop.time():.1f} s simulated")
     return 1 if history.violations else 0
 
 
@@ -52,17 +52,17 @@ def _campaign(seeds: range, without: str) -> int:
         failure = summary.failures[-1] if summary.failures else None
         if failure is not None and failure.seed == seeds[summary.seeds - 1]:
             _clear()
-            print(f"seed {failure.seed}: {failure.violations[0]}")
-            print(f"  tools/simulate --seed {failure.seed}" + (f" --without '{without}'" if without else ""))
+            _say(f"seed {failure.seed}: {failure.violations[0]}")
+            _say(f"  tools/simulate --seed {failure.seed}" + (f" --without '{without}'" if without else ""))
         _draw(summary.seeds, len(seeds), f"{len(summary.failures)} failed")
 
     summary = campaign(seeds, ablation=ABLATIONS.get(without, INTACT), told=told)
     _clear()
-    print(summary)
+    _say(str(summary))
     for mark, count in sorted(summary.marks.items()):
-        print(f"{count:9}  {mark}")
+        _say(f"{count:9}  {mark}")
     for mark in summary.missing():
-        print(f"never: {mark}")
+        _say(f"never: {mark}")
     return 1 if summary.failures else 0
 
 
@@ -74,9 +74,14 @@ def _ablations() -> int:
         _clear()
         missed += caught is None
         told = f"seed {caught.seed}: {caught.violations[0]}" if caught else "MISSED"
-        print(f"{ablation.name:30} {told}")
-    print(f"{len(ABLATIONS) - missed} of {len(ABLATIONS)} caught")
+        _say(f"{ablation.name:30} {told}")
+    _say(f"{len(ABLATIONS) - missed} of {len(ABLATIONS)} caught")
     return 1 if missed else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _draw(done: int, of: int, beside: str) -> None:

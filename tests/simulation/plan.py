@@ -12,6 +12,7 @@ from tests.simulation.handlers import BODIES, payload
 from tests.simulation.ports import Weather
 
 _LEASES = (0.2, 1.0, 1.0, 2.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_SHORTEST_LEASE = 1.0
 _DISASTERS = (
     *("kill", "kill", "pause", "pause", "terminate", "terminate"),
     *("postgresql refuses", "postgresql refuses", "postgresql dark", "redis refuses", "redis dark"),
@@ -59,9 +60,9 @@ class Plan:
 
     @property
     def calm_postgresql(self) -> bool:
-        """Whether PostgreSQL fails in whole outages only."""
+        """Whether PostgreSQL fails in whole outages only, and the lease is one that the product takes."""
         weather = self.postgresql
-        return not (
+        return self.lease >= _SHORTEST_LEASE and not (
             weather.before or weather.after or weather.silent or weather.mute or weather.late or weather.cut
         )
 
@@ -82,7 +83,7 @@ def plan(seed: int) -> Plan:
         live=random.random() < 0.6,
         lease=lease,
         capacity=random.randint(1, 8),
-        drain=random.choice((0.0, 0.5, 2.0, 25.0)),
+        drain=random.choice((0.0, 0.5, 2.0, 25.0, 2.5 * lease)),
         handler_pool=random.randint(1, 4),
         consumers=random.randint(1, 3),
         queues=queues,
@@ -114,11 +115,14 @@ def _weather(random: Random) -> Weather:
 
 def _errands(random: Random, lease: float, chaos: float, queues: tuple[str, ...]) -> list[Errand]:
     kinds = random.sample(sorted(BODIES), random.randint(3, len(BODIES)))
-    return [_errand(random, number, kinds, lease, chaos, queues) for number in range(random.randint(5, 40))]
+    return [
+        _errand(random, number, kinds, lease=lease, chaos=chaos, queues=queues)
+        for number in range(random.randint(5, 40))
+    ]
 
 
 def _errand(
-    random: Random, number: int, kinds: list[str], lease: float, chaos: float, queues: tuple[str, ...]
+    random: Random, number: int, kinds: list[str], *, lease: float, chaos: float, queues: tuple[str, ...]
 ) -> Errand:
     kind = random.choice(kinds)
     after = random.choice((0.0, 0.01, 0.1, 0.5, lease))

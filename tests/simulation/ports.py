@@ -41,7 +41,8 @@ class State(Enum):
     DARK = "nothing comes through"
 
 
-_WORSE_FOR_COMMITS = 6
+_WORSE = {"commit": 6, "reap": 8, "PUBLISH": 8}
+"""What most depends on, or rests on an earlier look, and comes seldom: so many times as often."""
 
 
 @dataclass(slots=True)
@@ -61,8 +62,8 @@ class Weather:
         self.before = self.after = self.silent = self.mute = self.late = self.cut = 0.0
 
     def fault(self, random: Random, name: str) -> Fault:
-        """The next call's. A COMMIT is what most depends on."""
-        at = random.random() / (_WORSE_FOR_COMMITS if name == "commit" else 1)
+        """The next call's."""
+        at = random.random() / _WORSE.get(name, 1)
         for share, fault in (
             (self.before, Fault.BEFORE),
             (self.after, Fault.AFTER),
@@ -168,7 +169,7 @@ class Server:
             if not answer.done():
                 answer.set_exception(call.lost("the connection was lost"))
         elif self.state is State.UP and fault is not Fault.SILENT:
-            self._loop.spawn(self._host, self._serve(call, answer, fault))
+            self._loop.start(self._host, self._serve(call, answer, fault))
 
     async def _serve(self, call: Call, answer: asyncio.Future[Any], fault: Fault) -> None:
         result, error = None, None

@@ -121,7 +121,7 @@ class SimProcess:
             lost_commit=lambda done: self.history.lost_commits.add((done.id, done.token)),
         )
         self.history.incarnations[name] = self
-        self.loop.spawn(self.main, self._run())
+        self.loop.start(self.main, self._run())
 
     # What the world does to it.
 

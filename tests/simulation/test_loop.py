@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.loop import SimLoop, Stuck
+from tests.simulation.loop import SimLoop, Stuck, make_loop
 
 
 def run(make: Callable[[SimLoop], Coroutine[Any, Any, Any]], seed: int = 1, max_steps: int = 10_000) -> Any:
     faults: list[str] = []
-    loop = SimLoop(Random(seed), max_steps=max_steps, faulted=faults.append)
+    loop = make_loop(Random(seed), max_steps=max_steps, faulted=faults.append)
     try:
         return loop.run_until_complete(make(loop))
     finally:
@@ -72,14 +72,14 @@ def test_a_paused_host_finds_its_timers_due_when_it_goes_on_and_a_dead_one_never
             seen.append((name, loop.time()))
 
         paused, dead = loop.host("paused"), loop.host("dead")
-        for host in (paused, dead):
-            loop.spawn(host, say(host.name))
+        begun = [loop.spawn(host, say(host.name)) for host in (paused, dead)]
         await asyncio.sleep(0.5)
         paused.pause()
         dead.die()
         await asyncio.sleep(2.5)
         paused.resume()
         await asyncio.sleep(1)
+        assert [task.done() for task in begun] == [True, False]
         return seen
 
     assert run(life) == [("paused", 3.0)]
@@ -120,7 +120,7 @@ def test_what_waits_for_nothing_and_what_does_not_end_are_told() -> None:
 
 def test_an_error_that_nobody_caught_is_told() -> None:
     faults: list[str] = []
-    loop = SimLoop(Random(1), max_steps=1000, faulted=faults.append)
+    loop = make_loop(Random(1), max_steps=1000, faulted=faults.append)
 
     async def fails() -> None:
         raise ValueError("nobody looks")

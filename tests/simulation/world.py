@@ -19,7 +19,7 @@ from tests.simulation.ablations import INTACT, Ablation
 from tests.simulation.api import Clients, SimApi
 from tests.simulation.history import History
 from tests.simulation.links import KEYS, WatchedRedis
-from tests.simulation.loop import SimLoop, Stuck
+from tests.simulation.loop import Stuck, make_loop
 from tests.simulation.plan import Disaster, Plan, plan
 from tests.simulation.ports import Call, Server, State
 from tests.simulation.process import SimProcess
@@ -43,7 +43,7 @@ class World:
         self.trace: list[str] = []
         self._keep = keep
         self._hash = hashlib.blake2b(digest_size=16)
-        self.loop = SimLoop(self.random("loop"), max_steps=MAX_STEPS, faulted=self._faulted)
+        self.loop = make_loop(self.random("loop"), max_steps=MAX_STEPS, faulted=self._faulted)
         self.store = SimStore(self.loop.time, random=self.random("store"), broken=ablation.broken)
         self.history = History(self.loop.time, self.store, self.note, blind_to=ablation.blind_to)
         self.redis_server = WatchedRedis()
@@ -57,7 +57,8 @@ class World:
         self.redis = server(
             "Redis", random=self.random("redis"), weather=self.plan.redis, applied=_nothing_rests_on_it
         )
-        self.context = self.loop.context(self.loop.host("nemesis"))
+        self._nemesis = self.loop.host("nemesis")
+        self.context = self.loop.context(self._nemesis)
         self.memory: Counter[tuple[TaskId, str]] = Counter()
         self.outages: list[tuple[float, float]] = []
         self.consumers: list[SimProcess] = []
@@ -65,6 +66,7 @@ class World:
         self.recovery = 0.0
         self._incarnations = 0
         self._healed = False
+        self._survivor: SimProcess | None = None
         self._over = False
         self._random = self.random("world")
 
@@ -115,7 +117,7 @@ class World:
         clients = Clients(self, self.random("clients"))
         beside = [clients.run(errand) for errand in self.plan.errands]
         beside += [self._strike(disaster) for disaster in self.plan.disasters]
-        tasks = [self.loop.create_task(one, context=self.context) for one in beside]
+        tasks = [self.loop.spawn(self._nemesis, one) for one in beside]
         await asyncio.sleep(self.plan.chaos_seconds)
         if not self.plan.live:
             self.history.close(everything_ended=False)
@@ -135,7 +137,7 @@ class World:
         self._incarnations += 1
         process = SimProcess(self, f"c{number}-{self._incarnations}")
         self.consumers = [*(one for one in self.consumers if not one.dead), process]
-        self.loop.create_task(self._supervise(number, process), context=self.context)
+        self.loop.start(self._nemesis, self._supervise(number, process))
         return process
 
     async def _supervise(self, number: int, process: SimProcess) -> None:
@@ -162,13 +164,14 @@ class World:
         well = [
             one for one in self.consumers if not (one.dead or one.paused or one.draining_since is not None)
         ]
-        self._survivor = random.choice(well) if well else self._start(9)
+        survivor = random.choice(well) if well else self._start(9)
+        self._survivor = survivor
         for other in list(self.consumers):
-            if other is not self._survivor:
+            if other is not survivor:
                 random.choice(
                     (partial(other.die, "at the healing"), partial(other.pause, FOREVER), _nothing)
                 )()
-        self.note(f"healed; {self._survivor.name} survives")
+        self.note(f"healed; {survivor.name} survives")
 
     # Disasters.
 
