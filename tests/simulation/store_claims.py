@@ -73,7 +73,8 @@ class SimClaims:
             if write.delay is None:
                 row.status, row.finished_at = "failed", now
             else:
-                row.status, row.run_at, row.consumer_id = "pending", now + write.delay, None
+                row.status, row.run_at = "pending", now + write.delay
+                row.consumer_id = row.finished_at = None
                 pending.append(_pending(row, now))
         return Written(len(matching), tuple(pending))
 
@@ -83,7 +84,7 @@ class SimClaims:
         for write, row in matching:
             row.status, row.consumer_id, row.updated_at = "pending", None, now
             row.fencing_token += not broken.give_back_no_token_step
-            row.attempt -= not broken.give_back_charged
+            row.attempt = max(0, row.attempt - (not broken.give_back_charged))
             if write.delay > timedelta():
                 row.run_at = now + write.delay
         return Written(len(matching), tuple(_pending(row, now) for _, row in matching))

@@ -105,13 +105,13 @@ class SimUpkeep:
         for row in found.values():
             row.fencing_token += not broken.reap_no_token_step
             row.crashes += not broken.crash_not_counted
-            row.attempt -= not broken.reap_charged
+            row.attempt = max(0, row.attempt - (not broken.reap_charged))
             row.run_at = now + tables.random.random() * spread
             row.updated_at = now
             if row.crashes >= POISONED_AFTER_CRASHES:
                 row.status, row.finished_at, row.error = "failed", now, poisoned(row.crashes, now)
             else:
-                row.status, row.consumer_id = "pending", None
+                row.status, row.consumer_id, row.finished_at = "pending", None, None
         return len(found)
 
     async def prune(self, age: timedelta, n: int) -> int:

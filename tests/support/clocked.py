@@ -20,13 +20,12 @@ ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 CHANCE = 0.5
 """What random() gives."""
 
-_INSTALL = f"""
+_INSTALL = """
 CREATE SCHEMA clock;
 CREATE TABLE clock.hand (at timestamptz NOT NULL);
-INSERT INTO clock.hand VALUES ('{ORIGIN.isoformat()}');
 CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM clock.hand';
 CREATE FUNCTION clock.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM clock.hand';
-CREATE FUNCTION clock.random() RETURNS double precision LANGUAGE sql STABLE AS 'SELECT {CHANCE}::double precision';
+CREATE FUNCTION clock.random() RETURNS double precision LANGUAGE sql STABLE AS 'SELECT 0.5::double precision';
 ALTER TABLE tasks ALTER created_at SET DEFAULT clock.now(), ALTER updated_at SET DEFAULT clock.now(),
                   ALTER run_at SET DEFAULT clock.now();
 ALTER TABLE consumers ALTER started_at SET DEFAULT clock.now(), ALTER beat_at SET DEFAULT clock.now();
@@ -42,6 +41,7 @@ async def clocked(url: str, name: str) -> AsyncIterator[str]:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(made)
         try:
             await connection.execute(_INSTALL)
+            await _set(connection, ORIGIN)
         finally:
             await connection.close()
         parts = urlsplit(made)
@@ -52,11 +52,16 @@ async def clocked(url: str, name: str) -> AsyncIterator[str]:
 async def begin_again(connection: asyncpg.Connection[Any]) -> None:
     """No row of ours, and the clock at ORIGIN."""
     await connection.execute(
-        "DELETE FROM tasks; DELETE FROM consumers; DELETE FROM kinds; DELETE FROM upkeep; "
-        f"UPDATE clock.hand SET at = '{ORIGIN.isoformat()}'"  # noqa: S608 - a constant
+        "DELETE FROM tasks; DELETE FROM consumers; DELETE FROM kinds; DELETE FROM upkeep"
     )
+    await _set(connection, ORIGIN)
 
 
 async def move_on(connection: asyncpg.Connection[Any], by: timedelta) -> None:
     """Time passes."""
     await connection.execute("UPDATE clock.hand SET at = at + $1", by)
+
+
+async def _set(connection: asyncpg.Connection[Any], at: datetime) -> None:
+    await connection.execute("DELETE FROM clock.hand")
+    await connection.execute("INSERT INTO clock.hand VALUES ($1)", at)

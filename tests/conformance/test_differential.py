@@ -1,0 +1,245 @@
+"""Any sequence of operations, on PostgreSQL and on SimStore: the same answers and the same rows after each of them.
+
+Few ids, consumers and lists, so that operations meet. A longer run than the suite's, with new examples each time
+and failures made small: `SLUICE_EXAMPLES=2000 pytest tests/conformance/test_differential.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from core.errors import SluiceError
+from core.outcome import Failure
+from core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, ReadyList, RunKey, TaskId
+from db.claims import Completion, Failing, Return, Written
+from db.consumers import Registration, ServedKind
+from db.upkeep import BEGINNING, Place
+from tests.conformance.world import KEYS, Real, Simulated, World, real
+from tests.support.clocked import ORIGIN
+
+EXAMPLES = int(os.environ.get("SLUICE_EXAMPLES", "0"))
+STEPS = 40
+
+seconds = st.sampled_from([0.0, 0.000001, 0.5, 1.0, 2.0, 5.0])
+durations = seconds.map(lambda found: timedelta(seconds=found))
+ids = st.integers(1, 8).map(lambda n: TaskId(UUID(int=n)))
+consumers = st.integers(101, 103).map(lambda n: ConsumerId(UUID(int=n)))
+kinds = st.sampled_from([Kind("a"), Kind("b")])
+some_kinds = st.lists(kinds, unique=True, max_size=2)
+queues = st.sampled_from([QueueName("p"), QueueName("q")])
+lists = st.builds(ReadyList, queues, st.sampled_from([0, 5, 9]))
+limits = st.sampled_from([1, 2, 100])
+steps = st.sampled_from(["s", "t"])
+json = st.sampled_from([JsonText("1"), JsonText('{"a": [null]}'), JsonText('"\\u00e9"')])
+results = st.none() | json | st.just(JsonText("{"))
+timeouts = st.sampled_from([0.001, 1.5, 60.0])
+stale = st.sampled_from([0, 0, 0, 0, 1, 2, -1])
+instants = seconds.map(lambda found: ORIGIN + timedelta(seconds=found))
+places = st.just(BEGINNING) | st.builds(Place, instants, ids)
+tasks = st.builds(
+    NewTask,
+    id=ids,
+    kind=kinds,
+    message=st.sampled_from([None, "m", "é\N{SNOWMAN}"]),
+    queue=queues,
+    priority=st.sampled_from([0, 5, 9]),
+    payload=json,
+    max_attempts=st.integers(1, 3),
+    timeout=timeouts,
+)
+when = st.tuples(st.none(), st.none() | seconds) | st.tuples(instants, st.none())
+
+
+def each(found: st.SearchStrategy[Any], most: int = 4) -> st.SearchStrategy[list[Any]]:
+    """A few (id, staleness of the token, what else), each id once: of two writes to one row either may win."""
+    return st.lists(st.tuples(ids, stale, found), unique_by=lambda one: one[0], min_size=1, max_size=most)
+
+
+class Twins(RuleBasedStateMachine):
+    """Each rule does the same to both."""
+
+    def __init__(self, runner: asyncio.Runner, postgresql: Real) -> None:
+        super().__init__()
+        self._runner = runner
+        self._worlds: Sequence[World] = (postgresql, Simulated())
+        runner.run(postgresql.begin_again())
+
+    def both(self, act: Callable[[World], Awaitable[object]], *changed: str) -> None:
+        """Do it to both, and compare what came of it; `changed`: the tables that it may have touched."""
+
+        async def compare() -> None:
+            answers = [await _answer(act(world)) for world in self._worlds]
+            assert answers[0] == answers[1]
+            await self._compare(changed)
+
+        self._runner.run(compare())
+
+    def teardown(self) -> None:
+        self._runner.run(self._compare(KEYS))
+
+    async def _compare(self, tables: Iterable[str]) -> None:
+        for table in tables:
+            rows = [await world.rows(table) for world in self._worlds]
+            assert rows[0] == rows[1], table
+
+    def token(self, task_id: TaskId, older: int) -> FencingToken:
+        """The token of the row as it is, or one that is `older` steps behind."""
+        row = self._worlds[1].store.tables.tasks.get(task_id)  # type: ignore[attr-defined]
+        return FencingToken((row.fencing_token if row else 1) - older)
+
+    @rule(by=seconds | st.just(3600.0))
+    def advance(self, by: float) -> None:
+        self.both(lambda world: world.advance(by))
+
+    @rule(new=st.lists(tasks, min_size=1, max_size=4), due=when, bad=st.sampled_from([False] * 7 + [True]))
+    def submit(self, new: list[NewTask], due: tuple[Any, Any], bad: bool) -> None:
+        first = NewTask(
+            new[0].id,
+            new[0].kind,
+            payload=JsonText("[") if bad else JsonText("[1]"),
+            run_at=due[0],
+            delay=due[1],
+        )
+        self.both(lambda world: world.tasks.submit([first, *new[1:]]), "tasks")
+
+    @rule(task_id=ids)
+    def look(self, task_id: TaskId) -> None:
+        self.both(lambda world: world.tasks.get(task_id))
+        self.both(lambda world: world.browse.get_many([task_id]))
+        self.both(lambda world: world.browse.depths(["p"]))
+        self.both(lambda world: world.browse.consumers())
+        self.both(lambda world: world.browse.kinds())
+
+    @rule(task_id=ids)
+    def cancel(self, task_id: TaskId) -> None:
+        self.both(lambda world: world.tasks.cancel(task_id), "tasks")
+
+    @rule(task_id=ids)
+    def retry(self, task_id: TaskId) -> None:
+        self.both(lambda world: world.tasks.retry(task_id), "tasks")
+
+    @rule(found=st.lists(ids, max_size=8), me=consumers, served=some_kinds)
+    def claim(self, found: list[TaskId], me: ConsumerId, served: list[Kind]) -> None:
+        self.both(lambda world: world.claims.claim(found, consumer=me, kinds=served), "tasks")
+
+    @rule(found=st.lists(lists, max_size=3), n=limits, me=consumers, served=some_kinds)
+    def claim_ready(self, found: list[ReadyList], n: int, me: ConsumerId, served: list[Kind]) -> None:
+        self.both(lambda world: world.claims.claim_ready(found, n, consumer=me, kinds=served), "tasks")
+
+    @rule(found=each(results))
+    def finish(self, found: list[Any]) -> None:
+        done = [Completion(one, self.token(one, older), result) for one, older, result in found]
+        self.both(lambda world: world.claims.finish(done), "tasks")
+
+    @rule(found=each(st.none() | durations))
+    def fail(self, found: list[Any]) -> None:
+        why = Failure("E", 'said "no"\n\x7f')
+        lost = [Failing(one, self.token(one, older), why, delay) for one, older, delay in found]
+        self.both(lambda world: world.claims.fail(lost), "tasks")
+
+    @rule(found=each(durations))
+    def give_back(self, found: list[Any]) -> None:
+        back = [Return(one, self.token(one, older), delay) for one, older, delay in found]
+        self.both(lambda world: world.claims.give_back(back), "tasks")
+
+    @rule(me=consumers)
+    def who_holds_what(self, me: ConsumerId) -> None:
+        self.both(lambda world: world.claims.held(me))
+        self.both(lambda world: _in_order(world.upkeep.dead_tries(100)))
+
+    @rule(found=each(st.none()), spread=durations)
+    def reap(self, found: list[Any], spread: timedelta) -> None:
+        dead = [(one, self.token(one, older)) for one, older, _ in found]
+        self.both(lambda world: world.upkeep.reap(dead, spread), "tasks")
+
+    @rule(me=consumers, lease=durations, served=some_kinds, also=st.lists(queues, max_size=2))
+    def register(self, me: ConsumerId, lease: timedelta, served: list[Kind], also: list[QueueName]) -> None:
+        self.both(
+            lambda world: world.consumers.register(me, Registration("h", 1, also, served, 3, lease)),
+            "consumers",
+        )
+
+    @rule(me=consumers, running=st.integers(0, 3))
+    def beat(self, me: ConsumerId, running: int) -> None:
+        self.both(lambda world: world.consumers.beat(me, running), "consumers")
+
+    @rule(me=consumers)
+    def unregister(self, me: ConsumerId) -> None:
+        self.both(lambda world: world.consumers.unregister(me), "consumers")
+
+    @rule(kind=kinds, schema=results, budget=st.none() | st.integers(1, 3), timeout=st.none() | timeouts)
+    def serve(self, kind: Kind, schema: JsonText | None, budget: int | None, timeout: float | None) -> None:
+        self.both(
+            lambda world: world.consumers.register_kinds([ServedKind(kind, schema, budget, timeout)]), "kinds"
+        )
+
+    @rule(step=steps, period=durations, cursor=json, again=st.none() | durations)
+    def turn(self, step: str, period: timedelta, cursor: str, again: timedelta | None) -> None:
+        self.both(lambda world: world.upkeep.add_steps(["s"]))
+        self.both(lambda world: world.upkeep.take_turn(step, period), "upkeep")
+        self.both(lambda world: world.upkeep.end_turn(step, {"at": cursor}, again), "upkeep")
+
+    @rule(step=steps, within=durations)
+    def bring_forward(self, step: str, within: timedelta) -> None:
+        self.both(lambda world: world.upkeep.bring_forward(step, within), "upkeep")
+
+    @rule(ready=lists, found=st.lists(ids, max_size=8), after=places, until=st.none() | instants, n=limits)
+    def what_is_ready(self, ready: ReadyList, found: list[TaskId], after: Place, until: Any, n: int) -> None:
+        self.both(lambda world: world.upkeep.ready_lists())
+        self.both(lambda world: world.upkeep.ready_among(ready, found))
+        self.both(lambda world: world.upkeep.chunk(ready, after, until, timedelta(seconds=1), n))
+        self.both(lambda world: world.upkeep.due(after, n))
+        self.both(lambda world: world.upkeep.next_due_in())
+
+    @rule(age=durations)
+    def prune(self, age: timedelta) -> None:
+        self.both(lambda world: world.upkeep.prune(age, 100), "tasks")
+        self.both(lambda world: world.upkeep.prune_consumers(), "consumers")
+
+
+async def _answer(act: Awaitable[object]) -> object:
+    """What came of it, in a form that has no order where the contract has none."""
+    try:
+        answer = await act
+    except SluiceError as error:
+        return type(error), {name: value for name, value in vars(error).items() if name != "reason"}
+    if isinstance(answer, Written):
+        return answer.rows, sorted(answer.pending, key=lambda row: row.id)
+    if isinstance(answer, list) and answer and hasattr(answer[0], "token"):
+        return sorted(answer, key=lambda claim: claim.id)
+    return answer
+
+
+async def _in_order(dead: Awaitable[list[RunKey]]) -> list[RunKey]:
+    return sorted(await dead)
+
+
+@pytest.mark.timeout(60 + 20 * EXAMPLES)
+def test_both_do_the_same(clocked_url: str) -> None:
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        postgresql = runner.run(stack.enter_async_context(real(clocked_url)))
+        try:
+            run_state_machine_as_test(
+                lambda: Twins(runner, postgresql),  # type: ignore[arg-type] # any maker will do
+                settings=settings(
+                    max_examples=EXAMPLES or 50,
+                    stateful_step_count=STEPS,
+                    deadline=None,
+                    derandomize=not EXAMPLES,
+                    phases=[*Phase] if EXAMPLES else [Phase.generate],
+                ),
+            )
+        finally:
+            runner.run(stack.aclose())

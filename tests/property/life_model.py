@@ -1,0 +1,151 @@
+"""What a task's life should be, on plain dicts: written from the rules in docs/guarantees.md, not from the statements.
+
+A row is a dict of the columns that a life moves. Each verb takes one task and says what it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from tests.support.clocked import CHANCE, ORIGIN
+
+Row = dict[str, Any]
+Key = tuple[UUID, int]
+ENDED = {"completed", "failed", "canceled"}
+
+
+@dataclass(slots=True)
+class Model:
+    """`consumers`: until when each is alive, and its lease."""
+
+    now: datetime = ORIGIN
+    tasks: dict[UUID, Row] = field(default_factory=dict)
+    consumers: dict[UUID, tuple[datetime, timedelta]] = field(default_factory=dict)
+
+    def submit(self, task: UUID, delay: timedelta) -> bool:
+        """Whether it is due. One that is there already stays as it is (A1)."""
+        row = self.tasks.setdefault(
+            task,
+            {
+                **dict.fromkeys(
+                    ("consumer_id", "started_at", "finished_at", "canceled_from", "result", "error")
+                ),
+                **dict.fromkeys(("fencing_token", "attempt", "crashes"), 0),
+                **dict.fromkeys(("created_at", "updated_at"), self.now),
+                "run_at": self.now + delay,
+                "status": "pending",
+            },
+        )
+        return bool(row["run_at"] == row["created_at"])
+
+    def claim(self, task: UUID, me: UUID) -> tuple[int, int, int] | None:
+        """Token, attempt and crashes of the new try (R1)."""
+        row = self.tasks.get(task)
+        if row is None or row["status"] != "pending" or row["run_at"] > self.now:
+            return None
+        self._move(row, "processing", consumer_id=me, started_at=self.now, attempt=row["attempt"] + 1)
+        return (row["fencing_token"], row["attempt"], row["crashes"])
+
+    def finish(self, key: Key, result: object) -> bool:
+        """Whether the token was still the row's (R2), as below."""
+        return self._fenced(
+            key, lambda row: self._move(row, "completed", result=result, error=None, finished_at=self.now)
+        )
+
+    def fail(self, key: Key, delay: timedelta | None) -> bool:
+        if delay is None:
+            return self._fenced(key, lambda row: self._move(row, "failed", error="E", finished_at=self.now))
+        return self._fenced(
+            key,
+            lambda row: self._move(row, "pending", error="E", run_at=self.now + delay, consumer_id=None),
+        )
+
+    def give_back(self, key: Key, delay: timedelta) -> bool:
+        def uncharged(row: Row) -> None:
+            run_at = self.now + delay if delay else row["run_at"]
+            self._move(row, "pending", run_at=run_at, consumer_id=None, attempt=row["attempt"] - 1)
+
+        return self._fenced(key, uncharged)
+
+    def reap(self, key: Key, spread: timedelta) -> bool:
+        """The third crash is the last (U2)."""
+
+        def uncharged(row: Row) -> None:
+            crashes = row["crashes"] + 1
+            died = {"attempt": row["attempt"] - 1, "crashes": crashes, "run_at": self.now + CHANCE * spread}
+            if crashes == 3:
+                self._move(row, "failed", error="poisoned", finished_at=self.now, **died)
+            else:
+                self._move(row, "pending", consumer_id=None, **died)
+
+        return self._fenced(key, uncharged)
+
+    def cancel(self, task: UUID) -> str:
+        """What came of it; `canceled_from` says which side won (C1)."""
+        row = self.tasks.get(task)
+        if row is None:
+            return "TaskNotFound"
+        if row["status"] in {"pending", "processing"}:
+            self._move(row, "canceled", canceled_from=row["status"], finished_at=self.now)
+            return "canceled"
+        return "as it was" if row["status"] == "canceled" else "TransitionRefused"
+
+    def retry(self, task: UUID) -> str:
+        """By a person, with a fresh budget (C1)."""
+        row = self.tasks.get(task)
+        if row is None:
+            return "TaskNotFound"
+        if row["status"] not in {"failed", "canceled"}:
+            return "TransitionRefused"
+        fresh = dict.fromkeys(
+            ("consumer_id", "started_at", "finished_at", "canceled_from", "result", "error")
+        )
+        self._move(row, "pending", run_at=self.now, attempt=0, crashes=0, **fresh)
+        return "pending"
+
+    def prune(self, age: timedelta) -> int:
+        old = [
+            task
+            for task, row in self.tasks.items()
+            if row["status"] in ENDED and row["finished_at"] < self.now - age
+        ]
+        for task in old:
+            del self.tasks[task]
+        return len(old)
+
+    def register(self, me: UUID, lease: timedelta) -> None:
+        """Registering again revives nobody (L1)."""
+        self.consumers.setdefault(me, (self.now + lease, lease))
+
+    def beat(self, me: UUID) -> bool:
+        if not self.alive(me):
+            return False
+        lease = self.consumers[me][1]
+        self.consumers[me] = (self.now + lease, lease)
+        return True
+
+    def alive(self, me: UUID) -> bool:
+        return me in self.consumers and self.consumers[me][0] > self.now
+
+    def dead_tries(self) -> list[Key]:
+        """The tries of those who are silent or absent (U2)."""
+        return sorted(
+            (task, row["fencing_token"])
+            for task, row in self.tasks.items()
+            if row["status"] == "processing" and not self.alive(row["consumer_id"])
+        )
+
+    def _fenced(self, key: Key, change: Callable[[Row], None]) -> bool:
+        row = self.tasks.get(key[0])
+        if row is None or row["fencing_token"] != key[1]:
+            return False
+        change(row)
+        return True
+
+    def _move(self, row: Row, status: str, **columns: object) -> None:
+        """Every change of status is a step of the token (R2)."""
+        row.update(columns, status=status, updated_at=self.now, fencing_token=row["fencing_token"] + 1)
