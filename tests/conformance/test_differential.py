@@ -225,7 +225,7 @@ async def _in_order(dead: Awaitable[list[RunKey]]) -> list[RunKey]:
     return sorted(await dead)
 
 
-@pytest.mark.timeout(60 + 20 * EXAMPLES)
+@pytest.mark.timeout(300 + 20 * EXAMPLES)
 def test_both_do_the_same(clocked_url: str) -> None:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()

@@ -205,6 +205,6 @@ class Life(RuleBasedStateMachine):
         self.redis.litter(self.key, entry)
 
 
-@pytest.mark.timeout(60 + 20 * EXAMPLES)
+@pytest.mark.timeout(300 + 20 * EXAMPLES)
 def test_any_order_of_events_leaves_what_the_model_says(machine: Machine) -> None:
     machine(Life, 40, 40)

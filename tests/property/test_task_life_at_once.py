@@ -115,6 +115,6 @@ def _alone(answer: Any) -> Any:
     return answer[0] if isinstance(answer, list) else answer
 
 
-@pytest.mark.timeout(60 + 20 * EXAMPLES)
+@pytest.mark.timeout(300 + 20 * EXAMPLES)
 def test_events_at_once_are_as_events_in_some_order(machine: Machine) -> None:
     machine(AtOnce, 40, 30)

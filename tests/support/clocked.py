@@ -1,7 +1,8 @@
 """A real PostgreSQL whose clock a test sets: our statements, unchanged, find other functions under the same names.
 
 `now()`, `statement_timestamp()` and `random()` are not qualified in db/sql, so a schema that stands before pg_catalog
-in the search path gives them another meaning. Nothing else of the server is replaced.
+in the search path gives them another meaning. Nothing else of the server is replaced. The tables are not logged: such
+tests commit thousands of times, and nothing of theirs is to survive a crash.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CHANCE = 0.5
 
 _INSTALL = """
 CREATE SCHEMA clock;
-CREATE TABLE clock.hand (at timestamptz NOT NULL);
+CREATE UNLOGGED TABLE clock.hand (at timestamptz NOT NULL);
 CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM clock.hand';
 CREATE FUNCTION clock.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM clock.hand';
 CREATE FUNCTION clock.random() RETURNS double precision LANGUAGE sql STABLE AS 'SELECT 0.5::double precision';
@@ -31,6 +32,10 @@ ALTER TABLE tasks ALTER created_at SET DEFAULT clock.now(), ALTER updated_at SET
 ALTER TABLE consumers ALTER started_at SET DEFAULT clock.now(), ALTER beat_at SET DEFAULT clock.now();
 ALTER TABLE kinds ALTER updated_at SET DEFAULT clock.now();
 ALTER TABLE upkeep ALTER next_run_at SET DEFAULT clock.now();
+ALTER TABLE tasks SET UNLOGGED;
+ALTER TABLE consumers SET UNLOGGED;
+ALTER TABLE kinds SET UNLOGGED;
+ALTER TABLE upkeep SET UNLOGGED;
 """
 
 
