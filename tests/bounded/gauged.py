@@ -1,4 +1,9 @@
-"""`gauged.py MODULE ARGUMENTS` is `python -m MODULE`, but SIGUSR1 has it write to the file GAUGE what it holds."""
+"""`gauged.py MODULE ARGUMENTS` is `python -m MODULE`, but SIGUSR1 has it write to the file GAUGE what it holds.
+
+Named in HANDLERS it does the same for a consumer, and has handlers that leave things to be cleared up.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import gc
@@ -9,6 +14,11 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+from sqlalchemy import text
+
+from consumer import Context, handler
 
 
 def _write(_number: int, _frame: FrameType | None) -> None:
@@ -22,7 +32,18 @@ def _write(_number: int, _frame: FrameType | None) -> None:
     part.rename(gauge)
 
 
+signal.signal(signal.SIGUSR1, _write)
+
+
+@handler("session")
+async def session(ctx: Context, payload: dict[str, Any]) -> None:
+    """Holds a connection for as long as it may, in the middle of a statement or between two."""
+    opened = await ctx.session()
+    if payload.get("asks"):
+        await opened.execute(text("SELECT pg_sleep(3600)"))
+    await asyncio.sleep(3600)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGUSR1, _write)
     module = sys.argv.pop(1)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
