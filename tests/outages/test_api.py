@@ -140,7 +140,7 @@ async def test_without_redis_a_submission_is_accepted_within_a_second_and_pushed
         posts = [timed(client.post("/tasks", json={"message": "x"})) for _ in range(20)]
         for response, seconds in await asyncio.gather(*posts):
             assert response.status_code == 201
-            assert seconds < 1
+            assert seconds < 1 + SLACK
 
     async def degraded() -> bool:
         health = (await client.get("/health")).json()
