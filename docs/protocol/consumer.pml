@@ -73,7 +73,7 @@ inline start_or_return(c, t, r) {
 
 /* kill -9: what was sent may still arrive, what was not is lost. */
 inline dies(c) {
-    life[c] = dead; trusted[c] = false; at_fault[c] = true; leave[c] = false; slots[c] = 0;
+    life[c] = dead; trusted[c] = false; at_fault[c] = true; was_at_fault[c] = true; leave[c] = false; slots[c] = 0;
     falls_silent(AT(c, 0)); falls_silent(AT(c, 1))
 }
 inline falls_silent(r) {
@@ -226,9 +226,10 @@ end:
 #define LOST_ITS_ROW(c, t) (phase[AT(c, t)] == running && write[AT(c, t)] == nothing && !former[AT(c, t)] && \
     !(status[t] == processing && owner[t] == c && held[AT(c, t)] == current))
 
+/* Both may put their give back in the place of a write with an old token, which would change nothing any more. */
 inline look_at(c, t, r) {
     if
-    :: UNKNOWN(c, t) && SEEN_ENOUGH(r) && write[r] == nothing ->
+    :: UNKNOWN(c, t) && SEEN_ENOUGH(r) ->
         write[r] = give_back; wtoken[r] = current; stray[r] = false
     :: else -> stray[r] = UNKNOWN(c, t)
     fi
@@ -238,7 +239,7 @@ inline stop_run(c, r) {
 }
 inline leave_former(c, t, r) {
     if
-    :: status[t] == processing && owner[t] == FORMER(c) && !KNOWN(r) && write[r] == nothing ->
+    :: status[t] == processing && owner[t] == FORMER(c) && !KNOWN(r) ->
         write[r] = give_back; wtoken[r] = current
     :: else
     fi
