@@ -5,13 +5,14 @@ redis-py's defaults would repeat a pop in silence and cut off a blocking one; no
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
+import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError
 
 from db.faults import from_redis
 
@@ -83,14 +84,21 @@ def _client(url: str, connections: int, *, answer: float | None) -> Redis:
 
 async def cut(client: Redis) -> None:
     """Break the connections of one client off. Asks the server nothing, waits for nothing and fails at nothing."""
-    pool = client.connection_pool
-    for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - no other way
-        writer = connection._writer  # noqa: SLF001 - as above
-        if writer is not None:
-            writer.transport.abort()  # under TLS a close waits for the other side's farewell: 0.8 s for each client
-    with suppress(RedisError, OSError):
-        # Not those in use: redis-py takes the streams away from under a command, which then fails with AttributeError.
-        await pool.disconnect(inuse_connections=False)
+    pool: Any = client.connection_pool
+    for connection in pool._available_connections:  # noqa: SLF001 - no other way
+        _abort(connection)
+        connection._close()  # noqa: SLF001 - as above
+    for connection in pool._in_use_connections:  # noqa: SLF001 - as above
+        # Its user hears of it. pool.disconnect() would take the streams away from under a command: AttributeError.
+        _abort(connection)
+        connection.mark_for_reconnect()
+    await asyncio.sleep(0)
+
+
+def _abort(connection: Any) -> None:  # noqa: ANN401 - redis-py does not tell
+    """At once: under TLS a close waits for the other side's farewell, 0.8 s for each client."""
+    if connection._writer is not None:  # noqa: SLF001 - no other way
+        connection._writer.transport.abort()  # noqa: SLF001 - as above
 
 
 def ask(client: Redis, *words: str | bytes | float) -> Awaitable[Any]:
