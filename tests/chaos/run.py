@@ -23,6 +23,8 @@ Progress = Callable[[str, float], None]
 """Told what goes on, and which share of the faults is over."""
 SHARE = 0.4
 """Of the capacity: what is offered."""
+LEAST_RATE = 20.0
+"""Tasks a second: on a machine that is short of everything, a load is still one."""
 RUNNING = "SELECT count(*) FROM tasks WHERE status IN ('pending', 'processing')"
 
 
@@ -48,7 +50,7 @@ async def perform(script: Script, directory: Path, progress: Progress) -> dict[s
         load = Load(stand.client, stand.history, random)
         progress("measuring the capacity", 0)
         capacity = await _capacity(stand, load, script.measure)
-        rate = min(script.most_rate, SHARE * capacity)
+        rate = max(LEAST_RATE, min(script.most_rate, SHARE * capacity))
         done = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             sampling = group.create_task(_sample(stand, done))
