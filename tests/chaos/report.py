@@ -113,10 +113,9 @@ def _recovery(table: Table, found: Sequence[Window]) -> None:
     for window in found:
         table.add_row(
             f"after {' + '.join(window.faults)}",
-            f"{window.ratio:.3f}, {window.backlog}"
-            + ("" if window.judged else f" ({window.others:.0%} to others)"),
-            f"{AT_LEAST}, {window.base}" if window.judged else "",
-            style="red" if window.judged and not window.recovered else "",
+            f"{window.ratio:.3f}, {window.backlog} ({window.others:.0%} to others)",
+            f"{AT_LEAST}, {window.base}",
+            style="" if window.recovered else "red" if window.judged else "yellow",
         )
 
 
