@@ -18,6 +18,7 @@ from core.errors import SluiceError
 from core.outcome import Succeeded
 from core.task import NewTask, ReadyList
 from db.claims import Completion
+from db.session import DEFAULT_LIMITS
 from tests.simulation.store_tables import INTACT as WHOLE_STORE
 from tests.simulation.store_tables import Broken
 
@@ -182,6 +183,12 @@ class RepeatsAlone(Work):
         return None
 
 
+def _patient_beyond_the_lease(process: SimProcess, found: list[Loop]) -> list[Loop]:
+    """An outcome on a connection that fell silent is waited for longer than others wait to judge."""
+    process.links.hot.limit = DEFAULT_LIMITS.answer.total_seconds()
+    return found
+
+
 def _completion_repeated_alone(process: SimProcess, found: list[Loop]) -> list[Loop]:
     _parts(process).work.__class__ = RepeatsAlone
     return found
@@ -307,5 +314,11 @@ ABLATIONS = {
             "cancel without token", "S3: a message names its run", change=_cancel_without_token, seen_by=8
         ),
         Ablation("reap after an outage", "U2: only who was well may judge", change=_reap_after_outage),
+        Ablation(
+            "patient beyond the lease",
+            "U2: what a silence swallowed is sent again before others judge",
+            change=_patient_beyond_the_lease,
+            seen_by=83,
+        ),
     )
 }

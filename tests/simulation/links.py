@@ -50,12 +50,12 @@ class Door:
         self._server = server
         self._who = who
         self._pool = pool
-        self._limit = limit
+        self.limit = limit
 
     async def ask(self, name: str, args: Any, act: Act) -> Any:
         """One statement."""
         call = Call(self._who, name, args, act, unknown)
-        return await self._pool.within(self._server.ask(call, self._limit))
+        return await self._pool.within(self._server.ask(call, self.limit))
 
 
 def door(server: Server, who: str, *, size: int, limit: float, wait: float = POOL_SECONDS) -> Door:
@@ -76,7 +76,9 @@ class WatchedRedis(SimRedis):
 
 
 class RedisClient(SimClient):
-    """A client whose calls in flight end when its connections are cut."""
+    """A client whose calls in flight end when its connections are cut; it is its own pool, of no connections."""
+
+    _available_connections = _in_use_connections = ()
 
     def __init__(self, server: SimRedis, network: Server, who: str, limit: float | None) -> None:
         super().__init__(server, self._through)
@@ -171,7 +173,7 @@ class Links:
         self.handler_connections = handler_pool
         self.transactions: list[OwnTransaction] = []
         self._lease = lease
-        hot = door(postgresql, who, size=HOT_CONNECTIONS, limit=patience(lease).total_seconds())
+        hot = self.hot = door(postgresql, who, size=HOT_CONNECTIONS, limit=patience(lease).total_seconds())
         self.claims: Any = Proxy(store.claims, hot.ask)
         self.consumers: Any = Proxy(store.consumers, hot.ask)
         self.upkeep: Any = Proxy(store.upkeep, hot.ask)

@@ -4,7 +4,6 @@ import pytest
 
 from tests.simulation.ablations import ABLATIONS
 from tests.simulation.campaign import catch
-from tests.simulation.world import World
 
 
 @pytest.mark.timeout(300)
@@ -14,4 +13,3 @@ def test_a_safeguard_that_is_left_out_is_missed_within_200_seeds(name: str) -> N
     caught = catch(ablation, within=200)
 
     assert caught is not None, f"nobody notices that this is left out: {ablation.safeguard}"
-    assert World(caught.seed).run().violations == [], "the intact world of this seed breaks no rule"
