@@ -50,6 +50,23 @@ _KIND = (UnknownKind, PayloadRefused, RowRefused)
 _STORE = (StoreUnavailable, OutcomeUnknown)
 _SUBMISSION = (MaybeAccepted, StoreUnavailable, Overloaded)
 _PLACE = {"Location": {"description": "The task's path.", "schema": {"type": "string"}}}
+_ID = {"task_id": "$response.body#/id"}
+_THEN = {
+    "get": {"operationId": "get_task", "parameters": _ID, "description": "The task as it is now."},
+    "cancel": {
+        "operationId": "change_status",
+        "parameters": _ID,
+        "requestBody": {"status": "canceled"},
+        "description": "Cancel it.",
+    },
+}
+_NEXT_PAGE = {
+    "next": {
+        "operationId": "list_tasks",
+        "parameters": {"cursor": "$response.body#/next_cursor"},
+        "description": "The next page, unless next_cursor is null.",
+    }
+}
 
 
 def _takes(model: type) -> dict[str, object]:
@@ -64,7 +81,7 @@ def _takes(model: type) -> dict[str, object]:
     status_code=201,
     response_model=TaskOut,
     response_description="The task, on disk. Its place is in the header Location.",
-    responses={201: {"headers": _PLACE}, **documented(*_BODY, *_KIND, *_SUBMISSION)},
+    responses={201: {"headers": _PLACE, "links": _THEN}, **documented(*_BODY, *_KIND, *_SUBMISSION)},
     openapi_extra=_takes(Submission),
 )
 async def submit_task(request: Request) -> Response:
@@ -138,7 +155,7 @@ async def get_task(task_id: Id, ours: Provided) -> Response:
     "/tasks",
     summary="List tasks, newest first",
     response_model=TaskPage,
-    responses=documented(InvalidParameters, *_STORE),
+    responses={200: {"links": _NEXT_PAGE}, **documented(InvalidParameters, *_STORE)},
 )
 async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, ours: Provided) -> Response:
     """Tasks, newest first. Follow `next_cursor` until it is null.
