@@ -20,11 +20,12 @@ ENDED = {"completed", "failed", "canceled"}
 
 @dataclass(slots=True)
 class Model:
-    """`consumers`: until when each is alive, and its lease."""
+    """`consumers`: until when each is alive, and its lease. `reached` gathers what happened at all."""
 
     now: datetime = ORIGIN
     tasks: dict[UUID, Row] = field(default_factory=dict)
     consumers: dict[UUID, tuple[datetime, timedelta]] = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)
 
     def submit(self, task: UUID, delay: timedelta) -> bool:
         """Whether it is due. One that is there already stays as it is (A1)."""
@@ -78,6 +79,7 @@ class Model:
             crashes = row["crashes"] + 1
             died = {"attempt": row["attempt"] - 1, "crashes": crashes, "run_at": self.now + CHANCE * spread}
             if crashes == 3:
+                self.reached.add("poisoned")
                 self._move(row, "failed", error="poisoned", finished_at=self.now, **died)
             else:
                 self._move(row, "pending", consumer_id=None, **died)
@@ -114,6 +116,7 @@ class Model:
             if row["status"] in ENDED and row["finished_at"] < self.now - age
         ]
         for task in old:
+            self.reached.add("pruned")
             del self.tasks[task]
         return len(old)
 
@@ -142,10 +145,12 @@ class Model:
     def _fenced(self, key: Key, change: Callable[[Row], None]) -> bool:
         row = self.tasks.get(key[0])
         if row is None or row["fencing_token"] != key[1]:
+            self.reached.add("fenced")
             return False
         change(row)
         return True
 
     def _move(self, row: Row, status: str, **columns: object) -> None:
         """Every change of status is a step of the token (R2)."""
+        self.reached.add(f"{row['status']} -> {status}")
         row.update(columns, status=status, updated_at=self.now, fencing_token=row["fencing_token"] + 1)
