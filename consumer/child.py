@@ -133,7 +133,8 @@ def _child_main(theirs: Connection, module: str, qualname: str, ctx: DetachedCon
         message = pickle.dumps((True, encode(function(ctx, payload))))
     except BaseException as error:  # noqa: BLE001 - everything a handler raises travels to the parent
         message = _pickled_error(error)
-    theirs.send_bytes(message)
+    with suppress(BrokenPipeError):  # the consumer was killed: nobody waits for an answer, and we are next
+        theirs.send_bytes(message)
     theirs.close()
 
 

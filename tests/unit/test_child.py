@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import pickle
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
@@ -14,7 +16,8 @@ import psutil
 import pytest
 
 from consumer import Context
-from consumer.child import Children, _pickled_error
+from consumer.child import Children, _child_main, _pickled_error
+from consumer.context import DetachedContext
 from consumer.execute import Execute
 from consumer.registry import Handler, Mode
 from consumer.running import Run, Running, Stop
@@ -223,3 +226,14 @@ def test_an_exception_always_travels_somehow(error: Exception) -> None:
     assert not succeeded
     assert isinstance(arrived, RuntimeError)
     assert str(arrived) == f"{type(error).__name__}: {error}"
+
+
+def test_a_child_whose_consumer_was_killed_ends_in_silence() -> None:
+    ours, theirs = multiprocessing.get_context("forkserver").Pipe(duplex=False)
+    ours.close()
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("die_with_parent", "_let_fork_server_go", "signal.signal", "log.configure"):
+            patched.setattr(f"consumer.child.{name}", lambda *_: None)
+        arguments = ("answer", cast("DetachedContext", SimpleNamespace(attempt=1, canceled=False)), {})
+        _child_main(theirs, cpu_handlers.__name__, *arguments)
+    assert theirs.closed
