@@ -234,6 +234,6 @@ def test_a_child_whose_consumer_was_killed_ends_in_silence() -> None:
     with pytest.MonkeyPatch.context() as patched:
         for name in ("die_with_parent", "_let_fork_server_go", "signal.signal", "log.configure"):
             patched.setattr(f"consumer.child.{name}", lambda *_: None)
-        arguments = ("answer", cast("DetachedContext", SimpleNamespace(attempt=1, canceled=False)), {})
-        _child_main(theirs, cpu_handlers.__name__, *arguments)
+        ctx = cast("DetachedContext", SimpleNamespace(attempt=1, canceled=False))
+        _child_main(theirs, cpu_handlers.__name__, "answer", ctx, {})
     assert theirs.closed
