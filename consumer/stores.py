@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from db.consumers import Consumers
 from db.keys import Keys
 from db.publisher import Publisher
 from db.ready import ReadyLists
-from db.session import Database, Limits, make_engine
+from db.session import DEFAULT_LIMITS, Database, Limits, make_engine
 from db.signals import Signals
 from db.upkeep import Upkeep
 
@@ -27,13 +28,27 @@ HOT_CONNECTIONS = 5
 _FOREVER = timedelta(days=7)
 
 
+def patience(lease: timedelta) -> timedelta:
+    """How long a statement's answer is waited for.
+
+    What a silence swallowed is sent again before anybody who was cut off as well may judge us: that takes a whole
+    lease of good beats (U2).
+    """
+    return min(DEFAULT_LIMITS.answer, lease * 2 / 3)
+
+
 class Stores:
     """`ready` and `signals` are None without Redis."""
 
     def __init__(self, settings: ConsumerSettings, report: Report) -> None:
         self._url = settings.database_url.get_secret_value()
         self._lease = settings.lease
-        self.engine = make_engine(self._url, role="consumer", pool_size=HOT_CONNECTIONS)
+        self.engine = make_engine(
+            self._url,
+            role="consumer",
+            pool_size=HOT_CONNECTIONS,
+            limits=replace(DEFAULT_LIMITS, answer=patience(self._lease)),
+        )
         # ctx.session() waits for a connection as long as its task may run, which the handler's timeout bounds.
         self.handler_engine = make_engine(
             self._url,

@@ -313,7 +313,9 @@ ABLATIONS = {
         Ablation(
             "cancel without token", "S3: a message names its run", change=_cancel_without_token, seen_by=8
         ),
-        Ablation("reap after an outage", "U2: only who was well may judge", change=_reap_after_outage),
+        Ablation(
+            "reap after an outage", "U2: only who was well may judge", change=_reap_after_outage, seen_by=58
+        ),
         Ablation(
             "patient beyond the lease",
             "U2: what a silence swallowed is sent again before others judge",

@@ -84,6 +84,7 @@ class History:
     lost_commits: set[RunKey] = field(default_factory=set)
     started: set[RunKey] = field(default_factory=set)
     raised: set[RunKey] = field(default_factory=set)
+    too_soon_to_judge: Callable[[], bool] = lambda: False
     names: dict[TaskId, str] = field(default_factory=dict)
     lives: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -187,6 +188,10 @@ class History:
         name = self.name(task_id)
         if self.store.tables.alive(before.consumer):
             self.wrong("U2 reap", f"{name} is taken from a living consumer")
+        if self.too_soon_to_judge():
+            self.wrong(
+                "U2 outage", f"{name} is taken back by one who was cut off himself less than a lease ago"
+            )
         if after.crashes != before.crashes + 1:
             self.wrong("U2 crashes", f"{name} crashes {before.crashes} -> {after.crashes}")
         if after.status is Status.FAILED:

@@ -61,6 +61,8 @@ class World:
         self.context = self.loop.context(self._nemesis)
         self.memory: Counter[tuple[TaskId, str]] = Counter()
         self.outages: list[tuple[float, float]] = []
+        self._refusals: list[float] = []
+        self.history.too_soon_to_judge = self._too_soon_to_judge
         self.consumers: list[SimProcess] = []
         self.api: SimApi | None = None
         self.recovery = 0.0
@@ -205,11 +207,20 @@ class World:
         self.outages.append((begin, float("inf")))
         refusing = what == "postgresql refuses"
         if refusing:
+            self._refusals.append(begin)
             for process in self.consumers:
                 process.links.roll_back(commits=True)
         self.postgresql.change(State.REFUSING if refusing else State.DARK)
         await asyncio.sleep(seconds)
         self._restore(self.postgresql)
+
+    def _too_soon_to_judge(self) -> bool:
+        """Whether everybody was cut off for more than a lease, and that ended less than a lease ago."""
+        now, lease = self.loop.time(), self.plan.lease
+        return self.plan.calm_postgresql and any(
+            begin in self._refusals and end - begin > lease and now - end < 0.9 * lease
+            for begin, end in self.outages
+        )
 
     def _restore(self, server: Server) -> None:
         server.change(State.UP)
