@@ -18,6 +18,7 @@ from core.errors import StoreUnavailable
 from core.events import Fenced, GivenBack, StepFailed, TryFailed
 from core.outcome import Failed, Failure, Outcome, Succeeded
 from core.retry import FailForGood, Finish, GiveBack, RetryLater, verdict
+from core.task import POISONED_AFTER_CRASHES
 from db.claims import Completion, Failing, Return
 from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
 
@@ -40,6 +41,14 @@ if TYPE_CHECKING:
 SUSPECT_WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off, in the mean and at most."""
 _SUSPECT_WAITS_AT_FIRST = 0.1
+
+
+def suspected(claim: Claim) -> bool:
+    """Whether one more crash would poison it: it then runs apart from others like it, and takes none of them along (U2).
+
+    One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
+    """
+    return claim.crashes + 1 >= POISONED_AFTER_CRASHES
 
 
 class OwnTransaction(Protocol):
@@ -102,11 +111,11 @@ class Work:
             why_not = self._why_not(consumer)
             if why_not is not None:
                 self._return(claim, timedelta(), why_not)
-            elif claim.crashes and self._suspect is not None:
+            elif suspected(claim) and self._suspect is not None:
                 self._return(claim, self._until_suspect_ends(self._suspect), "another suspect is running")
             else:
                 run = Run(claim, self._clock())
-                if claim.crashes:
+                if suspected(claim):
                     self._suspect = run
                 self._running.start(run, self._live(run, consumer))
 
@@ -119,7 +128,7 @@ class Work:
     def _until_suspect_ends(self, suspect: Run) -> timedelta:
         """About as long again as it has run, and by chance: those that one claim brought must not come back together.
 
-        All of a dead consumer's tasks are suspects. With one delay for each they would run one a second.
+        All that a consumer held when it died twice are suspects. With one delay for each they would run one a second.
         """
         ran = max(self._clock() - suspect.started_at, _SUSPECT_WAITS_AT_FIRST)
         return timedelta(seconds=self._random.uniform(0, 2) * min(ran, SUSPECT_WAITS.total_seconds()))

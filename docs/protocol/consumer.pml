@@ -29,7 +29,7 @@ byte slots[C];          /* taken (C2) */
 #ifdef SUSPECTS_TOGETHER
 #define SUSPECT_BESIDE(c, t) false
 #else
-#define SUSPECT_BESIDE(c, t) (crashes[t] > 0 && phase[AT(c, 1 - t)] == running && crashes[1 - t] > 0)
+#define SUSPECT_BESIDE(c, t) (crashes[t] + 1 >= POISONED && phase[AT(c, 1 - t)] == running && crashes[1 - t] + 1 >= POISONED)
 #endif
 #ifdef MESSAGE_WITHOUT_TOKEN
 #define MEANT(r) true
@@ -205,7 +205,9 @@ end:
     do
     :: atomic { c == 0 && trusted[c] && pauses > 0 && PRESENT(c) -> pauses--; trusted[c] = false; at_fault[c] = true }
     :: atomic { trusted[c] && away && PRESENT(c) -> trusted[c] = false }
+#ifdef DRAIN_STOPS_BEAT_FIRST
     :: atomic { trusted[c] && PRESENT(c) && !BEATS(c) -> trusted[c] = false }
+#endif
     :: atomic { alive[c] && !trusted[c] -> alive[c] = false } /* the lease is longer than the trust */
 
     :: atomic { BEATS(c) && !trusted[c] && alive[c] && !away -> trusted[c] = true; at_fault[c] = false }

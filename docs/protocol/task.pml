@@ -9,7 +9,7 @@
 #ifndef MAX_ATTEMPTS
 #define MAX_ATTEMPTS 1
 #endif
-#define POISONED 2 /* the product says three: the count is no part of the protocol */
+#define POISONED 3
 
 /* How often each thing may happen in one history, and what handlers do. */
 #ifndef LOST

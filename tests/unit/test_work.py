@@ -205,7 +205,7 @@ def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_befor
 @virtual
 async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
     s = Scene()
-    await s.start(1, 2, crashes=1)
+    await s.start(1, 2, crashes=2)
     await s.start(3)
 
     assert [run.claim.id for run in s.runs] == [task_id(1), task_id(3)]
@@ -219,8 +219,17 @@ async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
     assert len(s.runs) == 2, "the suspect still runs"
 
     await s.end(0, DONE)
-    await s.start(5, crashes=1)
+    await s.start(5, crashes=2)
     assert s.runs[-1].claim.id == task_id(5)
+
+
+@virtual
+async def test_a_single_crash_makes_no_suspect() -> None:
+    """All that a killed consumer held would run one at a time."""
+    s = Scene()
+    await s.start(1, 2, 3, crashes=1)
+    assert len(s.runs) == 3
+    assert s.writes == []
 
 
 @pytest.mark.parametrize(("ran", "mean"), [(0.0, 0.1), (0.5, 0.5), (10.0, 1.0)])
@@ -230,10 +239,10 @@ async def test_suspects_that_are_put_off_come_back_one_by_one_and_soon_after_a_s
 ) -> None:
     """With one delay for all of a dead consumer's tasks they ran one a second."""
     s = Scene()
-    await s.start(1, crashes=1)
+    await s.start(1, crashes=2)
     await asyncio.sleep(ran)
     for number in range(2, 200):
-        await s.start(number, crashes=1)
+        await s.start(number, crashes=2)
     delays = sorted(write.delay.total_seconds() for write in s.writes if isinstance(write, Return))
     assert len(delays) == 198
     assert delays[0] < 0.1 * mean
