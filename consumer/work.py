@@ -44,7 +44,7 @@ _SUSPECT_WAITS_AT_FIRST = 0.1
 
 
 def suspected(claim: Claim) -> bool:
-    """Whether one more crash would poison it: it then runs apart from others like it, and takes none of them along (U2).
+    """Whether one more crash would poison it: it then runs apart from its like, and takes none of them along (U2).
 
     One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
     """
