@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ class Commands:
     def __init__(self) -> None:
         self.commands = self
         self.said: list[tuple[Any, ...]] = []
+        self.speaking = nullcontext[None]
 
     async def execute_command(self, *words: Any) -> None:
         self.said.append(words)
