@@ -126,6 +126,7 @@ class Model:
 
     def beat(self, me: UUID) -> bool:
         if not self.alive(me):
+            self.reached |= {"beat of the dead"} if me in self.consumers else set()
             return False
         lease = self.consumers[me][1]
         self.consumers[me] = (self.now + lease, lease)
