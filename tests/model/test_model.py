@@ -1,4 +1,4 @@
-"""The protocol's model keeps its promises, and does so because of its safeguards. The model is docs/protocol."""
+"""The protocol's model, docs/protocol, keeps its promises in every history, and every action of it is taken."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tools.check_model import ABLATIONS, SETTINGS, Ablation, Setting, Verdict, check, missing, never_reached
+from tools.check_model import SETTINGS, Setting, Verdict, check, missing, never_reached
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+pytestmark = [
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+    pytest.mark.timeout(300),  # a processor's seconds, on a machine that others use
+]
 
 VERDICTS: dict[Setting, Verdict] = {}
 
@@ -31,13 +34,3 @@ def test_every_history_keeps_every_promise(
 
 def test_every_action_of_the_model_was_taken_in_some_history() -> None:
     assert never_reached({setting: verdict(setting) for setting in SETTINGS}) == []
-
-
-@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.flag)
-def test_without_a_safeguard_its_promise_breaks(
-    ablation: Ablation, record_property: Callable[[str, object], None]
-) -> None:
-    found = check(ablation.setting, ablation.flag)
-
-    record_property("states", found.states)
-    assert found.broken == ablation.breaks
