@@ -21,6 +21,8 @@ from tests.chaos.wire import Wire
 Act = Callable[[Stand, Planned, Random], Awaitable[bool]]
 _OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sluice/%' ORDER BY pid"
 _ENOUGH = 200
+STANDSTILL = 0.6
+"""Seconds: far from the lease."""
 
 
 async def perform(stand: Stand, planned: Planned) -> None:
@@ -142,11 +144,23 @@ async def _redis(stand: Stand, *words: str) -> None:
 
 
 async def _flushed(stand: Stand, planned: Planned, _: Random) -> bool:
-    """Twice: the second one while the first is being made up for."""
-    await _redis(stand, "FLUSHALL")
+    """Twice: the second one while the first is being made up for. Consumers stand still before it, so that ids wait."""
+    await _flush_what_waits(stand)
     await asyncio.sleep(planned.seconds)
-    await _redis(stand, "FLUSHALL")
+    await _flush_what_waits(stand)
     return True
+
+
+async def _flush_what_waits(stand: Stand) -> None:
+    members = [stand.members[name] for name in stand.consumers]
+    try:
+        for member in members:
+            member.send(signal.SIGSTOP)
+        await asyncio.sleep(STANDSTILL)
+        await _redis(stand, "FLUSHALL")
+    finally:
+        for member in members:
+            member.send(signal.SIGCONT)
 
 
 def _redis_killed(*, empty: bool) -> Act:

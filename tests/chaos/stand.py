@@ -7,7 +7,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -52,7 +52,7 @@ class Stand:
     front: Wire
     client: Client
     history: History
-    consumers: list[str] = field(default_factory=list)
+    consumers: list[str]
 
     @asynccontextmanager
     async def postgres(self) -> AsyncIterator[asyncpg.Connection[Any]]:
