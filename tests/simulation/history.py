@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 
 from consumer.running import Stop
 from core.lifecycle import allowed
@@ -212,6 +213,13 @@ class History:
             self.wrong("uncharged", f"{self.name(task_id)} is charged for a try that did not fail")
 
     # What clients heard.
+
+    def message(self, data: bytes) -> None:
+        """On the channel of cancels or of delays; one that finds a newer run than it means came late (S3)."""
+        words = data.decode().split(" ")
+        row = self.rows.get(TaskId(UUID(words[0]))) if len(words) == 2 else None
+        if row is not None and row.status is Status.PROCESSING and row.token > int(words[1]):
+            self.marks["late cancel message"] += 1
 
     def canceled(self, task: Task, *, won: bool) -> None:
         """A PATCH was answered."""

@@ -64,15 +64,20 @@ def door(server: Server, who: str, *, size: int, limit: float, wait: float = POO
 
 
 class WatchedRedis(SimRedis):
-    """Remembers which ids were ever pushed: for one ablation, nothing of ours rests on it."""
+    """Remembers which ids were ever pushed, for the sake of one ablation. `heard` is told of each message."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[bytes], None]) -> None:
         super().__init__()
+        self._heard = heard
         self.pushed: set[bytes] = set()
 
     def push(self, key: str, entries: Sequence[bytes], *, left: bool) -> int:
         self.pushed.update(entries)
         return super().push(key, entries, left=left)
+
+    def publish(self, channel: str, data: bytes) -> int:
+        self._heard(data)
+        return super().publish(channel, data)
 
 
 class RedisClient(SimClient):

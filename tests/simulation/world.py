@@ -46,7 +46,7 @@ class World:
         self.loop = make_loop(self.random("loop"), max_steps=MAX_STEPS, faulted=self._faulted)
         self.store = SimStore(self.loop.time, random=self.random("store"), broken=ablation.broken)
         self.history = History(self.loop.time, self.store, self.note, blind_to=ablation.blind_to)
-        self.redis_server = WatchedRedis()
+        self.redis_server = WatchedRedis(self.history.message)
         server = partial(Server, loop=self.loop, note=self.note)
         self.postgresql = server(
             "PostgreSQL",
