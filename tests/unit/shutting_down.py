@@ -1,0 +1,154 @@
+"""A consumer that is told to stop, whose parts a test can hold up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+from consumer.parts import Parts
+from consumer.running import Run, Running
+from consumer.shutdown import Ending, Shutdown
+from consumer.slots import Slots
+from core.errors import StoreUnavailable
+from core.task import RunKey
+from db.claims import Pending, Return, Written
+from tests.unit.support import Events, claim, now
+
+FOREVER = 10_000.0
+Part = Any
+
+
+class Scene:
+    """A consumer whose parts only say what was asked of them, and take as long as the test says."""
+
+    def __init__(self, *, drain: float = 25.0, redis: bool = True) -> None:
+        self.log: list[str] = []
+        self.takes: dict[str, float] = {}
+        self.fails: set[str] = set()
+        self.events, self.running = Events(), Running()
+        self.slots = Slots(4, lambda: None)
+        self.draining = False
+        self.pulling, self.scheduling, self.writing = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.waiting = 0
+        self.ready = self if redis else None
+        self.forced = asyncio.Event()
+        self.drain = drain
+        self.lease = self.claims = self.consumers = self.publisher = self.beat = self
+        self.schedule = self.work = self.intake = self.complete = self
+        self.gate = self
+        self.consumer, self.rows, self.asked = "me", set[RunKey](), 0
+        self.former: str | None = None
+        self.closed_at = 0.0
+
+    def _say(self, what: str, *, seconds: float = 0.0) -> Coroutine[None, None, None]:
+        async def act() -> None:
+            self.log.append(what)
+            await asyncio.sleep(self.takes.get(what, seconds))
+            if what in self.fails:
+                raise StoreUnavailable("a store", "gone")
+
+        return act()
+
+    def request(self) -> None:
+        self.log.append("intake" if self.draining else "intake, while claims still start")
+        if "schedule" not in self.takes:
+            self.scheduling.set()
+
+    async def wake(self) -> None:
+        await self._say("wake")
+        if "pull" not in self.takes:
+            self.pulling.set()
+
+    async def cut(self) -> None:
+        await self._say("cut")
+        if "pull, when cut" not in self.takes:
+            self.pulling.set()
+
+    async def forget_wake(self) -> None:
+        await self._say("forget wake")
+
+    def close(self) -> None:
+        self.closed_at = now()
+        self.log.append("close")
+        after(self.takes.get("complete", 0), self._written)
+
+    def _written(self) -> None:
+        self.waiting = 0
+        self.writing.set()
+
+    async def give_back(self, what: str | Sequence[Return]) -> Written:
+        if isinstance(what, str):
+            await self._say(f"give back, {what}")
+            return Written(0)
+        await self._say(f"give back {[back.id.int for back in what]}")
+        return Written(len(what), cast("tuple[Pending, ...]", ("pending",)))
+
+    async def held(self, consumer: str) -> set[RunKey]:
+        await self._say(f"held by {consumer}")
+        return self.rows
+
+    def keys(self) -> set[RunKey]:
+        return set()
+
+    async def written(self) -> None:
+        await self.writing.wait()
+
+    async def publish_again(self, pending: Sequence[object]) -> None:
+        await self._say(f"publish {list(pending)}")
+
+    async def stop(self) -> None:
+        await self._say("stop the beat")
+
+    async def unregister(self, consumer: str) -> None:
+        await self._say(f"unregister {consumer}")
+
+    def run(self, number: int, *, ends_after: float | None = None, on_stop: float | None = 0.0) -> Run:
+        """A handler that ends by itself, or so long after it was stopped (None: never)."""
+        run = Run(claim(number), 0.0)
+        self.slots.take(1)
+        stopped = asyncio.Event()
+
+        async def life() -> None:
+            try:
+                async with asyncio.timeout(ends_after):
+                    await stopped.wait()
+                await asyncio.sleep(FOREVER if on_stop is None else on_stop)
+            except TimeoutError:
+                pass
+            self.log.append(f"{number} {run.stop_reason.name if run.stop_reason else 'finished'}")
+            self.slots.release()
+            self.running.remove(run)
+
+        self.running.start(run, life())
+        run.on_stop = lambda _: stopped.set()
+        return run
+
+    async def shut_down(self) -> Ending:
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                name: group.create_task(self._until(event))
+                for name, event in (
+                    ("pull", self.pulling),
+                    ("schedule", self.scheduling),
+                    ("complete", self.writing),
+                )
+            }
+            ending = await Shutdown(
+                cast("Parts", self),
+                drain=timedelta(seconds=self.drain),
+                forced=self.forced,
+                report=self.events,
+                **tasks,
+            ).run()
+            for task in tasks.values():
+                task.cancel()
+        return ending
+
+    async def _until(self, event: asyncio.Event) -> None:
+        await event.wait()
+
+
+def after(seconds: float, act: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, act)

@@ -1,0 +1,111 @@
+"""The life of claims, with handlers that end when and as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from types import MappingProxyType
+from typing import Any, cast
+
+from consumer import Context
+from consumer.complete import Complete, Write
+from consumer.execute import Execute
+from consumer.registry import Handler, Mode
+from consumer.running import Run, Running
+from consumer.slots import Slots
+from consumer.work import Work
+from core.outcome import Failure, Outcome, Succeeded
+from core.task import JsonText, Kind
+from db.claims import Completion
+from tests.unit.support import Events, claim, now, settled, trusted
+
+BROKEN = Failure("ValueError", "broken")
+DONE = Succeeded(JsonText('"done"'))
+HANDLERS = MappingProxyType({
+    Kind(mode.name): Handler(Kind(mode.name), print, mode, str, None, None, None) for mode in Mode
+})  # fmt: skip
+
+
+class ServerSays(Exception):
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(f"error {sqlstate}")
+        self.sqlstate = sqlstate
+
+
+class Transaction:
+    """Stands in for the handler's transaction."""
+
+    made: list[Transaction]
+
+    def __init__(self, engine: object, limit: timedelta) -> None:
+        self.engine, self.limit = engine, limit
+        self.used = False
+        self.log: list[object] = []
+        self.ours = True
+        self.fails: Exception | None = None
+        Transaction.made.append(self)
+
+    async def complete(self, done: Completion) -> bool:
+        self.log.append(done)
+        if self.fails is not None:
+            raise self.fails
+        return self.ours
+
+    async def abandon(self) -> None:
+        self.log.append("abandon")
+
+
+class Scene:
+    """Work whose handlers end when and as the test says. It is itself the execution and the writing."""
+
+    def __init__(self, capacity: int = 4) -> None:
+        self.events, self.running = Events(), Running()
+        self.slots = Slots(capacity, lambda: None)
+        self.lease = trusted(now)
+        self.writes: list[Write] = []
+        self.runs: list[Run] = []
+        self.contexts: list[Context] = []
+        self.ends: list[asyncio.Future[Outcome]] = []
+        self.seconds: list[float] = []
+        self.work = Work(
+            registry=HANDLERS,
+            execute=cast("Execute", self.execute),
+            complete=cast("Complete", self),
+            running=self.running,
+            slots=self.slots,
+            lease=self.lease,
+            engine=cast("Any", "engine"),
+            pace=self.seconds.append,
+            clock=now,
+            random=Random(1),
+            report=self.events,
+        )
+
+    async def execute(self, run: Run, handler: Handler, ctx: Context, vacate: Callable[[], None]) -> Outcome:
+        assert handler.kind == run.claim.kind
+        self.runs.append(run)
+        self.contexts.append(ctx)
+        end = asyncio.get_running_loop().create_future()
+        self.ends.append(end)
+        try:
+            outcome: Outcome = await end
+            return outcome
+        finally:
+            vacate()
+
+    def put(self, write: Write) -> None:
+        self.writes.append(write)
+
+    async def start(self, *numbers: int, **facts: Any) -> None:
+        self.slots.take(len(numbers))
+        self.work.start([claim(number, **{"kind": Kind("LOOP"), **facts}) for number in numbers])
+        await settled()
+
+    async def end(self, at: int, outcome: Outcome | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self.ends[at].set_exception(outcome)
+        else:
+            self.ends[at].set_result(outcome)
+        await settled()
