@@ -37,7 +37,7 @@ class Script:
     quiet: float
     calm: float = 5.0
     measure: float = 4.0
-    most_rate: float = 250.0
+    most_rate: float = 2000.0
     settle: float = 90.0
     settings: Settings = field(default_factory=Settings)
 
