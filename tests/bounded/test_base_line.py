@@ -97,8 +97,13 @@ async def test_an_api_comes_back_to_its_base_line(api: ApiProcess, stores: Store
             await leave_in_the_middle(api)
 
     await eventually(lambda: _returned(api, base), timeout=30)
-    assert await connections(stores, "api") <= 5 + 2 + 2
+    await eventually(lambda: _pooled(stores), timeout=10)
     assert len(await stores.redis("KEYS", f"{stores.keys.prefix}:*")) == 1, "the ready list"
+
+
+async def _pooled(stores: Stores) -> bool:
+    """No more connections than the pools hold. A server takes its time over those that were broken off."""
+    return await connections(stores, "api") <= 5 + 2 + 2
 
 
 async def _returned(api: ApiProcess, base: Held) -> bool:
