@@ -4,8 +4,8 @@ SHELL := /bin/sh
 .SUFFIXES:
 
 BIN := .venv/bin
-# Test processes. More than the machine has cores gains nothing.
-WORKERS ?= 2
+# Test processes. Many tests wait for a process or a second to pass: one more than two cores take is full use.
+WORKERS ?= 3
 # Simulated worlds.
 SEEDS ?= 1000
 # Passed on: make test ARGS="tests/unit -k retry", make run ARGS=--ephemeral

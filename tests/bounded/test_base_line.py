@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from api.protocol import HEAD_SECONDS
@@ -38,14 +39,26 @@ def returned(now: Held, base: Held) -> bool:
     return True
 
 
-async def connections(stores: Stores, role: str) -> int:
-    """How many connections to PostgreSQL are open under names that begin so."""
+async def connections(stores: Stores, role: str, since: float) -> int:
+    """How many connections to PostgreSQL are open under names that begin so. Others may have had some before `since`."""
     return int(
         await stores.raw.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE $1",
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name LIKE $1 AND backend_start >= to_timestamp($2)",
             f"sluice/{role}%",
+            since,
         )
     )
+
+
+async def pooled(stores: Stores, role: str, since: float, most: int) -> bool:
+    """Whether there are no more of them. A server takes its time over those that were broken off."""
+    return await connections(stores, role, since) <= most
+
+
+def began(pid: int) -> float:
+    """When the process was started, in seconds of the epoch."""
+    return float(psutil.Process(pid).create_time())
 
 
 async def load(client: httpx2.AsyncClient) -> None:
@@ -97,13 +110,8 @@ async def test_an_api_comes_back_to_its_base_line(api: ApiProcess, stores: Store
             await leave_in_the_middle(api)
 
     await eventually(lambda: _returned(api, base), timeout=30)
-    await eventually(lambda: _pooled(stores), timeout=10)
+    await eventually(lambda: pooled(stores, "api", began(api.pid), 5 + 2 + 2), timeout=10)
     assert len(await stores.redis("KEYS", f"{stores.keys.prefix}:*")) == 1, "the ready list"
-
-
-async def _pooled(stores: Stores) -> bool:
-    """No more connections than the pools hold. A server takes its time over those that were broken off."""
-    return await connections(stores, "api") <= 5 + 2 + 2
 
 
 async def _returned(api: ApiProcess, base: Held) -> bool:
@@ -188,15 +196,16 @@ async def test_a_consumer_comes_back_to_its_base_line(
         return returned(await held(consumer.pid, gauge), base)
 
     await eventually(back, timeout=30)
-    assert await connections(stores, "consumer") <= 5
-    assert await connections(stores, "handler") <= 3
-    assert await connections(stores, "beat") == 1
+    since = began(consumer.pid)
+    await eventually(lambda: pooled(stores, "consumer", since, 5), timeout=10)
+    await eventually(lambda: pooled(stores, "handler", since, 3), timeout=10)
+    assert await connections(stores, "beat", since) == 1
     assert await stores.redis("KEYS", f"{stores.keys.prefix}:*") == []
     assert consumer.events("step.failed") == []
     assert (await consumer.stop())[0] == 0
 
     async def gone() -> bool:
         """A backend in the middle of a statement hears of its client's end when the statement's time is over."""
-        return await connections(stores, "consumer") + await connections(stores, "handler") == 0
+        return await pooled(stores, "consumer", since, 0) and await pooled(stores, "handler", since, 0)
 
     await eventually(gone)
