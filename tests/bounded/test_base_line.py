@@ -40,7 +40,7 @@ def returned(now: Held, base: Held) -> bool:
 
 
 async def connections(stores: Stores, role: str, since: float) -> int:
-    """How many connections to PostgreSQL are open under names that begin so. Others may have had some before `since`."""
+    """How many connections are open under names that begin so. Others may have had some before `since`."""
     return int(
         await stores.raw.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
