@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 UNSTARTED = timedelta(seconds=1)
 """How long an id may wait in a full consumer before it goes back to where others find it."""
 _PAUSE = 0.05
+_WORTH_A_CLAIM = 50
+"""Tasks for which a statement of their own pays. Measured at 10 and 100 slots only."""
 
 
 class Hint(NamedTuple):
@@ -46,10 +48,10 @@ class Starts(Protocol):
 
 
 class Schedule:
-    """Takes hints from the bounded queue and claims as many at once as there are slots.
+    """Takes hints from the bounded queue and claims as many at once as there are free slots, but half of many slots.
 
-    Claiming half of the slots at a time would overlap claims with handlers, and was tried: the statements that it adds
-    cost more (15 % of the CPU of a task) than the overlap brings.
+    Quick handlers end together. Claimed by halves, one half runs here while PostgreSQL claims the other: a sixth more
+    tasks a second for 100 slots than with one claim for all. With thirds, or halves of 10, the statements cost more.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Schedule:
         self._clock = clock
         self._report = report
         self._next: Hint | None = None
+        whole = slots.capacity
+        self._at_once = whole if whole < 2 * _WORTH_A_CLAIM else (whole + 1) // 2
 
     async def run(self) -> None:
         """Until the stop is asked for. A claim in flight is awaited, never canceled."""
@@ -85,7 +89,7 @@ class Schedule:
             if self._next is None:
                 await self._bell.wait()
             elif self._slots.free and self._gate.open:
-                await self._claim(self._take(self._slots.free))
+                await self._claim(self._take(min(self._slots.free, self._at_once)))
             else:
                 await self._wait_for_room(self._next)
 

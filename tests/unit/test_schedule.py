@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+import pytest
+
 from consumer.periodic import Stopping
 from consumer.schedule import Hint, Schedule, by_list
 from consumer.slots import Slots
@@ -101,6 +103,25 @@ async def test_what_waits_is_claimed_in_one_batch_in_its_order_and_handed_to_wor
 
     assert s.asked == [ids(1, 2, 3)]
     assert s.started == [claim(1), claim(2), claim(3)]
+
+
+@pytest.mark.parametrize(("capacity", "at_once"), [(99, [99]), (100, [50, 50]), (101, [51, 50])])
+def test_many_slots_are_claimed_for_by_halves(capacity: int, at_once: list[int]) -> None:
+    """One half runs while the other is claimed."""
+
+    async def run() -> None:
+        s = Scene(capacity)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.schedule.run())
+            await settled()
+            await s.feed(capacity)
+            for asked in range(len(at_once)):
+                s.answers[asked].set_result([claim(1)] * len(s.asked[asked]))
+                await settled()
+            assert [len(ids) for ids in s.asked] == at_once
+            s.stopping.request()
+
+    virtual(run)()
 
 
 @scene
