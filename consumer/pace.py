@@ -17,6 +17,10 @@ class Pace:
         """A handler took this long."""
         self._mean = seconds if self._mean is None else self._mean + (seconds - self._mean) * _WEIGHT
 
+    def forget(self) -> None:
+        """What was known of them no longer holds."""
+        self._mean = None
+
     @property
     def fast(self) -> bool:
         """Whether look-ahead pays. False until a handler has shown it."""

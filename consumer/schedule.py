@@ -11,7 +11,7 @@ from core.errors import StoreUnavailable
 from core.events import GivenBack, StoreLost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from consumer.gate import Gate
     from consumer.periodic import Bell, Stopping
@@ -64,6 +64,7 @@ class Schedule:
         ready: TakesBack | None,
         stopping: Stopping,
         bell: Bell,
+        too_far_ahead: Callable[[], None],
         clock: Clock,
         report: Report,
     ) -> None:
@@ -74,6 +75,7 @@ class Schedule:
         self._ready = ready
         self._stopping = stopping
         self._bell = bell
+        self._too_far_ahead = too_far_ahead
         self._clock = clock
         self._report = report
         self._next: Hint | None = None
@@ -123,6 +125,7 @@ class Schedule:
         """Until something changes or the oldest hint has waited too long; then all of them go back."""
         left = oldest.pulled_at + UNSTARTED.total_seconds() - self._clock()
         if left <= 0:
+            self._too_far_ahead()
             await self.give_back("full")
         else:
             # With slots free it is the gate that is closed: nobody rings when a lease is trusted again.

@@ -31,3 +31,13 @@ def test_slow_handlers_never_look_ahead() -> None:
     for _ in range(100):
         pace(0.0101)
     assert not pace.fast
+
+
+def test_what_is_forgotten_has_to_be_shown_again() -> None:
+    pace = Pace()
+    pace(0.001)
+    assert pace.fast
+    pace.forget()
+    assert not pace.fast
+    pace(0.001)
+    assert pace.fast

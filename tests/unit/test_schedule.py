@@ -35,6 +35,7 @@ class Scene:
         self.returned: list[dict[ReadyList, list[TaskId]]] = []
         self.redis_away = False
         self._numbers = count(1)
+        self.paces_forgotten = 0
         self.schedule = Schedule(
             queue=self.queue,
             slots=self.slots,
@@ -43,9 +44,13 @@ class Scene:
             ready=self,
             stopping=self.stopping,
             bell=self.bell,
+            too_far_ahead=self._forget_pace,
             clock=now,
             report=self.events,
         )
+
+    def _forget_pace(self) -> None:
+        self.paces_forgotten += 1
 
     async def claim(self, ids: Sequence[TaskId]) -> list[Claim]:
         self.asked.append(list(ids))
@@ -195,6 +200,7 @@ async def test_when_the_oldest_has_waited_a_second_in_a_full_consumer_all_go_bac
     await asyncio.sleep(0.02)
     assert s.returned == [{LOW: ids(1, 2, 4), HIGH: ids(3)}]
     assert s.events.all == [GivenBack(4, why="full")]
+    assert s.paces_forgotten == 1, "else they would be pulled again at once"
 
     await s.feed(1)
     await asyncio.sleep(0.9)
