@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from tests.support.counting import payload
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
 
-SILENT = 10_000 if FULL else 2000
+SILENT = min(10_000 if FULL else 2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+"""As many as this process, and the API's, may have files open for: often 1,024."""
 OBJECTS = 1500
 """Caches of libraries fill with time; one object kept for each request or task would make several times as many."""
 POOLED = 8
