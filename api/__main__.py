@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
+
+from core.command_line import count, end_at_signals
 
 
 def main() -> int:
@@ -12,16 +13,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m api", description="Run the API.")
     parser.add_argument("--host", help="address to listen on (API_HOST)")
     parser.add_argument("--port", type=int, help="port to listen on (API_PORT)")
-    parser.add_argument("--workers", type=_count, help="run that many processes")
+    parser.add_argument("--workers", type=count, help="run that many processes")
     parser.add_argument("--with-consumer", action="store_true", help="run a consumer inside each process")
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-    ):  # until the server takes them: nothing is to be drained yet
-        signal.signal(number, lambda *_: sys.exit(0))
+    end_at_signals()
     from api import server  # noqa: PLC0415 - a wrong option is told before anything heavy is imported
 
     if options.parent is not None:
@@ -31,13 +28,6 @@ def main() -> int:
     return server.run(
         host=options.host, port=options.port, workers=options.workers, with_consumer=options.with_consumer
     )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("it must be 1 or more")
-    return number
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from consumer.reconcile import Reconcile
 from consumer.running import Running
 from consumer.schedule import Hint, Schedule
 from consumer.slots import Slots
-from consumer.watch import Watch
+from consumer.watch import Heartbeat, Watch
 from consumer.work import Work
 from db.claims import Return
 from db.consumers import Registration
@@ -166,6 +166,8 @@ def assemble(
         lease=lease,
         watch=watch,
         beat=machine.carrier(
-            open_beat=open_beat, watch=watch, look_every=settings.lease / 24, report=report, random=random
+            Heartbeat(
+                open_beat=open_beat, watch=watch, look_every=settings.lease / 24, report=report, random=random
+            )
         ),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import UUID
 
+from core.ids import plain
 from core.task import TaskId
 from core.telemetry.log import logger
 
@@ -47,7 +47,7 @@ class Context:
     @property
     def id(self) -> TaskId:
         """The task's id."""
-        return TaskId(UUID(int=self._claim.id.int))  # what handlers see is uuid.UUID itself
+        return TaskId(plain(self._claim.id))
 
     @property
     def kind(self) -> Kind:

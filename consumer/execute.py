@@ -45,10 +45,9 @@ class Execute:
         `vacate` is called once, when it is out of the way: mostly before this returns, for a thread that was left
         behind when that ends.
         """
-        timer = None
+        timer = asyncio.get_running_loop().call_later(run.claim.timeout, run.stop, Stop.TIMED_OUT)
         left_behind = False
         try:
-            timer = asyncio.get_running_loop().call_later(run.claim.timeout, run.stop, Stop.TIMED_OUT)
             payload = handler.decode(run.claim.payload)
             if handler.mode is Mode.LOOP:
                 result = encode(await _on_loop(run, handler.function(ctx, payload)))
@@ -62,8 +61,7 @@ class Execute:
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler is the handler's failure, not our end
             outcome = self._failed(run, error)
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
             run.on_stop = None
             if not left_behind:
                 vacate()

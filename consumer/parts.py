@@ -11,6 +11,8 @@ from consumer.watch import BeatThread
 from core.clock import Clock, boottime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from consumer.complete import Complete
     from consumer.gate import Gate
     from consumer.lease import Lease
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from consumer.running import Running
     from consumer.schedule import Schedule
     from consumer.slots import Slots
-    from consumer.watch import CarriesBeat, MakesCarrier, Watch
+    from consumer.watch import CarriesHeartbeat, Heartbeat, Watch
     from consumer.work import MakesTransaction, Work
     from db.claims import Claims
     from db.consumers import Consumers
@@ -50,7 +52,7 @@ class Parts:
     consumers: Consumers
     lease: Lease
     watch: Watch
-    beat: CarriesBeat
+    beat: CarriesHeartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +61,5 @@ class Machine:
 
     clock: Clock = boottime
     random: Random = field(default_factory=SystemRandom)
-    carrier: MakesCarrier = BeatThread
+    carrier: Callable[[Heartbeat], CarriesHeartbeat] = BeatThread
     transaction: MakesTransaction = Transaction

@@ -79,9 +79,8 @@ class Shutdown:
         parts.running.stop_all(Stop.DRAIN)
         await _done(parts.running.idle(), (end - _now()) / 2)
         parts.complete.close()
-        if (
-            _now() < deadline
-        ):  # a store that is away may come back in time: what handlers returned is worth the wait
+        if _now() < deadline:
+            # A store that is away may come back in time: what handlers returned is worth the wait.
             await self._unless_forced(parts.complete.written(), deadline)
             end = _last_acts_end(deadline)
         await _over(self._complete, end - _now() - _BRIEFLY)
@@ -147,9 +146,8 @@ class Shutdown:
     async def _return(self, pending: list[Pending]) -> None:
         parts = self._parts
         held = await parts.claims.held(parts.lease.consumer) | parts.running.keys()
-        if (
-            parts.lease.former is not None
-        ):  # declared dead, perhaps a moment ago: nobody may have looked since (L5)
+        if parts.lease.former is not None:
+            # Declared dead, perhaps a moment ago: nobody may have looked since (L5).
             held |= await parts.claims.held(parts.lease.former)
         rest = [Return(task_id, token) for task_id, token in held - parts.complete.keys()]
         if rest:

@@ -39,9 +39,8 @@ class Transaction:
 
     async def open(self) -> AsyncSession:
         """The session, made on the first call. What the handler commits in it is a savepoint of ours."""
-        async with (
-            self._opening
-        ):  # parts of a handler that ask at once get one session, not two of which one is lost
+        # Parts of a handler that ask at once get one session, not two of which one is lost.
+        async with self._opening:
             self._refuse_late()
             if self._session is None:
                 try:

@@ -89,29 +89,8 @@ class Watch:
         return "".join(traceback.format_stack(frame, limit=12)) if frame is not None else ""
 
 
-class CarriesBeat(Protocol):
-    """What keeps the beat and the watch going beside the main loop."""
-
-    def start(self) -> None: ...
-    async def stop(self) -> None: ...
-
-
-class MakesCarrier(Protocol):
-    """What BeatThread is made from."""
-
-    def __call__(
-        self,
-        *,
-        open_beat: Callable[[], AbstractAsyncContextManager[Beat]],
-        watch: Watch,
-        look_every: timedelta,
-        report: Report,
-        random: Random,
-    ) -> CarriesBeat: ...
-
-
-class BeatThread:
-    """A thread with a loop of its own for the beat and the watch. A daemon: it never keeps a process from exiting."""
+class Heartbeat:
+    """The beat and the watch, for as long as they go on; on whatever loop `run` is called."""
 
     def __init__(
         self,
@@ -128,6 +107,37 @@ class BeatThread:
         self._report = report
         self._random = random
         self._stopping = Stopping()
+
+    async def run(self) -> None:
+        """Until `request_stop`; the beat in flight is awaited."""
+        async with self._open_beat() as beat, asyncio.TaskGroup() as group:
+            for name, step in (("beat", beat.step), ("watch", self._look)):
+                group.create_task(
+                    every(name, step, stopping=self._stopping, report=self._report, random=self._random),
+                    name=name,
+                )
+
+    def request_stop(self) -> None:
+        """Called on the loop that runs it."""
+        self._stopping.request()
+
+    async def _look(self) -> timedelta:
+        self._watch.look()
+        return self._look_every
+
+
+class CarriesHeartbeat(Protocol):
+    """What keeps a heartbeat going beside the main loop."""
+
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class BeatThread:
+    """A thread with a loop of its own for the heartbeat. A daemon: it never keeps a process from exiting."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._life()), name="beat", daemon=True)
 
@@ -138,18 +148,9 @@ class BeatThread:
     async def stop(self) -> None:
         """Stop after the beat in flight; the last thing that a drain does."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stopping.request)
+            self._loop.call_soon_threadsafe(self._heartbeat.request_stop)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     async def _life(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with self._open_beat() as beat, asyncio.TaskGroup() as group:
-            for name, step in (("beat", beat.step), ("watch", self._look)):
-                group.create_task(
-                    every(name, step, stopping=self._stopping, report=self._report, random=self._random),
-                    name=name,
-                )
-
-    async def _look(self) -> timedelta:
-        self._watch.look()
-        return self._look_every
+        await self._heartbeat.run()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import UUID, Select, case, column, func, select, table, text
 
+from core.ids import plain
 from core.task import (
     MAX_ATTEMPTS,
     MAX_TIMEOUT_SECONDS,
@@ -19,7 +20,6 @@ from core.task import (
     TaskId,
 )
 from db.faults import postgresql_in_our_words
-from db.ids import plain
 from db.rows import to_task
 
 if TYPE_CHECKING:

@@ -13,8 +13,3 @@ from core.task import TaskId
 def to_id(text: str) -> TaskId:
     """The id that this text is; the caller has looked at its form."""
     return TaskId(cast("UUID", pgproto.UUID(text)))
-
-
-def plain(found: UUID) -> UUID:
-    """A uuid.UUID itself, for whoever takes no subclass: JSON encoders, and people who look at types."""
-    return UUID(int=found.int)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from core.ids import plain
 from core.task import MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, Claim, Status, Task
-from db.ids import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -204,9 +204,8 @@ class Database:
             try:
                 return await self._once(send)
             except asyncpg.DeadlockDetectedError:
-                await asyncio.sleep(
-                    _VICTIM_WAITS
-                )  # at once it could take the same lock before the winner wakes
+                # At once it could take the same lock before the winner wakes.
+                await asyncio.sleep(_VICTIM_WAITS)
                 return await self._once(send)
         except Exception as error:
             ours = from_postgresql(error)
@@ -219,13 +218,10 @@ class Database:
             driver = await alive(connection)
             try:
                 return await send(driver)
-            except (
-                asyncpg.PostgresError
-            ):  # the server's answer: the connection goes on, unless it was its last one
-                raise
-            except (
-                BaseException
-            ):  # nobody knows what is still on its way through it, after a cancellation too
+            except asyncpg.PostgresError:
+                raise  # the server's answer: the connection goes on, unless it was its last one
+            except BaseException:
+                # Nobody knows what is still on its way through it, after a cancellation too.
                 await connection.invalidate()
                 raise
 

@@ -1,4 +1,4 @@
-"""The fixtures every test may ask for: the run's servers, a database per test process, a Redis prefix per test."""
+"""The fixtures every test may ask for: servers, a database per test process, a Redis prefix and the stores per test."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from uuid import uuid4
 import pytest
 
 from cli.embedded import Urls
+from tests.support.consuming import Consumers, consumers_of
 from tests.support.databases import clear, migrated
+from tests.support.effects import effects_table as make_effects_table
 from tests.support.servers import Run, join
+from tests.support.stores import Stores, open_stores
 
 RUN = pytest.StashKey[Run]()
 
@@ -85,3 +88,24 @@ def redis_prefix(worker_id: str) -> str:
 def urls(database_url: str, redis_url: str) -> Urls:
     """Both, as one test may use them."""
     return Urls(database_url=database_url, redis_url=redis_url)
+
+
+@pytest.fixture
+async def stores(urls: Urls, redis_prefix: str) -> AsyncIterator[Stores]:
+    """Every store, on an empty database and an empty prefix."""
+    async with open_stores(urls, redis_prefix) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def consumers(urls: Urls, redis_prefix: str, tmp_path: Path) -> AsyncIterator[Consumers]:
+    """Consumers on the same stores."""
+    async with consumers_of(urls, redis_prefix, tmp_path) as them:
+        yield them
+
+
+@pytest.fixture
+async def effects_table(stores: Stores) -> AsyncIterator[None]:
+    """The table `effects`."""
+    async with make_effects_table(stores):
+        yield

@@ -10,7 +10,6 @@ import pytest
 
 from cli.embedded import Urls
 from tests.api.support import serving, settings
-from tests.support.stores import Stores, open_stores
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +25,3 @@ async def client(urls: Urls, redis_prefix: str) -> AsyncIterator[httpx2.AsyncCli
     """An API of the test's own, on empty tables."""
     async with serving(settings(urls, redis_prefix)) as client:
         yield client
-
-
-@pytest.fixture
-async def stores(urls: Urls, redis_prefix: str) -> AsyncIterator[Stores]:
-    """The stores behind `client`."""
-    async with open_stores(urls, redis_prefix) as opened:
-        yield opened

@@ -1,4 +1,4 @@
-"""The stores, the API and the consumers of one test, each consumer with a gauge."""
+"""The API of one test, with a gauge."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ import pytest
 
 from cli.embedded import Urls
 from tests.bounded.processes import ApiProcess, api_process
-from tests.support.stores import Stores, open_stores
-
-
-@pytest.fixture
-async def stores(urls: Urls, redis_prefix: str) -> AsyncIterator[Stores]:
-    """Every store, on an empty database and an empty prefix."""
-    async with open_stores(urls, redis_prefix) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -12,11 +11,10 @@ import psutil
 import pytest
 
 from api.protocol import HEAD_SECONDS
-from cli.embedded import Urls
 from core.task import NewTask
 from tests.bounded.processes import ApiProcess, Held, held
-from tests.support.consuming import FULL, Consumers, consumers_of
-from tests.support.counting import payload
+from tests.support.consuming import FULL, Consumers
+from tests.support.counting import over, payload
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
 
@@ -143,13 +141,6 @@ async def _files_back(api: ApiProcess, base: Held) -> bool:
     return True
 
 
-@pytest.fixture
-async def consumers(urls: Urls, redis_prefix: str, tmp_path: Path) -> AsyncIterator[Consumers]:
-    """Consumers on the same stores."""
-    async with consumers_of(urls, redis_prefix, tmp_path) as them:
-        yield them
-
-
 async def hard_day(stores: Stores, consumers: Consumers) -> None:
     """Load, a storm of cancels, handlers that outlive their time in every mode, waiting for connections."""
     never = str(consumers.file("never"))
@@ -168,12 +159,7 @@ async def hard_day(stores: Stores, consumers: Consumers) -> None:
         tasks.append(new("compute", payload=payload(dies=9), max_attempts=1))
     await stores.submit_and_push(tasks)
 
-    async def over() -> bool:
-        return not await stores.raw.fetchval(
-            "SELECT count(*) FROM tasks WHERE status IN ('pending', 'processing')"
-        )
-
-    await eventually(over, timeout=40)
+    await eventually(lambda: over(stores), timeout=40)
 
 
 @pytest.mark.timeout(240)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
@@ -15,8 +14,8 @@ import pytest
 from cli.embedded import Urls
 from core.task import MAX_ERROR_BYTES
 from tests.hostile.handlers import DONE, RAISED, RETURNED
-from tests.support.consuming import ROOT, Consumer, Consumers, consumers_of
-from tests.support.counting import payload
+from tests.support.consuming import ROOT, Consumer, Consumers
+from tests.support.counting import over, payload
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
 
@@ -24,13 +23,6 @@ HANDLERS = "tests.hostile.handlers"
 DRAIN = 2.0
 LATE = ("swallows cancels",)
 """Ends long after its neighbours."""
-
-
-@pytest.fixture
-async def consumers(urls: Urls, redis_prefix: str, tmp_path: Path) -> AsyncIterator[Consumers]:
-    """Consumers on the same stores."""
-    async with consumers_of(urls, redis_prefix, tmp_path) as them:
-        yield them
 
 
 async def start(consumers: Consumers, **environment: str) -> Consumer:
@@ -53,12 +45,7 @@ async def test_whatever_is_raised_fails_its_own_task(stores: Stores, consumers: 
     tasks = {what: new(kind, payload=payload(what=what), max_attempts=1) for what in RAISED}
     await stores.submit_and_push(tasks.values())
 
-    async def ended() -> bool:
-        return not await stores.raw.fetchval(
-            "SELECT count(*) FROM tasks WHERE status IN ('pending', 'processing')"
-        )
-
-    await eventually(ended, timeout=40)
+    await eventually(lambda: over(stores), timeout=40)
     for what, task in tasks.items():
         row = await stores.get(task.id)
         assert row.status == "failed", what
@@ -77,12 +64,7 @@ async def test_whatever_is_returned_fails_its_own_task_when_it_cannot_be_kept(
     tasks = {what: new(kind, payload=payload(what=what), max_attempts=1) for what in RETURNED}
     await stores.submit_and_push(tasks.values())
 
-    async def ended() -> bool:
-        return not await stores.raw.fetchval(
-            "SELECT count(*) FROM tasks WHERE status IN ('pending', 'processing')"
-        )
-
-    await eventually(ended, timeout=40)
+    await eventually(lambda: over(stores), timeout=40)
     for what, task in tasks.items():
         row = await stores.get(task.id)
         assert row.status == "failed", (what, row.result)
@@ -111,7 +93,7 @@ async def test_whatever_is_done_harms_no_neighbour_and_the_drain_ends_in_time(
     if what in LATE:
         await eventually(lambda: consumers.runs("swallowed"))
     else:
-        await eventually(ended, timeout=30)
+        await eventually(lambda: over(stores), timeout=30)
     await neighbours_complete(stores, consumers)
     status, seconds = await consumer.stop()
     assert status == 0, consumer.said

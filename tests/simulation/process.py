@@ -7,22 +7,17 @@ the beat goes on, all may be frozen together, and all die together.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from consumer.assembly import assemble
-from consumer.lease import Beat
 from consumer.loops import loops
 from consumer.parts import Machine, Parts
-from consumer.periodic import Stopping, every
 from consumer.serve import StopOrder, consume
 from consumer.shutdown import Ending
-from consumer.watch import Watch
-from core.events import Event, Report
+from consumer.watch import Heartbeat
+from core.events import Event
 from core.settings import ConsumerSettings
 from core.task import ConsumerId, TaskId
 from tests.simulation.handlers import SimChildren, SimThreads, registry
@@ -37,47 +32,21 @@ _QUIET = {"tasks.claimed", "tasks.finished", "tasks.submitted"}
 
 
 class BeatHost:
-    """BeatThread's place: the same two steps on a host beside the main one."""
+    """BeatThread's place: the same heartbeat on a host beside the main one."""
 
-    def __init__(
-        self,
-        *,
-        open_beat: Callable[[], AbstractAsyncContextManager[Beat]],
-        watch: Watch,
-        look_every: timedelta,
-        report: Report,
-        random: Random,
-        loop: SimLoop,
-        host: Host,
-    ) -> None:
-        self._open_beat = open_beat
-        self._watch = watch
-        self._look_every = look_every
-        self._report = report
-        self._random = random
+    def __init__(self, heartbeat: Heartbeat, *, loop: SimLoop, host: Host) -> None:
+        self._heartbeat = heartbeat
         self._loop = loop
         self._host = host
-        self._stopping = Stopping()
-        self._life_task: asyncio.Task[None] | None = None
+        self._life: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._life_task = self._loop.spawn(self._host, self._life())
+        self._life = self._loop.spawn(self._host, self._heartbeat.run())
 
     async def stop(self) -> None:
-        self._loop.call_soon(self._stopping.request, context=self._loop.context(self._host))
-        if self._life_task is not None:
-            await asyncio.wait({self._life_task})
-
-    async def _life(self) -> None:
-        async with self._open_beat() as beat, asyncio.TaskGroup() as group:
-            for name, step in (("beat", beat.step), ("watch", self._look)):
-                group.create_task(
-                    every(name, step, stopping=self._stopping, report=self._report, random=self._random)
-                )
-
-    async def _look(self) -> timedelta:
-        self._watch.look()
-        return self._look_every
+        self._loop.call_soon(self._heartbeat.request_stop, context=self._loop.context(self._host))
+        if self._life is not None:
+            await asyncio.wait({self._life})
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +212,7 @@ class SimProcess:
         machine = Machine(
             clock=self.loop.time,
             random=self._random,
-            carrier=lambda **ports: BeatHost(**ports, loop=self.loop, host=self.beat),
+            carrier=lambda heartbeat: BeatHost(heartbeat, loop=self.loop, host=self.beat),
             transaction=cast(Any, self.links.transaction),
         )
         parts = assemble(

@@ -24,6 +24,13 @@ async def completed(stores: Stores, n: int) -> bool:
     return await statuses(stores) == {"completed": n}
 
 
+async def over(stores: Stores) -> bool:
+    """Whether no task waits or runs any more."""
+    return not await stores.raw.fetchval(
+        "SELECT EXISTS (SELECT FROM tasks WHERE status IN ('pending', 'processing'))"
+    )
+
+
 async def charged(stores: Stores) -> int:
     """How many tasks say that they were tried more than once, or that a consumer died with them."""
     return int(

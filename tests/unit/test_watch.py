@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from consumer.lease import Beat
-from consumer.watch import BeatThread, Watch
+from consumer.watch import BeatThread, Heartbeat, Watch
 from core.events import LoopStalled
 from core.task import FencingToken, RunKey
 from tests.support.eventually import eventually
@@ -170,11 +170,13 @@ def thread(beating: Beating) -> tuple[BeatThread, Scene]:
     s = Scene()
     return (
         BeatThread(
-            open_beat=beating.opened,
-            watch=s.watch,
-            look_every=timedelta(milliseconds=1),
-            report=s.events,
-            random=Random(1),
+            Heartbeat(
+                open_beat=beating.opened,
+                watch=s.watch,
+                look_every=timedelta(milliseconds=1),
+                report=s.events,
+                random=Random(1),
+            )
         ),
         s,
     )
