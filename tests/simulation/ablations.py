@@ -260,7 +260,7 @@ ABLATIONS = {
             "finish by status",
             "R2: a finish names its token, not only the status",
             Broken(finish_by_status=True),
-            seen_by=17,
+            seen_by=134,
         ),
         Ablation(
             "finish without a token step",
@@ -307,7 +307,7 @@ ABLATIONS = {
             "completion repeated alone",
             "R6: nothing is repeated",
             change=_completion_repeated_alone,
-            seen_by=20,
+            seen_by=24,
         ),
         Ablation("a read decides", "R6: no read decides", change=_read_decides, seen_by=24),
         Ablation(
