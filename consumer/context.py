@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from core.task import Claim, FencingToken, Kind
 
 
-class Stoppable(Protocol):
-    """What tells a context that its run is to stop."""
+class RunOfClaim(Protocol):
+    """What a context needs of its run."""
 
+    @property
+    def claim(self) -> Claim: ...
+    @property
+    def started_at(self) -> float: ...
     @property
     def stopping(self) -> bool: ...
 
@@ -33,16 +37,13 @@ class OpensSession(Protocol):
 class Context:
     """One try of one task, as its handler sees it. Safe to read from the handler's thread."""
 
-    __slots__ = ("_claim", "_clock", "_expires", "_run", "_transaction")
+    __slots__ = ("_claim", "_clock", "_run", "_transaction")
 
-    def __init__(
-        self, claim: Claim, *, run: Stoppable, transaction: OpensSession | None, clock: Clock, expires: float
-    ) -> None:
-        self._claim = claim
+    def __init__(self, run: RunOfClaim, transaction: OpensSession | None, clock: Clock) -> None:
         self._run = run
+        self._claim = run.claim
         self._transaction = transaction
         self._clock = clock
-        self._expires = expires
 
     @property
     def id(self) -> TaskId:
@@ -80,7 +81,8 @@ class Context:
     @property
     def deadline(self) -> datetime:
         """When this try times out, by this machine's clock."""
-        return datetime.now(UTC) + timedelta(seconds=max(0.0, self._expires - self._clock()))
+        expires = self._run.started_at + self._claim.timeout
+        return datetime.now(UTC) + timedelta(seconds=max(0.0, expires - self._clock()))
 
     @property
     def canceled(self) -> bool:

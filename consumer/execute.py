@@ -18,6 +18,7 @@ from consumer.control import Discard, Retry, Snooze
 from consumer.registry import Mode
 from consumer.result import UnstorableResult, encode
 from consumer.running import Run, Stop
+from consumer.timeouts import Timeouts
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 
@@ -38,6 +39,7 @@ class Execute:
         self._threads = threads
         self._children = children
         self._report = report
+        self._timeouts = Timeouts()
 
     async def __call__(self, run: Run, handler: Handler, ctx: Context, vacate: Callable[[], None]) -> Outcome:
         """Run the handler to its end, its timeout or its stop.
@@ -45,7 +47,7 @@ class Execute:
         `vacate` is called once, when it is out of the way: mostly before this returns, for a thread that was left
         behind when that ends.
         """
-        timer = asyncio.get_running_loop().call_later(run.claim.timeout, run.stop, Stop.TIMED_OUT)
+        self._timeouts.begin(run)
         left_behind = False
         try:
             payload = handler.decode(run.claim.payload)
@@ -61,11 +63,11 @@ class Execute:
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler is the handler's failure, not our end
             outcome = self._failed(run, error)
         finally:
-            timer.cancel()
+            self._timeouts.end(run)
             run.on_stop = None
             if not left_behind:
                 vacate()
-        return _stopped(run) or outcome
+        return outcome if run.stop_reason is None else _stopped(run, run.stop_reason)
 
     def _failed(self, run: Run, error: BaseException) -> Outcome:
         """What an exception says; the traceback goes to the log."""
@@ -105,11 +107,9 @@ def _traceback(error: BaseException) -> str:
         return f"(it could not be read: {type(unprintable).__name__})"
 
 
-def _stopped(run: Run) -> Outcome | None:
+def _stopped(run: Run, reason: Stop) -> Outcome:
     """Whatever a stopped handler returned or raised, the reason of its stop is the outcome."""
-    match run.stop_reason:
-        case None:
-            return None
+    match reason:
         case Stop.TIMED_OUT:
             return TimedOut(timedelta(seconds=run.claim.timeout))
         case Stop.CANCELED:
@@ -124,10 +124,7 @@ async def _on_loop(run: Run, coroutine: Any) -> Any:  # noqa: ANN401 - a handler
     if task is None:
         raise AssertionError("a run starts in its own task")
 
-    def cancel(_: Stop) -> None:
-        task.cancel()
-
-    run.on_stop = cancel
+    run.on_stop = task.cancel  # the reason becomes the message of the handler's CancelledError
     if run.stopping:
         coroutine.close()
         return None

@@ -29,12 +29,12 @@ _EARLY = 0.001
 class Bell:
     """A wake-up that is not lost: it is cleared before the look, never after."""
 
+    __slots__ = ("_rung", "ring")
+
     def __init__(self) -> None:
         self._rung = asyncio.Event()
-
-    def ring(self) -> None:
-        """Wake whoever waits, or whoever waits next."""
-        self._rung.set()
+        self.ring: Callable[[], None] = self._rung.set
+        """Wake whoever waits, or whoever waits next. Several times for every task, hence the event's own method."""
 
     def clear(self) -> None:
         """From here on a ring counts for the next wait."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.task import QueueName, TaskId
 
 _LOOK_AGAIN = 0.05
+_LOOK_WHEN_FULL = 1.0
 _IDLE_WITHOUT_REDIS = 0.3
 
 
@@ -84,15 +85,19 @@ class Pull:
                 await self._from_rows()
 
     def _room(self) -> int:
-        """How many ids are wanted: those that can start, and a few more when handlers are fast."""
-        ahead = self._queue.maxsize if self._pace.fast else 0
-        waiting = self._queue.qsize()
-        return min(self._slots.free + ahead - waiting, self._queue.maxsize - waiting)
+        """How many ids are wanted: those that can start, and a few more when handlers are fast.
+
+        Then none while the queue is half full: fewer pops bring more each, and what waits lasts until the next.
+        """
+        whole, waiting = self._queue.maxsize, self._queue.qsize()
+        if not self._pace.fast:
+            return min(self._slots.free, whole) - waiting
+        return 0 if waiting >= (whole + 1) // 2 else whole - waiting
 
     async def _from_redis(self, ready: Pops) -> None:
         room = self._room()
         if room <= 0:
-            await self._bell.wait()
+            await self._bell.wait(_LOOK_WHEN_FULL)  # nobody rings when what waited too long was given back
             return
         pop = ready.pop_waiting if self._idle else ready.pop
         try:

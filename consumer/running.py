@@ -27,14 +27,15 @@ class Stop(Enum):
 class Run:
     """One claim being worked on. `on_stop` is set while something can be stopped, and is called at most once."""
 
-    __slots__ = ("claim", "on_stop", "started_at", "stop_reason", "task")
+    __slots__ = ("claim", "key", "on_stop", "started_at", "stop_reason", "task")
 
     def __init__(self, claim: Claim, started_at: float) -> None:
         self.claim = claim
+        self.key = claim.key
         self.started_at = started_at
         self.task: asyncio.Task[None] | None = None
         self.stop_reason: Stop | None = None
-        self.on_stop: Callable[[Stop], None] | None = None
+        self.on_stop: Callable[[Stop], object] | None = None
 
     @property
     def stopping(self) -> bool:
@@ -68,16 +69,17 @@ class Running:
 
     def start(self, run: Run, life: Coroutine[None, None, None]) -> None:
         """Own it from now on; `life` is its task, and ends with `remove`."""
-        self._runs[run.claim.key] = run
-        self._idle.clear()
-        if self._canceled_early and self._canceled_early.pop(run.claim.key, 0) is None:
+        if not self._runs:
+            self._idle.clear()
+        self._runs[run.key] = run
+        if self._canceled_early and self._canceled_early.pop(run.key, 0) is None:
             run.stop(Stop.CANCELED)
         loop = asyncio.get_running_loop()
         run.task = loop.create_task(life)  # owner: this table, until the run removes itself
 
     def remove(self, run: Run) -> None:
         """It has ended."""
-        del self._runs[run.claim.key]
+        del self._runs[run.key]
         if not self._runs:
             self._idle.set()
 

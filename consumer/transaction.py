@@ -13,8 +13,6 @@ from db.session import alive
 from db.statements import statement
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
     from db.claims import Completion
@@ -23,13 +21,16 @@ if TYPE_CHECKING:
 class Transaction:
     """The transaction of one run. Not shared between tasks, and of no use after `complete` or `abandon`."""
 
-    def __init__(self, engine: AsyncEngine, limit: timedelta) -> None:
+    __slots__ = ("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_session")
+
+    def __init__(self, engine: AsyncEngine, limit: float) -> None:
+        """`limit`: seconds that a statement, or a pause between two, may take: the task's timeout."""
         self._engine = engine
         self._limit = limit
         self._connection: AsyncConnection | None = None
         self._outer: AsyncTransaction | None = None
         self._session: AsyncSession | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Lock | None = None
         self._closed = False
 
     @property
@@ -40,6 +41,7 @@ class Transaction:
     async def open(self) -> AsyncSession:
         """The session, made on the first call. What the handler commits in it is a savepoint of ours."""
         # Parts of a handler that ask at once get one session, not two of which one is lost.
+        self._opening = self._opening or asyncio.Lock()
         async with self._opening:
             self._refuse_late()
             if self._session is None:
@@ -54,7 +56,7 @@ class Transaction:
         self._connection = connection = await self._engine.connect()
         await alive(connection)
         self._outer = await connection.begin()
-        milliseconds = int(self._limit.total_seconds() * 1000) + 1000
+        milliseconds = int(self._limit * 1000) + 1000
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
             await connection.execute(
                 text("SELECT set_config(:setting, :value, true)"),

@@ -17,7 +17,7 @@ from consumer.transaction import Transaction
 from core.errors import StoreUnavailable
 from core.events import Fenced, GivenBack, StepFailed, TryFailed
 from core.outcome import Failed, Failure, Outcome, Succeeded
-from core.retry import FailForGood, Finish, GiveBack, RetryLater, verdict
+from core.retry import FailForGood, GiveBack, RetryLater, verdict
 from core.task import POISONED_AFTER_CRASHES
 from db.claims import Completion, Failing, Return
 from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
@@ -61,8 +61,8 @@ class OwnTransaction(Protocol):
     async def abandon(self) -> None: ...
 
 
-MakesTransaction = Callable[["AsyncEngine", timedelta], OwnTransaction]
-"""From the engine behind ctx.session() and the task's timeout."""
+MakesTransaction = Callable[["AsyncEngine", float], OwnTransaction]
+"""From the engine behind ctx.session() and the task's timeout in seconds."""
 
 
 class Work:
@@ -106,16 +106,17 @@ class Work:
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Start each of them in the slot that was taken for it; those that must not start are given back."""
-        consumer = self._lease.consumer
+        consumer, now = self._lease.consumer, self._clock()
+        why_not = self._why_not(consumer)
         for claim in claims:
-            why_not = self._why_not(consumer)
+            suspect = suspected(claim)
             if why_not is not None:
                 self._return(claim, timedelta(), why_not)
-            elif suspected(claim) and self._suspect is not None:
+            elif suspect and self._suspect is not None:
                 self._return(claim, self._until_suspect_ends(self._suspect), "another suspect is running")
             else:
-                run = Run(claim, self._clock())
-                if suspected(claim):
+                run = Run(claim, now)
+                if suspect:
                     self._suspect = run
                 self._running.start(run, self._live(run, consumer))
 
@@ -167,13 +168,7 @@ class Work:
         claim = run.claim
         handler = self._registry[claim.kind]
         transaction = self._transaction(handler, claim)
-        context = Context(
-            claim,
-            run=run,
-            transaction=transaction,
-            clock=self._clock,
-            expires=run.started_at + claim.timeout,
-        )
+        context = Context(run, transaction, self._clock)
         outcome = await self._execute(run, handler, context, self._slots.release)
         self._pace(self._clock() - run.started_at)
         if transaction is not None:
@@ -185,14 +180,14 @@ class Work:
     def _transaction(self, handler: Handler, claim: Claim) -> OwnTransaction | None:
         if handler.mode is not Mode.LOOP:
             return None
-        return self._make_transaction(self._engine, timedelta(seconds=claim.timeout))
+        return self._make_transaction(self._engine, claim.timeout)
 
     def _judge(self, outcome: Outcome, claim: Claim) -> Write:
         """The write that follows from the outcome."""
+        if isinstance(outcome, Succeeded):
+            return Completion(claim.id, claim.token, outcome.result)
         judged = verdict(outcome, attempt=claim.attempt, max_attempts=claim.max_attempts, random=self._random)
         match judged:
-            case Finish(result):
-                return Completion(claim.id, claim.token, result)
             case RetryLater(failure, delay):
                 return Failing(claim.id, claim.token, failure, delay)
             case FailForGood(failure):

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 Clock = Callable[[], float]
 """Seconds from an arbitrary origin, never stepping back."""
 
 
-def boottime() -> float:
-    """Seconds since boot, time asleep included: a lease runs on while a laptop's lid is closed.
-
-    Falls back to the monotonic clock where the system has no CLOCK_BOOTTIME.
-    """
-    if _BOOTTIME is None:
-        return time.monotonic()
-    return time.clock_gettime(_BOOTTIME)
+def since_boot(number: int | None) -> Clock:
+    """The system's clock of this number; the monotonic one where there is none such."""
+    return time.monotonic if number is None else partial(time.clock_gettime, number)
 
 
-_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+boottime = since_boot(getattr(time, "CLOCK_BOOTTIME", None))
+"""Seconds since boot, time asleep included: a lease runs on while a laptop's lid is closed.
+
+It is read several times for every task, hence no function of ours around it.
+"""

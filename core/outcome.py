@@ -72,4 +72,5 @@ class Interrupted:
     """The consumer stopped the run for its own sake: a drain, or a lease that it no longer trusts."""
 
 
-Outcome = Succeeded | Failed | TimedOut | Snoozed | Canceled | Interrupted
+Unsuccessful = Failed | TimedOut | Snoozed | Canceled | Interrupted
+Outcome = Succeeded | Unsuccessful

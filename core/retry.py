@@ -1,4 +1,4 @@
-"""What follows from an outcome: pure functions, the random source an argument. Touches no store and no clock."""
+"""What follows from a try that did not succeed: pure, the random source an argument. Touches no store and no clock."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
-from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+from core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
 
 if TYPE_CHECKING:
     from random import Random
-
-    from core.task import JsonText
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +30,6 @@ class RetryPolicy:
 
 
 DEFAULT_POLICY = RetryPolicy()
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The task is completed with this result."""
-
-    result: JsonText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +54,19 @@ class GiveBack:
     delay: timedelta = timedelta()
 
 
-Verdict = Finish | RetryLater | FailForGood | GiveBack
+Verdict = RetryLater | FailForGood | GiveBack
 
 
 def verdict(
-    outcome: Outcome, *, attempt: int, max_attempts: int, random: Random, policy: RetryPolicy = DEFAULT_POLICY
+    outcome: Unsuccessful,
+    *,
+    attempt: int,
+    max_attempts: int,
+    random: Random,
+    policy: RetryPolicy = DEFAULT_POLICY,
 ) -> Verdict:
     """What to write for `outcome` of try number `attempt` out of `max_attempts`."""
     match outcome:
-        case Succeeded(result):
-            return Finish(result)
         case Failed(failure, final=True):
             return FailForGood(failure)
         case Failed(failure, retry_after):

@@ -116,10 +116,10 @@ class RedisClients(Broker):
 class OwnTransaction:
     """consumer.transaction.Transaction's place: SimTransaction behind a port, on a connection of a bounded pool."""
 
-    def __init__(self, links: Links, limit: timedelta) -> None:
+    def __init__(self, links: Links, limit: float) -> None:
         self.inner = SimTransaction(links.store.tables, self._through)
         self._links = links
-        self._limit = min(limit.total_seconds() + 1.0, RESET_SECONDS)
+        self._limit = min(limit + 1.0, RESET_SECONDS)
         self._done: Completion | None = None
         self._connected = False
 
@@ -199,7 +199,7 @@ class Links:
             door(self.postgresql, f"{self.who}.beat", size=1, limit=third, wait=third).ask,
         )
 
-    def transaction(self, _: Any, limit: timedelta) -> OwnTransaction:
+    def transaction(self, _: Any, limit: float) -> OwnTransaction:
         """As assembly's Machine makes them."""
         return OwnTransaction(self, limit)
 

@@ -31,7 +31,7 @@ class Transaction:
 
 def context(transaction: Transaction | None = None, *, clock: Clock | None = None) -> tuple[Context, Run]:
     run = Run(CLAIM, 0.0)
-    return Context(CLAIM, run=run, transaction=transaction, clock=clock or Clock(0.0), expires=60.0), run
+    return Context(run, transaction, clock or Clock(0.0)), run
 
 
 @pytest.mark.parametrize("detached", [False, True])

@@ -38,7 +38,7 @@ class Scene:
         self._running = Running()
 
     async def _life(self) -> None:
-        ctx = Context(self.run.claim, run=self.run, transaction=None, clock=now, expires=60)
+        ctx = Context(self.run, None, now)
         self.outcome = await self._execute(self.run, self._handler, ctx, lambda: self.vacated.append(now()))
         await asyncio.sleep(0)
         task = asyncio.current_task()

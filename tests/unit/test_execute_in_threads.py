@@ -52,7 +52,7 @@ class Scene:
         )
 
         async def life() -> None:
-            ctx = Context(self.run.claim, run=self.run, transaction=None, clock=boottime, expires=60)
+            ctx = Context(self.run, None, boottime)
             self.outcome = await self._execute(self.run, handler, ctx, self._vacate)
             self._running.remove(self.run)
 

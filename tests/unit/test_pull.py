@@ -1,129 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
-from consumer.pace import Pace
-from consumer.periodic import Stopping
-from consumer.presence import Presence
-from consumer.pull import Pull, lists_in_turn
-from consumer.schedule import Hint
-from consumer.slots import Slots
-from core.errors import OutcomeUnknown, StoreUnavailable
+from consumer.pull import lists_in_turn
 from core.events import StoreLost
-from core.task import Claim, QueueName, ReadyList, TaskId
-from tests.unit.support import Events, claim, now, settled, task_id, virtual
-
-LIST = ReadyList(QueueName("default"), 5)
-Found = tuple[ReadyList, list[TaskId]] | None
-
-
-class Redis:
-    """Pops what the test puts on `ids`; a waiting pop lasts up to a second."""
-
-    def __init__(self) -> None:
-        self.ids: list[int] = []
-        self.asked: list[tuple[str, int]] = []
-        self.away = False
-        self.answers = asyncio.Event()
-        self.answers.set()
-
-    async def pop(self, lists: Sequence[ReadyList], n: int) -> Found:
-        assert LIST in lists
-        self.asked.append(("pop", n))
-        return await self._take(n)
-
-    async def pop_waiting(self, lists: Sequence[ReadyList], n: int) -> Found:
-        assert LIST in lists
-        self.asked.append(("pop_waiting", n))
-        for _ in range(10):
-            if not self.ids and not self.away:
-                await asyncio.sleep(0.1)
-        return await self._take(n)
-
-    async def ping(self) -> None:
-        if self.away:
-            raise StoreUnavailable("Redis", "gone")
-
-    async def _take(self, n: int) -> Found:
-        await self.answers.wait()
-        if self.away:
-            raise StoreUnavailable("Redis", "gone")
-        taken, self.ids = self.ids[:n], self.ids[n:]
-        return (LIST, [task_id(number) for number in taken]) if taken else None
-
-
-class Scene:
-    """A pull between a Redis, rows to claim and a queue that nobody empties. It is itself the gate and the work."""
-
-    def __init__(self, capacity: int = 4, *, without_redis: bool = False) -> None:
-        self.redis = Redis()
-        self.events = Events()
-        self.open = True
-        self.rows: list[int] = []
-        self.claims: list[int] = []
-        self.claim_fails = False
-        self.started: list[Claim] = []
-        self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
-        self.pace = Pace()
-        self.stopping = Stopping()
-        self.room, self.fed = self.stopping.bell(), self.stopping.bell()
-        self.slots = Slots(capacity, self.room.ring)
-        ready = None if without_redis else self.redis
-        self.presence = Presence(ready, self.events)
-        self.pull = Pull(
-            ready=ready,
-            presence=self.presence,
-            queues=[LIST.queue],
-            queue=self.queue,
-            slots=self.slots,
-            gate=self,  # type: ignore[arg-type] # the two members that it uses
-            work=self,
-            pace=self.pace,
-            fed=self.fed,
-            stopping=self.stopping,
-            bell=self.room,
-            clock=now,
-            report=self.events,
-        )
-
-    async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> list[Claim]:
-        assert LIST in lists
-        self.claims.append(n)
-        await asyncio.sleep(0.001)
-        if self.claim_fails:
-            raise OutcomeUnknown("PostgreSQL", "gone")
-        taken, self.rows = self.rows[:n], self.rows[n:]
-        return [claim(number) for number in taken]
-
-    def start(self, claims: Sequence[Claim]) -> None:
-        self.started.extend(claims)
-
-    def waiting(self) -> list[TaskId]:
-        return [hint.id for hint in self.queue._queue]  # type: ignore[attr-defined] # a look that takes nothing
-
-    def empty(self) -> None:
-        while not self.queue.empty():
-            self.queue.get_nowait()
-
-
-async def beside(s: Scene, test: Callable[[Scene], Awaitable[None]]) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(s.pull.run())
-        await test(s)
-        s.stopping.request()
-
-
-def scene(test: Callable[[Scene], Awaitable[None]]) -> Callable[[], Any]:
-    """Run the test with a pull that it starts itself, or beside one."""
-
-    @virtual
-    async def run() -> None:
-        await beside(Scene(), test)
-
-    run.__name__ = test.__name__
-    return run
+from core.task import QueueName
+from tests.unit.pulling import LIST, Scene, beside, scene
+from tests.unit.support import claim, settled, task_id, virtual
 
 
 @scene
@@ -175,6 +58,45 @@ async def test_fast_handlers_are_fed_ahead_up_to_the_bound_of_the_queue() -> Non
         assert s.queue.full()
 
     await beside(s, look)
+
+
+@virtual
+async def test_fast_handlers_are_fed_again_when_less_than_half_of_the_bound_waits() -> None:
+    s = Scene()
+    s.pace(0.001)
+    s.redis.ids = list(range(20))
+
+    async def test(s: Scene) -> None:
+        await settled()
+        assert s.redis.asked == [("pop", 4)]
+        for _ in range(2):
+            s.queue.get_nowait()
+            s.slots.take(1)
+            s.slots.release()
+            await settled()
+        assert s.redis.asked == [("pop", 4)], "half of the bound waits"
+        s.queue.get_nowait()
+        s.slots.take(1)
+        s.slots.release()
+        await settled()
+        assert s.redis.asked[1] == ("pop", 3)
+
+    await beside(s, test)
+
+
+@virtual
+async def test_ids_that_were_given_back_from_the_queue_leave_room_although_no_slot_is_freed() -> None:
+    s = Scene()
+    s.pace(0.001)
+    s.redis.ids = list(range(20))
+
+    async def test(s: Scene) -> None:
+        await settled()
+        s.empty()
+        await asyncio.sleep(1.5)
+        assert len(s.redis.asked) == 2
+
+    await beside(s, test)
 
 
 @virtual

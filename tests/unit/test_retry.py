@@ -5,17 +5,15 @@ from random import Random
 
 import pytest
 
-from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+from core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
 from core.retry import (
     FailForGood,
-    Finish,
     GiveBack,
     RetryLater,
     RetryPolicy,
     Verdict,
     verdict,
 )
-from core.task import JsonText
 
 BROKEN = Failure("ValueError", "broken")
 LATE = Failure("Timeout", "did not end within 1.5 s")
@@ -28,13 +26,8 @@ class Half(Random):
         return 0.5
 
 
-def judge(outcome: Outcome, *, attempt: int = 1, max_attempts: int = 5) -> Verdict:
+def judge(outcome: Unsuccessful, *, attempt: int = 1, max_attempts: int = 5) -> Verdict:
     return verdict(outcome, attempt=attempt, max_attempts=max_attempts, random=Half())
-
-
-def test_a_success_is_finished_with_its_result() -> None:
-    assert judge(Succeeded(JsonText('"done"'))) == Finish(JsonText('"done"'))
-    assert judge(Succeeded(), attempt=5) == Finish(None)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ async def test_only_a_handler_on_the_loop_has_a_transaction(made: list[Transacti
     for mode in Mode:
         await s.start(1, kind=Kind(mode.name), timeout=7.0)
 
-    assert [transaction.limit for transaction in made] == [timedelta(seconds=7)]
+    assert [transaction.limit for transaction in made] == [7.0]
     assert made[0].engine == "engine"
     sessions: list[object] = [ctx._transaction for ctx in s.contexts]
     assert sessions == [made[0], None, None]

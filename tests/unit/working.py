@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from random import Random
 from types import MappingProxyType
 from typing import Any, cast
@@ -39,7 +38,7 @@ class Transaction:
 
     made: list[Transaction]
 
-    def __init__(self, engine: object, limit: timedelta) -> None:
+    def __init__(self, engine: object, limit: float) -> None:
         self.engine, self.limit = engine, limit
         self.used = False
         self.log: list[object] = []
