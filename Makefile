@@ -4,8 +4,8 @@ SHELL := /bin/sh
 .SUFFIXES:
 
 BIN := .venv/bin
-# Test processes. Many tests wait for a process or a second to pass: one more than two cores take is full use.
-WORKERS ?= 3
+# Test processes. Many tests wait for a process or a second to pass: two more than two cores take is full use.
+WORKERS ?= 4
 # Simulated worlds.
 SEEDS ?= 1000
 # Passed on: make test ARGS="tests/unit -k retry", make run ARGS=--ephemeral
@@ -30,7 +30,7 @@ run: install ## PostgreSQL, Valkey, the API on http://127.0.0.1:8000 and a consu
 
 .PHONY: test
 test: install ## The whole test suite
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: simulate
 simulate: install ## Simulated worlds with seeded faults: make simulate SEEDS=5000
