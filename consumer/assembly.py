@@ -102,6 +102,7 @@ def assemble(
         ready=stores.ready,
         stopping=intake,
         bell=fed,
+        taken=room.ring,
         too_far_ahead=pace.forget,  # else pull would fetch the same ids again at once
         clock=clock,
         report=report,

@@ -40,11 +40,18 @@ class Listener:
         self._stopping = stopping
 
     async def step(self) -> timedelta:
-        """Listen until the connection is lost. Messages of the time before it are lost: reconcile looks at once."""
+        """Listen until the connection is lost. Messages of the time before it are lost: reconcile looks at once.
+
+        It looks again when the server has taken us for a listener: what was sent while we connected is lost as well.
+        """
         self._missed.ring()
+        listening = False
         async for message in self._signals.listen():
             if self._stopping.requested:
                 break
+            if not listening:
+                self._missed.ring()
+            listening = True
             if isinstance(message, timedelta):
                 self._delayed(message)
             elif message is not None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
+from consumer.control import Discard, Retry, Snooze
 from consumer.result import encode
 from core.errors import SluiceError
 from core.mortal import die_with_parent
@@ -72,7 +73,7 @@ class Children:
             run.on_stop = lambda _: process.kill()
             if run.stopping:
                 process.kill()
-            return await _answer(ours, process)
+            return await self._answer(ours, process)
         finally:
             run.on_stop = None
             self._alive.discard(process)
@@ -82,32 +83,39 @@ class Children:
                 process.join()
                 process.close()
 
+    async def _answer(self, ours: Connection, process: Any) -> JsonText | None:  # noqa: ANN401 - a Process of some context
+        """Wait without a thread for the answer or the child's end: a process that it left may keep the pipe open.
+
+        The answer is read on a thread: it may be larger than the pipe, and the child slow to write it.
+        """
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        sources = (ours.fileno(), process.sentinel)
+        for source in sources:
+            loop.add_reader(source, news.set)
+        try:
+            await news.wait()
+        finally:
+            for source in sources:
+                loop.remove_reader(source)
+        try:
+            if not ours.poll():
+                raise EOFError
+            message = await loop.run_in_executor(self._threads, ours.recv_bytes)
+        except EOFError:
+            process.join(1.0)
+            raise ChildDied(f"the child process died: {_exit(process.exitcode)}") from None
+        succeeded, value = pickle.loads(message)  # noqa: S301 - from our own child, over our own pipe
+        if not succeeded:
+            raise value
+        result: JsonText | None = value
+        return result
+
     def kill_all(self) -> None:
         """End every child at once: the consumer is about to exit."""
         for process in list(self._alive):
             if process.pid is not None:
                 process.kill()
-
-
-async def _answer(ours: Connection, process: Any) -> JsonText | None:  # noqa: ANN401 - a Process of some context
-    """Wait for the pipe without a thread; end of file means that the child died."""
-    loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(ours.fileno(), lambda: None if readable.done() else readable.set_result(None))
-    try:
-        await readable
-    finally:
-        loop.remove_reader(ours.fileno())
-    try:
-        message = ours.recv_bytes()
-    except EOFError:
-        process.join(1.0)
-        raise ChildDied(f"the child process died: {_exit(process.exitcode)}") from None
-    succeeded, value = pickle.loads(message)  # noqa: S301 - from our own child, over our own pipe
-    if not succeeded:
-        raise value
-    result: JsonText | None = value
-    return result
 
 
 def _exit(code: int | None) -> str:
@@ -150,7 +158,7 @@ def _let_fork_server_go() -> None:
 
 
 def _pickled_error(error: BaseException) -> bytes:
-    """The exception as the parent can raise it: itself when it survives pickling, else one with its name and text.
+    """The exception as the parent can raise it: itself when it survives pickling, else one that means the same.
 
     Its traceback stays behind, so it travels as a note.
     """
@@ -161,7 +169,21 @@ def _pickled_error(error: BaseException) -> bytes:
         if len(message) <= MAX_RESULT_BYTES:
             pickle.loads(message)  # noqa: S301 - made two lines above
             return message
-    failure = Failure.of(error)
-    other = RuntimeError(f"{failure.type}: {failure.message}")
+    other = _stand_in(error)
     other.add_note(note)
     return pickle.dumps((False, other))
+
+
+def _stand_in(error: BaseException) -> Exception:
+    """For an exception that cannot travel: one that says the same of the task, with the other's name and text."""
+    failure = Failure.of(error)
+    told = f"{failure.type}: {failure.message}"
+    with suppress(BaseException):  # a class derived from ours may have left our constructor out
+        if isinstance(error, Snooze):
+            return Snooze(error.delay)
+        if isinstance(error, Retry):
+            return Retry(told, after=error.after)
+    for ours in (Retry, Discard):
+        if isinstance(error, ours):
+            return ours(told)
+    return RuntimeError(told)

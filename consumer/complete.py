@@ -80,6 +80,11 @@ class Complete:
         return len(self._waiting) + sum(map(len, self._groups))
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing will be written any more: it was closed, and all that it had is written."""
+        return self._written.is_set()
+
+    @property
     def full(self) -> bool:
         """Whether claims must wait for the writing to catch up."""
         return self.waiting >= self._high_mark

@@ -1,4 +1,4 @@
-"""Stops every handler when the lease is no longer trusted or a new id has begun (L3). Ends no process."""
+"""Stops handlers when the lease is no longer trusted, and those of a former id (L3). Ends no process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ class Distrust:
     def __init__(self, lease: Lease, running: Running) -> None:
         self._lease = lease
         self._running = running
-        self._consumer = lease.consumer
         self._longest = timedelta(seconds=lease.margin / 4)
 
     async def step(self) -> timedelta:
         """Look once; how long the lease may be left alone."""
-        if not self._lease.trusted or self._lease.consumer != self._consumer:
-            self._consumer = self._lease.consumer
+        if not self._lease.trusted:
             self._running.stop_all(Stop.LEASE)
             return self._longest
+        for run in self._running.runs():
+            if run.consumer != self._lease.consumer:
+                run.stop(Stop.LEASE)
         return min(self._longest, timedelta(seconds=max(self._lease.remaining, 0.01)))

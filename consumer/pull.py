@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from core.task import QueueName, TaskId
 
 _LOOK_AGAIN = 0.05
-_LOOK_WHEN_FULL = 1.0
 _IDLE_WITHOUT_REDIS = 0.3
 
 
@@ -97,7 +96,7 @@ class Pull:
     async def _from_redis(self, ready: Pops) -> None:
         room = self._room()
         if room <= 0:
-            await self._bell.wait(_LOOK_WHEN_FULL)  # nobody rings when what waited too long was given back
+            await self._bell.wait()
             return
         pop = ready.pop_waiting if self._idle else ready.pop
         try:

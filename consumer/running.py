@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from core.task import Claim, RunKey
+    from core.task import Claim, ConsumerId, RunKey
 
 _REMEMBERED = 10_000
 
@@ -25,12 +25,16 @@ class Stop(Enum):
 
 
 class Run:
-    """One claim being worked on. `on_stop` is set while something can be stopped, and is called at most once."""
+    """One claim being worked on, under the id that claimed it.
 
-    __slots__ = ("claim", "key", "on_stop", "started_at", "stop_reason", "task")
+    `on_stop` is set while something can be stopped, and is called at most once.
+    """
 
-    def __init__(self, claim: Claim, started_at: float) -> None:
+    __slots__ = ("claim", "consumer", "key", "on_stop", "started_at", "stop_reason", "task")
+
+    def __init__(self, claim: Claim, started_at: float, consumer: ConsumerId | None = None) -> None:
         self.claim = claim
+        self.consumer = consumer
         self.key = claim.key
         self.started_at = started_at
         self.task: asyncio.Task[None] | None = None

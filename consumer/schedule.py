@@ -64,6 +64,7 @@ class Schedule:
         ready: TakesBack | None,
         stopping: Stopping,
         bell: Bell,
+        taken: Callable[[], None],
         too_far_ahead: Callable[[], None],
         clock: Clock,
         report: Report,
@@ -75,6 +76,7 @@ class Schedule:
         self._ready = ready
         self._stopping = stopping
         self._bell = bell
+        self._taken = taken
         self._too_far_ahead = too_far_ahead
         self._clock = clock
         self._report = report
@@ -137,6 +139,7 @@ class Schedule:
         self._next = None
         while len(hints) < n and not self._queue.empty():
             hints.append(self._queue.get_nowait())
+        self._taken()
         return hints
 
 

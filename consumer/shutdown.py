@@ -90,7 +90,9 @@ class Shutdown:
         await self._break_off_claims()
         returned = await self._give_back_the_rest()
         unsure = 0 if returned else asked
-        left = parts.complete.waiting + (0 if returned else len(parts.running)) + unsure
+        # What is handed in after the writer has ended goes back with the rest.
+        unwritten = 0 if returned and parts.complete.ended else parts.complete.waiting
+        left = unwritten + (0 if returned else len(parts.running)) + unsure
         silent = await _done(parts.beat.stop(), _BRIEFLY)
         clean = (
             returned and left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
@@ -149,7 +151,9 @@ class Shutdown:
         if parts.lease.former is not None:
             # Declared dead, perhaps a moment ago: nobody may have looked since (L5).
             held |= await parts.claims.held(parts.lease.former)
-        rest = [Return(task_id, token) for task_id, token in held - parts.complete.keys()]
+        if not parts.complete.ended:
+            held -= parts.complete.keys()
+        rest = [Return(task_id, token) for task_id, token in held]
         if rest:
             pending += (await parts.claims.give_back(rest)).pending
 

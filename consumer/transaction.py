@@ -9,27 +9,58 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import finish_values
-from db.session import alive
+from db.session import DEFAULT_LIMITS, alive
 from db.statements import statement
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
     from db.claims import Completion
 
 
+_ANSWER_SECONDS = DEFAULT_LIMITS.answer.total_seconds()
+"""How long our own statements in it are waited for. The handler's own have the task's timeout."""
+
+
+class Session(AsyncSession):
+    """What a handler writes with. It ends with its run alone: leaving `async with`, or closing it, keeps what it wrote.
+
+    SQLAlchemy's own would throw that away unless it was committed, and the task would be completed without its effects.
+    """
+
+    async def close(self) -> None:
+        """Send what waits; the session goes on."""
+        await self.flush()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Keep what was written, or after an error go back to the last commit: the handler may catch it and return."""
+        await (self.flush() if kind is None else self.rollback())
+
+    async def end(self) -> None:
+        """Close it in earnest; what was not committed is gone."""
+        await super().close()
+
+
 class Transaction:
     """The transaction of one run. Not shared between tasks, and of no use after `complete` or `abandon`."""
 
-    __slots__ = ("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_session")
+    __slots__ = ("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_patience", "_session")
 
-    def __init__(self, engine: AsyncEngine, limit: float) -> None:
-        """`limit`: seconds that a statement, or a pause between two, may take: the task's timeout."""
+    def __init__(self, engine: AsyncEngine, limit: float, patience: float) -> None:
+        """`limit`: seconds that a statement, or a pause between two, may take: the task's timeout.
+
+        `patience`: seconds that a silent server may hold up the end of a run that is rolled back.
+        """
         self._engine = engine
         self._limit = limit
+        self._patience = patience
         self._connection: AsyncConnection | None = None
         self._outer: AsyncTransaction | None = None
-        self._session: AsyncSession | None = None
+        self._session: Session | None = None
         self._opening: asyncio.Lock | None = None
         self._closed = False
 
@@ -52,8 +83,19 @@ class Transaction:
                     raise
             return self._session
 
-    async def _begin(self) -> AsyncSession:
-        self._connection = connection = await self._engine.connect()
+    async def _begin(self) -> Session:
+        while True:
+            self._connection = connection = await self._engine.connect()
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await self._start(connection)
+                break
+            except TimeoutError:  # half-open: its server is gone, or somewhere else by now
+                await self._release()
+        self._refuse_late()
+        return Session(bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+
+    async def _start(self, connection: AsyncConnection) -> None:
         await alive(connection)
         self._outer = await connection.begin()
         milliseconds = int(self._limit * 1000) + 1000
@@ -62,8 +104,6 @@ class Transaction:
                 text("SELECT set_config(:setting, :value, true)"),
                 {"setting": setting, "value": f"{milliseconds}ms"},
             )
-        self._refuse_late()
-        return AsyncSession(bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
 
     def _refuse_late(self) -> None:
         if self._closed:
@@ -79,11 +119,12 @@ class Transaction:
         if connection is None or session is None or self._outer is None:
             raise AssertionError("complete() is for a transaction that was used")
         await session.commit()
-        await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1s'"))
-        ours = await connection.execute(statement("finish"), finish_values([done]))
-        if ours.rowcount == 0:
-            return False
-        await self._outer.commit()
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1s'"))
+            ours = await connection.execute(statement("finish"), finish_values([done]))
+            if ours.rowcount == 0:
+                return False
+            await self._outer.commit()
         return True
 
     async def abandon(self) -> None:
@@ -96,9 +137,10 @@ class Transaction:
         if connection is None:
             return
         try:
-            if self._session is not None:
-                await self._session.close()
-            await connection.close()
+            async with asyncio.timeout(self._patience):
+                if self._session is not None:
+                    await self._session.end()
+                await connection.close()
         except Exception:  # noqa: BLE001 - the server rolls back what a lost connection left open
             if not connection.closed:
                 await connection.invalidate()

@@ -61,8 +61,11 @@ class OwnTransaction(Protocol):
     async def abandon(self) -> None: ...
 
 
-MakesTransaction = Callable[["AsyncEngine", float], OwnTransaction]
-"""From the engine behind ctx.session() and the task's timeout in seconds."""
+MakesTransaction = Callable[["AsyncEngine", float, float], OwnTransaction]
+"""From the engine behind ctx.session(), the task's timeout, and how long a ROLLBACK may take, both in seconds.
+
+A run that was stopped for its lease must be gone before the margin is over (L3).
+"""
 
 
 class Work:
@@ -115,7 +118,7 @@ class Work:
             elif suspect and self._suspect is not None:
                 self._return(claim, self._until_suspect_ends(self._suspect), "another suspect is running")
             else:
-                run = Run(claim, now)
+                run = Run(claim, now, consumer)
                 if suspect:
                     self._suspect = run
                 self._running.start(run, self._live(run, consumer))
@@ -180,7 +183,7 @@ class Work:
     def _transaction(self, handler: Handler, claim: Claim) -> OwnTransaction | None:
         if handler.mode is not Mode.LOOP:
             return None
-        return self._make_transaction(self._engine, claim.timeout)
+        return self._make_transaction(self._engine, claim.timeout, self._lease.margin / 2)
 
     def _judge(self, outcome: Outcome, claim: Claim) -> Write:
         """The write that follows from the outcome."""

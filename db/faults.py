@@ -20,7 +20,7 @@ SURELY_ROLLED_BACK = ("22", "23", "40")
 """SQLSTATE classes with which the server says that nothing of a transaction took effect."""
 _DRIVER_CLASS = re.compile(r"^<class '[^']+'>: ")
 """What SQLAlchemy's adapter writes before the words of the driver."""
-_ROW_AT_FAULT = ("22", "23")
+_ROW_AT_FAULT = ("22", "23", "P0")  # values, constraints, and what a trigger of the user's raises
 # Refused before anything was done: no connection, too many connections, starting up, shutting down, lock timeout.
 _NOTHING_DONE = ("53", "55", "57P03", "28", "3D", "25006")
 
@@ -38,7 +38,7 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
         return RowRefused(state, _brief(error))
     if state is not None and state.startswith(_NOTHING_DONE):
         return StoreUnavailable(POSTGRESQL, _brief(error))
-    if state is not None and state.startswith(("08", "57", "58", "40", "XX")):
+    if state is not None and state.startswith(("08", "25P03", "25P04", "57", "58", "40", "XX")):
         return OutcomeUnknown(POSTGRESQL, _brief(error))
     if isinstance(error, PoolTimeout):
         return StoreUnavailable(POSTGRESQL, "no connection became free in time")
@@ -50,6 +50,17 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
     if any(_of_dead_connection(each) for each in _within(error)):
         return OutcomeUnknown(POSTGRESQL, "the connection was lost")
     return None
+
+
+def from_our_statement(error: BaseException) -> SluiceError | None:
+    """The same for a statement of ours: whatever else the server says may be mended while we wait, such as rights.
+
+    A handler's statement that is refused like that is the handler's failure.
+    """
+    ours = from_postgresql(error)
+    if ours is None and isinstance(error, asyncpg.PostgresError):
+        return OutcomeUnknown(POSTGRESQL, _brief(error))
+    return ours
 
 
 def _within(error: BaseException) -> Iterator[BaseException]:

@@ -13,7 +13,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.errors import ConfigurationError
-from db.faults import from_postgresql
+from db.faults import from_our_statement
 from db.statements import positional
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Database:
                 await asyncio.sleep(_VICTIM_WAITS)
                 return await self._once(send)
         except Exception as error:
-            ours = from_postgresql(error)
+            ours = from_our_statement(error)
             if ours is None:
                 raise
             raise ours from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -46,13 +47,21 @@ class Signals:
         client = self._broker.messages
         async with self._broker.speaking(), client.pubsub(ignore_subscribe_messages=True) as channel:
             await channel.subscribe(self._keys.cancels, self._keys.delayed)
+            loop = asyncio.get_running_loop()
+            asked_at: float | None = None
             while True:
                 message = await channel.get_message(timeout=_LISTEN_SECONDS)
-                if message is None:
-                    await channel.ping()  # a half-open connection looks like silence: this makes it fail
-                    yield None
-                elif message["type"] == "message":
-                    yield _decode(self._keys, message["channel"], message["data"])
+                if message is not None:
+                    asked_at = None
+                    if message["type"] == "message":
+                        yield _decode(self._keys, message["channel"], message["data"])
+                    continue
+                if asked_at is None:
+                    asked_at = loop.time()
+                    await channel.ping()  # a half-open connection looks like silence
+                elif loop.time() - asked_at >= _LISTEN_SECONDS:
+                    raise TimeoutError("nobody answers a PING")
+                yield None
 
     async def _publish(self, channel: str, text: str) -> None:
         async with self._broker.speaking():

@@ -46,7 +46,7 @@ class Bench:
     def transaction(self) -> Writes:
         if isinstance(self.world, Simulated):
             return self.world.store.transaction()
-        return Transaction(self.engine, 60.0)
+        return Transaction(self.engine, 60.0, 5.0)
 
     async def write(self, session: Any, what: str) -> None:
         if isinstance(self.world, Simulated):

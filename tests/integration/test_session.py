@@ -75,6 +75,45 @@ async def test_a_rollback_inside_takes_back_to_the_last_commit(stores: Stores, d
     assert await effects(stores) == ["1 kept", "3 kept"]
 
 
+async def test_leaving_the_session_or_closing_it_keeps_what_was_written(
+    stores: Stores, database_url: str
+) -> None:
+    async def leaves_and_closes(ctx: Context, payload: dict[str, Any]) -> None:
+        async with await ctx.session() as session:
+            await write(session, "1 within the block")
+        await write(session, "2 behind it")
+        await session.close()
+        await write(session, "3 after a close")
+        async with session.begin_nested():
+            await write(session, "4 in a savepoint")
+
+    async with workbench(stores, database_url, leaves_and_closes) as bench:
+        row = await bench.run()
+    assert row.status is Status.COMPLETED
+    assert await effects(stores) == [
+        *("1 within the block", "2 behind it", "3 after a close", "4 in a savepoint")
+    ]
+
+
+async def test_leaving_the_session_with_an_error_takes_back_to_the_last_commit(
+    stores: Stores, database_url: str
+) -> None:
+    async def catches(ctx: Context, payload: dict[str, Any]) -> None:
+        try:
+            async with await ctx.session() as session:
+                await write(session, "1 kept")
+                await session.commit()
+                await write(session, "2 taken back")
+                raise LookupError
+        except LookupError:
+            await write(await ctx.session(), "3 kept")
+
+    async with workbench(stores, database_url, catches) as bench:
+        row = await bench.run()
+    assert row.status is Status.COMPLETED
+    assert await effects(stores) == ["1 kept", "3 kept"]
+
+
 @pytest.mark.parametrize(
     ("raised", "attempt"), [(RuntimeError("no"), 1), (Snooze(60), 0), (SystemExit(3), 1)], ids=type
 )

@@ -199,7 +199,7 @@ class Links:
             door(self.postgresql, f"{self.who}.beat", size=1, limit=third, wait=third).ask,
         )
 
-    def transaction(self, _: Any, limit: float) -> OwnTransaction:
+    def transaction(self, _: Any, limit: float, __: float) -> OwnTransaction:
         """As assembly's Machine makes them."""
         return OwnTransaction(self, limit)
 

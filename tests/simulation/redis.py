@@ -151,6 +151,9 @@ class SimPipeline:
         return answers
 
 
+_PONG = (b"", b"PONG")
+
+
 class SimChannel:
     """A pub/sub connection as redis-py shows it."""
 
@@ -176,14 +179,16 @@ class SimChannel:
             return None
         if message is None:
             raise RedisConnectionError("Connection closed by server.")
-        return {"type": "message", "channel": message[0], "data": message[1]}
+        kind = "message" if message != _PONG else "pong"
+        return {"type": kind, "channel": message[0], "data": message[1]}
 
     async def ping(self) -> None:
-        """Fails on a connection that is lost."""
+        """Fails on a connection that is lost; on another the answer is a message."""
 
         async def act() -> None:
             if self._subscriber not in self._server.subscribers:
                 raise RedisConnectionError("Connection closed by server.")
+            self._subscriber.messages.put_nowait(_PONG)
 
         await self._port("PING", act)
 

@@ -41,6 +41,7 @@ class Workbench:
     running: Running
     complete: Complete
     slots: Slots
+    lease: Lease
     engine: AsyncEngine
     events: list[Event]
 
@@ -121,7 +122,7 @@ async def workbench(
     async with asyncio.TaskGroup() as group:
         group.create_task(complete.run())
         try:
-            yield Workbench(stores, work, running, complete, slots, engine, events)
+            yield Workbench(stores, work, running, complete, slots, lease, engine, events)
         finally:
             complete.close()
     threads.shutdown()

@@ -21,6 +21,37 @@ class TwoArguments(Exception):
         super().__init__(f"{one} and {two}")
 
 
+class Gone(Discard):
+    """Cannot be made again from its text."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class Busy(Retry):
+    """Cannot be made again from its text."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}", after=7)
+
+
+class Later(Snooze):
+    """Cannot be made again from its text."""
+
+    def __init__(self, hours: float, minutes: float) -> None:
+        super().__init__(hours * 3600 + minutes * 60)
+
+    def __reduce__(self) -> Never:
+        raise TypeError("not to be pickled")
+
+
+class Hasty(Retry):
+    """Leaves our constructor out, and cannot be made again."""
+
+    def __init__(self, one: str, two: str) -> None:
+        Exception.__init__(self, f"{one} and {two}")
+
+
 def answer(ctx: DetachedContext, payload: Payload) -> Payload:
     return {**payload, "try": ctx.attempt, "pid": os.getpid(), "canceled": ctx.canceled}
 
@@ -61,6 +92,15 @@ def discard(ctx: DetachedContext, payload: Payload) -> Never:
     raise Discard("gone")
 
 
+def raise_one_of_its_own(ctx: DetachedContext, payload: Payload) -> Never:
+    raise {
+        "gone": Gone("one", "two"),
+        "busy": Busy("one", "two"),
+        "later": Later(1, 30),
+        "hasty": Hasty("one", "two"),
+    }[payload["which"]]
+
+
 def die(ctx: DetachedContext, payload: Payload) -> Never:
     os._exit(7)
 
@@ -73,6 +113,17 @@ def be_asked_to_end(ctx: DetachedContext, payload: Payload) -> str:
     for number in (signal.SIGTERM, signal.SIGINT):
         os.kill(os.getpid(), number)
     return "still here"
+
+
+def leave_somebody_behind(ctx: DetachedContext, payload: Payload) -> None:
+    """A process that keeps all that this one has open, then run until something ends this one."""
+    child = os.fork()
+    if not child:
+        time.sleep(30)
+        os._exit(0)
+    with Path(payload["say"]).open("a") as told:
+        told.write(f"{child}\n")
+    time.sleep(600)
 
 
 def run_on(ctx: DetachedContext, payload: Payload) -> None:

@@ -31,7 +31,7 @@ class Scene:
         self.slots = Slots(4, lambda: None)
         self.draining = False
         self.pulling, self.scheduling, self.writing = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self.waiting = 0
+        self.waiting, self.unwritten = 0, set[RunKey]()
         self.ready = self if redis else None
         self.forced = asyncio.Event()
         self.drain = drain
@@ -90,7 +90,15 @@ class Scene:
         return self.rows
 
     def keys(self) -> set[RunKey]:
-        return set()
+        return self.unwritten
+
+    def hand_in(self, number: int) -> None:
+        """An outcome."""
+        self.waiting, self.unwritten = 1, {claim(number).key}
+
+    @property
+    def ended(self) -> bool:
+        return self.writing.is_set()
 
     async def written(self) -> None:
         await self.writing.wait()

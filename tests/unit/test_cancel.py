@@ -71,6 +71,16 @@ async def test_what_may_have_been_missed_before_a_connection_is_looked_for_at_on
 
 
 @virtual
+async def test_what_was_sent_while_it_connected_is_looked_for_once_the_server_has_it_as_a_listener() -> None:
+    s = Scene(None, None)
+    rung: list[int] = []
+    s.missed.ring = lambda: rung.append(s.heard)
+    with pytest.raises(StoreUnavailable):
+        await s.listener.step()
+    assert rung == [0, 1]
+
+
+@virtual
 async def test_a_stop_ends_the_listening_with_the_next_message() -> None:
     s = Scene(None, (task_id(1), FencingToken(3)))
     s.stopping.request()

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import pickle
+import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -145,6 +146,21 @@ async def test_it_may_say_more_than_that_it_failed(children: Children) -> None:
 
 
 @pytest.mark.parametrize(
+    ("which", "outcome"),
+    [
+        ("gone", Failed(Failure("Discard", "Gone: one and two"), final=True)),
+        ("busy", Failed(Failure("Retry", "Busy: one and two"), timedelta(seconds=7))),
+        ("later", Snoozed(timedelta(minutes=90))),
+        ("hasty", Failed(Failure("Retry", "Hasty: one and two"))),
+    ],
+)
+async def test_classes_derived_from_those_mean_the_same_although_they_cannot_travel(
+    children: Children, which: str, outcome: Outcome
+) -> None:
+    assert await outcome_of(children, cpu_handlers.raise_one_of_its_own, which=which) == outcome
+
+
+@pytest.mark.parametrize(
     ("function", "how"), [(cpu_handlers.die, "exit status 7"), (cpu_handlers.be_killed, "signal SIGKILL")]
 )
 async def test_a_child_that_dies_fails_its_own_try_only(
@@ -179,6 +195,20 @@ async def test_a_stop_kills_the_child(
     assert await s.end() == expected
     assert s.events.all == []
     await eventually(lambda: not psutil.pid_exists(pid))
+
+
+async def test_a_child_is_not_waited_for_once_it_has_ended_although_a_process_that_it_left_has_the_pipe(
+    children: Children, tmp_path: Path
+) -> None:
+    told = tmp_path / "pid"
+    s = Scene(children, cpu_handlers.leave_somebody_behind, say=str(told))
+    s.start()
+    left = int(await eventually(lambda: told.exists() and told.read_text().strip(), timeout=WITHIN))
+    try:
+        s.run.stop(Stop.CANCELED)
+        assert await s.end() == Canceled()
+    finally:
+        os.kill(left, signal.SIGKILL)
 
 
 async def test_a_timeout_kills_the_child(children: Children, tmp_path: Path) -> None:

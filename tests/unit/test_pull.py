@@ -85,7 +85,7 @@ async def test_fast_handlers_are_fed_again_when_less_than_half_of_the_bound_wait
 
 
 @virtual
-async def test_ids_that_were_given_back_from_the_queue_leave_room_although_no_slot_is_freed() -> None:
+async def test_ids_that_were_taken_from_the_queue_leave_room_although_no_slot_is_freed() -> None:
     s = Scene()
     s.pace(0.001)
     s.redis.ids = list(range(20))
@@ -93,7 +93,8 @@ async def test_ids_that_were_given_back_from_the_queue_leave_room_although_no_sl
     async def test(s: Scene) -> None:
         await settled()
         s.empty()
-        await asyncio.sleep(1.5)
+        s.room.ring()
+        await settled()
         assert len(s.redis.asked) == 2
 
     await beside(s, test)

@@ -36,6 +36,7 @@ class Scene:
         self.redis_away = False
         self._numbers = count(1)
         self.paces_forgotten = 0
+        self.waited_when_told: list[int] = []
         self.schedule = Schedule(
             queue=self.queue,
             slots=self.slots,
@@ -44,10 +45,14 @@ class Scene:
             ready=self,
             stopping=self.stopping,
             bell=self.bell,
+            taken=self._taken,
             too_far_ahead=self._forget_pace,
             clock=now,
             report=self.events,
         )
+
+    def _taken(self) -> None:
+        self.waited_when_told.append(self.queue.qsize())
 
     def _forget_pace(self) -> None:
         self.paces_forgotten += 1
@@ -99,6 +104,17 @@ def scene(test: Callable[[Scene], Awaitable[None]]) -> Callable[[], Any]:
 
 def ids(*numbers: int) -> list[TaskId]:
     return [task_id(number) for number in numbers]
+
+
+@scene
+async def test_pull_is_told_whenever_the_queue_has_room_again_although_no_slot_is_freed(s: Scene) -> None:
+    s.slots.take(2)
+    await s.feed(4)
+    assert s.waited_when_told == [2], "two are being claimed"
+    await s.answer(1, 2)
+    await asyncio.sleep(1.1)
+    assert s.returned
+    assert s.waited_when_told == [2, 0], "the others were given back"
 
 
 @scene

@@ -235,3 +235,26 @@ async def test_what_it_asked_for_counts_as_left_when_the_database_does_not_say_w
     s.asked, s.fails = 5, {"held by me"}
     ending = await s.shut_down()
     assert (ending.left, ending.unsure, ending.clean) == (5, 5, False)
+
+
+@virtual
+async def test_an_outcome_that_comes_after_the_writer_has_ended_goes_back_with_the_rest() -> None:
+    s = Scene()
+    s.run(1, ends_after=FOREVER, on_stop=0.31)
+    s.rows = {claim(1).key}
+    s.takes["held by me"] = 0.05
+    after(25.31, lambda: s.hand_in(1))
+
+    assert await s.shut_down() == Ending(left=0, threads=0, clean=True)
+    assert s.log.index("close") < s.log.index("1 DRAIN") < s.log.index("give back [1]")
+
+
+@virtual
+async def test_an_outcome_that_is_still_being_written_is_left_to_the_writer_and_counted() -> None:
+    s = Scene()
+    s.takes["complete"] = FOREVER
+    s.rows = {claim(1).key}
+    s.hand_in(1)
+
+    assert await s.shut_down() == Ending(left=1, threads=0, clean=False)
+    assert "give back [1]" not in s.log

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
-from contextlib import nullcontext
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from redis.asyncio import Redis
 
+from core.errors import StoreUnavailable
 from core.task import FencingToken, ReadyList, Task
 from db.broker import Broker
 from db.keys import Keys
 from db.ready import decode
 from db.signals import Signals, _decode
-from tests.unit.support import task_id, virtual
+from tests.unit.support import now, task_id, virtual
 
 KEYS = Keys("p")
 CANCELS, DELAYED = KEYS.cancels.encode(), KEYS.delayed.encode()
@@ -54,6 +58,60 @@ async def test_a_delay_is_told_when_promote_would_look_too_late_for_it_and_only_
     assert [_decode(KEYS, channel.encode(), text.encode()) for _, channel, text in broker.said] == [
         timedelta(seconds=seconds) for seconds in (0.0, 0.25, 0.999999)
     ]
+
+
+class Channel:
+    """A pub/sub connection that confirms two subscriptions, and answers each PING unless it is half-open."""
+
+    def __init__(self, *, half_open: bool) -> None:
+        self.half_open = half_open
+        self.confirmations = 2
+        self.pongs = self.pings = 0
+
+    @asynccontextmanager
+    async def pubsub(self, *, ignore_subscribe_messages: bool) -> AsyncIterator[Channel]:
+        assert ignore_subscribe_messages
+        yield self
+
+    async def subscribe(self, *channels: str) -> None:
+        assert channels == (KEYS.cancels, KEYS.delayed)
+
+    async def ping(self) -> None:
+        self.pings += 1
+        self.pongs += not self.half_open
+
+    async def get_message(self, *, timeout: float) -> dict[str, Any] | None:
+        if self.confirmations:
+            self.confirmations -= 1
+            return None
+        if self.pongs:
+            self.pongs -= 1
+            return {"type": "pong", "channel": None, "data": b""}
+        await asyncio.sleep(timeout)
+        return None
+
+
+@pytest.mark.parametrize("half_open", [False, True])
+def test_a_listener_whose_ping_nobody_answers_has_lost_its_connection(half_open: bool) -> None:
+    @virtual
+    async def scene() -> None:
+        broker, channel = Broker("redis://127.0.0.1:1"), Channel(half_open=half_open)
+        broker.messages = cast("Redis", channel)
+        heard = 0
+        try:
+            async with asyncio.timeout(60):
+                async for message in Signals(broker, KEYS).listen():
+                    assert message is None
+                    heard += 1
+        except StoreUnavailable:
+            assert half_open
+            assert now() <= 15
+        except TimeoutError:
+            assert not half_open
+            assert channel.pings >= 10
+        assert heard >= 2
+
+    scene()
 
 
 @pytest.mark.parametrize(

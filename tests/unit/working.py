@@ -38,8 +38,8 @@ class Transaction:
 
     made: list[Transaction]
 
-    def __init__(self, engine: object, limit: float) -> None:
-        self.engine, self.limit = engine, limit
+    def __init__(self, engine: object, limit: float, patience: float) -> None:
+        self.engine, self.limit, self.patience = engine, limit, patience
         self.used = False
         self.log: list[object] = []
         self.ours = True

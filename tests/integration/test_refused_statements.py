@@ -1,0 +1,59 @@
+"""What PostgreSQL refuses for a reason that lies in no row's values is sent again, and ends no consumer (R5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from consumer import Context
+from core.events import OutcomeRefused, StoreBack, StoreLost
+from core.task import Status
+from tests.support.eventually import eventually
+from tests.support.stores import Stores, new
+from tests.support.workbench import KIND, workbench
+
+
+@asynccontextmanager
+async def refusing(stores: Stores, state: str, condition: str) -> AsyncIterator[None]:
+    """A trigger on `tasks` that raises this SQLSTATE where the condition holds."""
+    await stores.raw.execute(
+        f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '{state}'; END $$;"
+        f"CREATE TRIGGER refuse BEFORE UPDATE ON tasks FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION refuse()"
+    )
+    try:
+        yield
+    finally:
+        await stores.raw.execute("DROP TRIGGER refuse ON tasks; DROP FUNCTION refuse()")
+
+
+async def _answers(ctx: Context, payload: dict[str, Any]) -> str | None:
+    return ctx.message
+
+
+async def test_an_outcome_that_is_refused_for_want_of_a_right_is_kept_until_it_is_taken(
+    stores: Stores, database_url: str
+) -> None:
+    async with workbench(stores, database_url, _answers) as bench:
+        async with refusing(stores, "42501", "NEW.status = 'completed'"):
+            claim = await bench.start(message="kept")
+            lost = await eventually(lambda: [e for e in bench.events if isinstance(e, StoreLost)])
+            assert (await stores.get(claim.id)).status is Status.PROCESSING
+        await bench.ended()
+        row = await stores.get(claim.id)
+    assert (row.status, row.result, row.attempt) == (Status.COMPLETED, "kept", 1)
+    assert lost[0].reason == "not now"
+    assert any(isinstance(event, StoreBack) for event in bench.events)
+
+
+async def test_an_outcome_that_a_trigger_refuses_fails_alone(stores: Stores, database_url: str) -> None:
+    async with (
+        workbench(stores, database_url, _answers) as bench,
+        refusing(stores, "P0001", "NEW.status = 'completed' AND NEW.message = 'bad'"),
+    ):
+        claims = await bench.start_all(*(new(KIND, message=word) for word in ("good", "bad", "good")))
+        await bench.ended()
+        rows = [await stores.get(claim.id) for claim in claims]
+    assert {row.message: row.status for row in rows} == {"good": Status.COMPLETED, "bad": Status.FAILED}
+    assert len([event for event in bench.events if isinstance(event, OutcomeRefused)]) == 1
