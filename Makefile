@@ -49,6 +49,15 @@ fmt: install ## Format, and mend what can be mended without thought
 bench: install ## Measure drain, submit and latency beside their limits on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: install ## Measure a drain beside other queues, each in an environment of its own
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+.PHONY: report
+report: install ## Write benchmarks/REPORT.md and its pictures from the result files
+	@$(BIN)/python -m pip install -qq --require-hashes --requirement requirements/report.txt
+	@$(BIN)/python -m benchmarks.report $(or $(ARGS),$(wildcard benchmarks/results/*.json))
+
 .PHONY: outages
 outages: install ## Measure how fast a full queue is emptied while Redis is lost on the way, or was never there
 	@$(BIN)/python -m tests.outages.measure $(ARGS)

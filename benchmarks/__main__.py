@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures drain, submit and latency on servers of its own, each beside its limit.
+"""`python -m benchmarks`: measures drain, submit, latency and, when asked, more, on its own servers, beside limits.
 
 Judges by ratios taken in one run. Exits 0 also when a target is missed, and says so; with --check it exits 1.
 """
@@ -8,20 +8,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import drain, latency, machine, show, submit
+from benchmarks import drain, machine, show
 from benchmarks.results import Figure, Run, counted, figures
 from benchmarks.stage import Stage
+from benchmarks.workloads import USUAL, WORKLOADS
 from core.errors import SluiceError
 
-WORKLOADS = ("drain", "submit", "latency")
-COMPARISONS = (*drain.COMPARISONS, *submit.COMPARISONS, *latency.COMPARISONS)
 RESULTS = Path(__file__).parent / "results"
-_RUNS_A_ROUND = {"drain": 3, "submit": 8, "latency": 6}
+OPTIONS = ("runs", "tasks", "repeats", "concurrency", "wide", "seconds", "future", "rows")
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -29,14 +27,42 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=(__doc__ or "").partition("\n\n")[0]
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--only", choices=WORKLOADS, action="append", help="measure this alone (may be given more than once)"
     )
+    which.add_argument("--all", action="store_true", help="measure every workload, the others too")
     parser.add_argument(
         "--runs", type=_positive, default=3, metavar="N", help="rounds, each with every side (3)"
     )
     parser.add_argument(
         "--tasks", type=_positive, default=100_000, metavar="N", help="tasks to drain (100000)"
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_positive,
+        nargs="+",
+        default=[drain.CAPACITY],
+        metavar="N",
+        help=f"handlers at once in a drain; several are measured in turn ({drain.CAPACITY})",
+    )
+    parser.add_argument(
+        "--wide", action="store_true", help="submit from 8 and 256 connections and in other batches as well"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=_positive,
+        metavar="N",
+        help="how long sustained (20), sleeps (5), openloop (10 for each load), idle (30) and limits are watched",
+    )
+    parser.add_argument(
+        "--future", type=_positive, metavar="N", help="rows due much later beside the delayed ones (1000000)"
+    )
+    parser.add_argument(
+        "--rows",
+        type=_positive,
+        metavar="N",
+        help="rows that wait or have ended already in backlog and history (10000000)",
     )
     parser.add_argument(
         "--repeats",
@@ -61,26 +87,27 @@ def _positive(word: str) -> int:
 
 async def measure(options: argparse.Namespace) -> list[Figure]:
     """Every run, written down even when a later one breaks; the figures."""
-    wanted = [name for name in WORKLOADS if name in (options.only or WORKLOADS)]
+    wanted = [name for name in WORKLOADS if options.all or name in (options.only or USUAL)]
+    comparisons = [one for name in wanted for one in WORKLOADS[name].comparisons(options)]
     began = datetime.now(UTC)
     path = options.json or RESULTS / f"{began:%Y%m%dT%H%M%SZ}.json"
     runs: list[Run] = []
-    with show.Progress(options.runs * sum(_RUNS_A_ROUND[name] for name in wanted)) as progress:
+    with show.Progress(options.runs * sum(WORKLOADS[name].runs(options) for name in wanted)) as progress:
         async with Stage.open(progress.say) as stage:
             await stage.fresh()
             facts = await machine.describe(stage)
             try:
                 for name in wanted:
-                    async for run in _runs(name, stage, options):
+                    async for run in WORKLOADS[name].run(stage, options):
                         progress.ran(run)
                         runs.append(run)
             finally:
-                found, judged = figures(runs, COMPARISONS), counted(runs)
+                found, judged = figures(runs, comparisons), counted(runs)
                 show.write(
                     path,
                     {
                         "began_at": began.isoformat(),
-                        "options": {key: getattr(options, key) for key in ("runs", "tasks", "repeats")},
+                        "options": {key: getattr(options, key) for key in OPTIONS},
                         "workloads": wanted,
                         **facts,
                         "figures": [{**asdict(figure), "met": figure.met} for figure in found],
@@ -90,14 +117,6 @@ async def measure(options: argparse.Namespace) -> list[Figure]:
                 progress.say(f"every run is in {path}")
     show.table(found, runs)
     return found
-
-
-def _runs(name: str, stage: Stage, options: argparse.Namespace) -> AsyncIterator[Run]:
-    if name == "drain":
-        return drain.run(stage, tasks=options.tasks, rounds=options.runs, repeats=options.repeats)
-    if name == "submit":
-        return submit.run(stage, rounds=options.runs, repeats=options.repeats)
-    return latency.run(stage, rounds=options.runs, repeats=options.repeats)
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ _WARM_UP = 0.2
 
 
 class Client(asyncio.Protocol):
-    """One connection that sends a request and says when its answer is complete."""
+    """One connection that sends a request, its own or another, and says when its answer is complete."""
 
     def __init__(self, request: bytes, answered: Callable[[Client, int, float], None]) -> None:
         self._request = request
@@ -41,12 +41,12 @@ class Client(asyncio.Protocol):
         """Keep the way out."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's has another base
 
-    def send(self) -> None:
+    def send(self, request: bytes | None = None) -> None:
         """Send the request."""
         if self._transport is None:
             raise RuntimeError("not connected")
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(self._request if request is None else request)
 
     def data_received(self, data: bytes) -> None:
         """Read until head and body are whole. No answer of these servers is chunked."""
@@ -73,11 +73,11 @@ class Client(asyncio.Protocol):
             self._transport.close()
 
 
-def build(port: int, path: str, body: object) -> bytes:
+def build(port: int, path: str, body: object, *, method: str = "POST") -> bytes:
     """A request as bytes."""
     encoded = json.dumps(body, separators=(",", ":")).encode()
     return (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(encoded)}\r\n\r\n"
     ).encode() + encoded
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 NOISY = 0.10
 """Share of the machine that others may take before a run counts as noisy."""
+BOUND = "the most it may be"
+"""What a figure stands beside that has a bound and no other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,29 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One of our figures beside another side of the same workload. `target`: the least ratio, if one is set."""
+    """One of our figures beside another side of the same workload, or alone beside a bound.
+
+    `target`: the least ratio, if one is set. `at_most`: the most that our value itself may be, in its own unit.
+    """
 
     name: str
     workload: str
     ours: str
-    beside: str
+    beside: str | None
     target: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.beside is None and self.at_most is None:
+            raise ValueError(f"{self.name} stands beside nothing")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A comparison with its runs: the medians of both sides, and the ratio within each round."""
+    """A comparison with its runs: the medians of both sides, and the ratio within each round.
+
+    Without another side the bound is the limit: the ratio then says how much of it is used.
+    """
 
     name: str
     unit: str
@@ -69,11 +82,15 @@ class Figure:
     ratio: float
     ratios: tuple[float, ...]
     target: float | None
+    at_most: float | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None without one."""
-        return None if self.target is None else self.ratio >= self.target
+        """Whether target and bound are met; None without any."""
+        if self.target is None and self.at_most is None:
+            return None
+        reached = self.target is None or self.ratio >= self.target
+        return reached and (self.at_most is None or self.value <= self.at_most)
 
 
 def counted(runs: Sequence[Run]) -> list[Run]:
@@ -90,31 +107,42 @@ def counted(runs: Sequence[Run]) -> list[Run]:
 
 
 def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figure]:
-    """A figure for each comparison whose both sides were run. Ratios are taken within a round, never across."""
+    """A figure for each comparison whose sides were run. Ratios are taken within a round, never across."""
     found: dict[tuple[str, str], dict[int, Run]] = defaultdict(dict)
     for run in counted(runs):
         found[run.workload, run.side][run.round] = run
     made = []
     for comparison in comparisons:
         ours = found[comparison.workload, comparison.ours]
-        theirs = found[comparison.workload, comparison.beside]
+        theirs = _limits(comparison, found)
         rounds = sorted(ours.keys() & theirs.keys())
         if not rounds:
             continue
-        ratios = tuple(round(ours[r].value / theirs[r].value, 4) for r in rounds)
+        ratios = tuple(round(ours[r].value / theirs[r], 4) for r in rounds)
         made.append(
             Figure(
                 name=comparison.name,
                 unit=ours[rounds[0]].unit,
                 value=median(ours[r].value for r in rounds),
-                beside=comparison.beside,
-                limit=median(theirs[r].value for r in rounds),
+                beside=comparison.beside or BOUND,
+                limit=median(theirs[r] for r in rounds),
                 ratio=median(ratios),
                 ratios=ratios,
                 target=comparison.target,
+                at_most=comparison.at_most,
             )
         )
     return made
+
+
+def _limits(comparison: Comparison, found: Mapping[tuple[str, str], Mapping[int, Run]]) -> dict[int, float]:
+    """What our value is divided by in each round: the other side's, or the bound."""
+    if comparison.beside is not None:
+        theirs = found.get((comparison.workload, comparison.beside), {})
+        return {number: run.value for number, run in theirs.items()}
+    if comparison.at_most is None:
+        return {}
+    return dict.fromkeys(found.get((comparison.workload, comparison.ours), {}), comparison.at_most)
 
 
 def turns(sides: Sequence[str], rounds: int) -> list[Turn]:

@@ -31,9 +31,33 @@ COMPARISONS = (
 )
 SECONDS = 4.0
 _PATHS = {OURS: "/tasks", NOTHING: "/nothing", TRANSACTION: "/transaction"}
-_CONNECTIONS = {MANY: 64, ONE: 1, BATCH: 4}
-_BATCH = 1000
 _CREATED = "201"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How requests come: from so many connections, with so many tasks in each (0: a single one)."""
+
+    workload: str
+    connections: int
+    tasks: int = 0
+
+
+SINGLES = (Shape(MANY, 64), Shape(ONE, 1))
+BATCHES = (Shape(BATCH, 4, 1000),)
+WIDE_SINGLES = (Shape("submit, 8 connections", 8), Shape("submit, 256 connections", 256))
+WIDE_BATCHES = (Shape("submit, batches of 100", 4, 100), Shape("submit, batches of 10,000", 4, 10_000))
+WIDE_COMPARISONS = (
+    *(
+        Comparison(f"POST /tasks, {shape.connections} connections", shape.workload, OURS, beside)
+        for shape in WIDE_SINGLES
+        for beside in (NOTHING, TRANSACTION)
+    ),
+    *(
+        Comparison(f"POST /tasks/batch, {shape.tasks:,} each", shape.workload, OURS, BARE)
+        for shape in WIDE_BATCHES
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +68,27 @@ class Site:
     program: Program
 
 
-async def run(stage: Stage, *, rounds: int, repeats: int) -> AsyncIterator[Run]:
-    """Every run of every side, as it is done. All servers run the whole time; one at a time is asked."""
+async def run(stage: Stage, *, rounds: int, repeats: int, wide: bool = False) -> AsyncIterator[Run]:
+    """Every run of every side, as it is done. All servers run the whole time; one at a time is asked.
+
+    `wide`: other numbers of connections and other sizes of batches as well.
+    """
+    singles = (*SINGLES, *(WIDE_SINGLES if wide else ()))
+    batches = (*BATCHES, *(WIDE_BATCHES if wide else ()))
     await stage.fresh()
     await register_kinds(stage)
     async with AsyncExitStack() as stack:
         api = await serve(stage, stack, "api")
         rivals = await serve(stage, stack, "benchmarks.rivals")
         sites = {OURS: api, NOTHING: rivals, TRANSACTION: rivals}
-        for workload in (MANY, ONE):
+        for shape in singles:
             for turn in turns((OURS, NOTHING, TRANSACTION), rounds):
-                singles = partial(_singles, stage, sites, workload, turn)
-                async for made in repeated(singles, repeats):
+                async for made in repeated(partial(_singles, stage, sites, shape, turn), repeats):
                     yield made
-        for turn in turns((OURS, BARE), rounds):
-            async for made in repeated(partial(_batches, stage, api, turn), repeats):
-                yield made
+        for shape in batches:
+            for turn in turns((OURS, BARE), rounds):
+                async for made in repeated(partial(_batches, stage, api, shape, turn), repeats):
+                    yield made
         await api.program.stop()
 
 
@@ -96,30 +125,30 @@ async def serve(stage: Stage, stack: AsyncExitStack, module: str) -> Site:
 
 
 async def _singles(
-    stage: Stage, sites: Mapping[str, Site], workload: str, turn: Turn, attempt: int
+    stage: Stage, sites: Mapping[str, Site], shape: Shape, turn: Turn, attempt: int
 ) -> AsyncIterator[Run]:
     for side in turn.order:
         await stage.empty()
-        facts = await _load(stage, sites[side], _PATHS[side], workload, 0)
+        facts = await _load(stage, sites[side], _PATHS[side], shape)
         if side != NOTHING:
             await _check(stage, side, facts["statuses"][_CREATED])
-        yield Run(workload, side, turn.number, attempt, facts.pop("rate"), "requests/s", facts)
+        yield Run(shape.workload, side, turn.number, attempt, facts.pop("rate"), "requests/s", facts)
 
 
-async def _batches(stage: Stage, site: Site, turn: Turn, attempt: int) -> AsyncIterator[Run]:
+async def _batches(stage: Stage, site: Site, shape: Shape, turn: Turn, attempt: int) -> AsyncIterator[Run]:
     for side in turn.order:
         await stage.empty()
         if side == OURS:
-            facts = await _load(stage, site, "/tasks/batch", BATCH, _BATCH)
-            await _check(stage, side, facts["statuses"][_CREATED] * _BATCH)
+            facts = await _load(stage, site, "/tasks/batch", shape)
+            await _check(stage, side, facts["statuses"][_CREATED] * shape.tasks)
         else:
-            facts = await _bare(stage)
+            facts = await _bare(stage, shape.tasks)
             await _check(stage, side, facts["rows"])
-        yield Run(BATCH, side, turn.number, attempt, facts.pop("rate"), "tasks/s", facts)
+        yield Run(shape.workload, side, turn.number, attempt, facts.pop("rate"), "tasks/s", facts)
 
 
-async def _load(stage: Stage, site: Site, path: str, workload: str, tasks: int) -> dict[str, Any]:
-    arguments = (str(site.port), path, str(_CONNECTIONS[workload]), str(SECONDS), str(tasks))
+async def _load(stage: Stage, site: Site, path: str, shape: Shape) -> dict[str, Any]:
+    arguments = (str(site.port), path, str(shape.connections), str(SECONDS), str(shape.tasks))
     async with stage.program("benchmarks.load", "closed", *arguments) as client:
         with Meter({"server": site.program.pid, **stage.server_pids}) as meter:
             facts = await client.answer()
@@ -128,8 +157,8 @@ async def _load(stage: Stage, site: Site, path: str, workload: str, tasks: int) 
     return {**facts, **meter.facts}
 
 
-async def _bare(stage: Stage) -> dict[str, Any]:
-    async with stage.program("benchmarks.bare", "insert", str(_BATCH), str(SECONDS)) as driver:
+async def _bare(stage: Stage, size: int) -> dict[str, Any]:
+    async with stage.program("benchmarks.bare", "insert", str(size), str(SECONDS)) as driver:
         with Meter(stage.server_pids) as meter:
             facts = await driver.answer()
     meter.facts["cpu_seconds"]["driver"] = facts.pop("cpu_seconds")

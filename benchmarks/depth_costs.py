@@ -1,0 +1,193 @@
+"""What each statement costs beside very many rows and beside few: milliseconds and pages. Made to be flat.
+
+Every statement runs several times with other ids each time; what counts is the median of those after the first few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from uuid import UUID, uuid4
+
+from benchmarks.cpu import Meter
+from benchmarks.deep import Connection
+from benchmarks.explain import Cost, Explain, opened
+from benchmarks.handlers import KIND
+from benchmarks.preload import MESSAGE, PAYLOAD, settle, values
+from benchmarks.recorded import AT_DEPTH, AT_SHALLOW
+from benchmarks.results import Comparison, Run
+from benchmarks.stage import Stage
+from consumer.upkeep import promote, prune, reap, republish
+from core.task import DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITIES, Kind
+from db.browse import DEPTH_CAP
+from db.upkeep import BEGINNING
+
+SHALLOW = 100_000
+_BATCH = 100
+_WARM_UP, _COUNTED = 4, 9
+_TIMES = _WARM_UP + _COUNTED
+_STRIDE = 3
+_ENOUGH = _STRIDE * _TIMES * _BATCH
+_PAGE = 50
+_SLACK = republish.MAX_SLACK.total_seconds()
+# What a table in use has besides: tasks that were just submitted, tries of a consumer that died, delayed ones now due.
+_LIVE = """
+INSERT INTO tasks (id, created_at, run_at, kind, queue, priority, max_attempts, timeout, message, payload, status,
+                   consumer_id, fencing_token, attempt)
+SELECT uuidv7(), now() - ago, now() - ago + delayed, $2, 'default', 5, 5, 3600, $3, CAST($4 AS json), $5,
+       CAST($6 AS uuid), token, token
+  FROM generate_series(1, CAST($1 AS integer)) AS n
+ CROSS JOIN (SELECT CAST($7 AS bigint), CAST($8 AS interval), CAST($9 AS interval)) AS one (token, ago, delayed)
+RETURNING id
+"""
+_SPREAD = """
+SELECT id
+  FROM tasks TABLESAMPLE BERNOULLI (LEAST(100, $1)) REPEATABLE (1)
+ WHERE status = 'pending' AND run_at <= now()
+"""
+_MIDDLE = """
+SELECT run_at, id FROM tasks
+ WHERE status = 'pending' AND queue = 'default' AND priority = 5
+   AND run_at >= (SELECT min(run_at) + (now() - interval '1 hour' - min(run_at)) / 2
+                    FROM tasks WHERE status = 'pending' AND queue = 'default' AND priority = 5)
+ ORDER BY run_at, id LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Ids of the table, a batch for each time; `middle`: where a walk through the backlog is half way."""
+
+    new: list[list[UUID]]
+    held: list[list[UUID]]
+    spread: list[list[UUID]]
+    middle: tuple[object, UUID] | None
+
+
+Ask = Callable[[Explain, Given, int], Awaitable[Cost]]
+
+
+def _claim(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:
+    return explain.statement("claim", ids=ids, consumer_id=uuid4(), kinds=[KIND])
+
+
+def _claim_ready(explain: Explain) -> Awaitable[Cost]:
+    lists = {"queues": [DEFAULT_QUEUE] * len(PRIORITIES), "priorities": list(reversed(PRIORITIES))}
+    return explain.statement("claim_ready", **lists, consumer_id=uuid4(), kinds=[KIND], n=_BATCH)
+
+
+def _finish(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:
+    return explain.statement("finish", ids=ids, tokens=[1] * len(ids), results=[None] * len(ids))
+
+
+def _republish(explain: Explain, run_at: object, task_id: UUID) -> Awaitable[Cost]:
+    return explain.statement(
+        "republish_chunk",
+        queue=DEFAULT_QUEUE,
+        priority=DEFAULT_PRIORITY,
+        after_run_at=run_at,
+        after_id=task_id,
+        watermark=None,
+        slack=_SLACK,
+        n=republish.CHUNK,
+    )
+
+
+async def _promote(explain: Explain) -> Cost:
+    after = {"after_run_at": BEGINNING.run_at, "after_id": BEGINNING.id}
+    due = await explain.statement("promote_due", **after, n=promote.CHUNK)
+    return due + await explain.statement("promote_next")
+
+
+async def _depths(explain: Explain) -> Cost:
+    lists = await explain.statement("ready_lists")
+    return lists + await explain.statement("depths", queues=[DEFAULT_QUEUE], cap=DEPTH_CAP)
+
+
+EVERYWHERE: dict[str, Ask] = {
+    "submit 100": lambda explain, _, __: explain.statement("submit", **values(_BATCH, KIND)),
+    "claim 100 new ones": lambda explain, given, time: _claim(explain, given.new[time]),
+    "claim 100 without Redis": lambda explain, _, __: _claim_ready(explain),
+    "finish 100": lambda explain, given, time: _finish(explain, given.held[time]),
+    "republish, first chunk": lambda explain, _, __: _republish(explain, BEGINNING.run_at, BEGINNING.id),
+    "promote, one turn": lambda explain, _, __: _promote(explain),
+    "reap, the look": lambda explain, _, __: explain.statement("reap_look", n=reap.CHUNK),
+    "list, a page": lambda explain, _, __: explain.page(limit=_PAGE),
+    "list, a page of a rare kind": lambda explain, _, __: explain.page(limit=_PAGE, kind=Kind("rare")),
+    "depths of the queues": lambda explain, _, __: _depths(explain),
+}
+QUEUED: dict[str, Ask] = {
+    "claim 100 from all over": lambda explain, given, time: _claim(explain, given.spread[time]),
+    "republish, a chunk in the middle": lambda explain, given, _: _republish(explain, *(given.middle or ())),
+}
+FINISHED: dict[str, Ask] = {
+    "prune, one chunk": lambda explain, _, __: explain.statement("prune", age=60.0, n=prune.CHUNK),
+}
+
+
+def asks(workload: str) -> dict[str, Ask]:
+    """What is asked of the tables of a workload."""
+    return {**EVERYWHERE, **(QUEUED if workload == "backlog" else FINISHED)}
+
+
+def comparisons(workload: str) -> tuple[Comparison, ...]:
+    """One for each statement: how much longer it takes beside very many rows. Without a target: less is better."""
+    return tuple(
+        Comparison(f"{workload}: {name}", f"{workload}: {name}", AT_DEPTH, AT_SHALLOW)
+        for name in asks(workload)
+    )
+
+
+async def run(stage: Stage, *, workload: str, side: str, rows: int) -> AsyncIterator[Run]:
+    """The cost of each statement on the stage's database as it is now, with `rows` beside those that live."""
+    async with stage.connection() as connection:
+        given = await prepare(connection)
+    async with opened(stage.urls.database_url) as explain:
+        for name, ask in asks(workload).items():
+            with Meter(stage.server_pids) as meter:
+                costs = await measure(ask, explain, given)
+            facts = {
+                "table_rows": rows,
+                "pages": median(cost.pages for cost in costs),
+                "pages_read": median(cost.read for cost in costs),
+                "indexes": sorted(frozenset().union(*(cost.indexes for cost in costs))),
+                "ms": [round(cost.ms, 3) for cost in costs],
+            }
+            value = median(cost.ms for cost in costs)
+            yield Run(f"{workload}: {name}", side, 1, 1, value, "ms", {**facts, **meter.facts})
+
+
+async def measure(ask: Ask, explain: Explain, given: Given) -> list[Cost]:
+    """Every time that counts."""
+    return [await ask(explain, given, time) for time in range(_TIMES)][_WARM_UP:]
+
+
+async def prepare(connection: Connection) -> Given:
+    """Add the live rows to a table; ids of every sort."""
+    ago, at_once = timedelta(seconds=10), timedelta()
+
+    async def add(n: int, status: str, consumer: UUID | None, delay: timedelta) -> list[UUID]:
+        token = 0 if consumer is None else 1
+        same = (KIND, MESSAGE, PAYLOAD, status, consumer, token, ago, delay)
+        return [row["id"] for row in await connection.fetch(_LIVE, n, *same)]
+
+    new = await add(_ENOUGH, "pending", None, at_once)
+    held = await add(_ENOUGH, "processing", uuid4(), at_once)
+    await add(promote.CHUNK, "pending", None, ago / 2)
+    await settle(connection)
+    rows = await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'tasks'")
+    spread = [row["id"] for row in await connection.fetch(_SPREAD, 150.0 * _ENOUGH / rows)]
+    middle = await connection.fetchrow(_MIDDLE)
+    return Given(
+        new=_batches(new),
+        held=_batches(held),
+        spread=_batches(spread),
+        middle=(middle["run_at"], middle["id"]) if middle else None,
+    )
+
+
+def _batches(found: list[UUID]) -> list[list[UUID]]:
+    """A batch for each time, each from the whole of them."""
+    return [found[at :: max(_TIMES, len(found) // _BATCH)][:_BATCH] for at in range(_TIMES)]

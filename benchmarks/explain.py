@@ -1,0 +1,113 @@
+"""What one statement of the product costs on a database of ours, as PostgreSQL accounts for it. Changes no row.
+
+Each is run by EXPLAIN ANALYZE on a connection as the product opens them, in a transaction that is rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from benchmarks.deep import Connection
+from db.browse import Browse
+from db.session import Database, alive, make_engine
+from db.statements import positional
+
+# Without the clock in every node: reading it takes longer than many of the nodes do.
+_EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY ON, FORMAT JSON) "
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Milliseconds of execution, pages touched, and how many of those were not in shared buffers."""
+
+    ms: float
+    pages: int
+    read: int
+    indexes: frozenset[str]
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.ms + other.ms,
+            self.pages + other.pages,
+            self.read + other.read,
+            self.indexes | other.indexes,
+        )
+
+
+NOTHING = Cost(0.0, 0, 0, frozenset())
+
+
+class Explain:
+    """Runs statements by name, and pages of the list as the API asks for them."""
+
+    def __init__(self, driver: Connection, engine: AsyncEngine) -> None:
+        self._driver = driver
+        self._engine = engine
+
+    async def statement(self, name: str, **values: Any) -> Cost:
+        """`db/sql/<name>.sql` with these parameters."""
+        sql, names = positional(name)
+        return await self.sql(sql, *(values[key] for key in names))
+
+    async def page(self, **wanted: Any) -> Cost:
+        """A page of the list, with every query that it takes."""
+        pages = _Pages(Database(self._engine), self._engine)
+        await pages.page(**wanted)
+        costs = [await self.sql(sql) for sql in pages.asked]
+        return sum(costs, NOTHING)
+
+    async def sql(self, sql: str, *values: Any) -> Cost:
+        """Any statement."""
+        transaction = self._driver.transaction()
+        await transaction.start()
+        try:
+            found = json.loads(await self._driver.fetchval(_EXPLAIN + sql, *values))[0]
+        finally:
+            await transaction.rollback()
+        top = found["Plan"]
+        return Cost(
+            found["Execution Time"],
+            top["Shared Hit Blocks"] + top["Shared Read Blocks"],
+            top["Shared Read Blocks"],
+            frozenset(_indexes(top)),
+        )
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Explain]:
+    """An Explain on a database of ours."""
+    engine = make_engine(url, role="benchmark", pool_size=2)
+    try:
+        async with engine.connect() as pooled:
+            yield Explain(await alive(pooled), engine)
+    finally:
+        await engine.dispose()
+
+
+class _Pages(Browse):
+    """Keeps what it asks."""
+
+    def __init__(self, database: Database, engine: AsyncEngine) -> None:
+        super().__init__(database, engine)
+        self.asked: list[str] = []
+
+    async def _fetch(self, query: Select[Any]) -> Sequence[Mapping[str, Any]]:
+        compiled = query.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})  # type: ignore[no-untyped-call] # SQLAlchemy's
+        self.asked.append(str(compiled))
+        return await super()._fetch(query)
+
+
+def _indexes(plan: dict[str, Any]) -> set[str]:
+    """The indexes that the plan uses; a table that is read from end to end is named as that."""
+    own = {plan["Index Name"]} if "Index Name" in plan else set()
+    if plan["Node Type"] == "Seq Scan":
+        own.add(f"all of {plan['Relation Name']}")
+    return own.union(*(_indexes(below) for below in plan.get("Plans", ())))

@@ -1,0 +1,74 @@
+"""What benchmarks make of samples: quantiles, histograms, whether a load was sustained, which statements went by."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from benchmarks.arrivals import instants
+from benchmarks.openloop import Rates, Seen
+from benchmarks.quantiles import histogram, quantiles
+from benchmarks.relay import Frontend, beginning
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + (len(body) + 4).to_bytes(4, "big") + body
+
+
+def test_quantiles_of_one_to_a_hundred() -> None:
+    assert quantiles(float(n) for n in range(100, 0, -1)) == {
+        "p50": 51.0,
+        "p95": 96.0,
+        "p99": 100.0,
+        "max": 100.0,
+    }
+
+
+def test_there_are_no_quantiles_of_nothing() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        quantiles([])
+
+
+def test_each_sample_is_in_one_bucket() -> None:
+    assert histogram([0.0, 4.9, 5.0, 9.9, 10.0, 99.0], (5, 10)) == {"< 5": 2, "< 10": 2, ">= 10": 2}
+
+
+def test_steady_latency_is_sustained_and_a_growing_one_is_not() -> None:
+    steady = [Seen(at / 100, at / 100 + 0.01, at / 100 + 0.02) for at in range(1000)]
+    growing = [Seen(at / 100, at / 50, at / 50) for at in range(1000)]
+    assert Rates.of(steady, since=2.0, refused=0).sustained
+    assert not Rates.of(growing, since=2.0, refused=0).sustained
+
+
+def test_what_is_refused_was_offered() -> None:
+    steady = [Seen(at / 100, at / 100, at / 100) for at in range(1000)]
+    rates = Rates.of(steady, since=5.0, refused=100)
+    assert rates.offered == pytest.approx(rates.completed + 100 / 4.99)
+    assert not rates.sustained
+
+
+def test_arrivals_are_in_order_within_the_time_and_as_many_as_the_rate_says() -> None:
+    planned = instants(1000, 10, 100.0)
+    assert planned == sorted(planned)
+    assert planned[0] >= 100
+    assert planned[-1] < 110
+    assert len(planned) == pytest.approx(10_000, rel=0.1)
+
+
+@pytest.mark.parametrize("step", [1, 7, 4096])
+def test_statements_are_counted_however_the_bytes_are_cut(step: int) -> None:
+    startup = (12).to_bytes(4, "big") + b"\0\3\0\0" + b"user"
+    wire = (8).to_bytes(4, "big") + b"\4\xd2\x16\x2f" + startup
+    wire += message(b"Q", b"BEGIN;\0")
+    wire += message(b"P", b"one\0-- why\nUPDATE  consumers SET x = 1\0\0\0") + message(b"S", b"")
+    wire += 2 * (message(b"B", b"\0one\0\0\0\0\0\0\0") + message(b"E", b"\0\0\0\0\0") + message(b"S", b""))
+    seen: Counter[str] = Counter()
+    frontend = Frontend(seen)
+    for at in range(0, len(wire), step):
+        frontend.feed(wire[at : at + step])
+    assert seen == {"BEGIN;": 1, "UPDATE consumers SET x = 1": 2}
+
+
+def test_a_statement_is_known_by_its_beginning() -> None:
+    assert beginning(b"-- a reason\nSELECT 1\n  FROM tasks") == "SELECT 1 FROM tasks"
