@@ -202,10 +202,15 @@ def _headers(error: Exception) -> dict[str, str]:
     return {}
 
 
+_ANYWHERE = (NotHttp, TooSlow, HeadTooLarge, Exception)
+"""What may become of every request, whatever it asks for."""
+
+
 def documented(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
-    """The answers to these errors, for a route's `responses`."""
+    """The answers to these errors and to those of every request, for a route's `responses`."""
     described: dict[int | str, dict[str, Any]] = {}
-    for sort in dict.fromkeys(TABLE[kind] for kind in kinds):
+    sorts = {sort.name: sort for sort in (TABLE.get(kind, UNEXPECTED) for kind in (*kinds, *_ANYWHERE))}
+    for sort in sorts.values():
         answer = described.setdefault(
             sort.status,
             {
@@ -213,11 +218,11 @@ def documented(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
             },
         )
-        answer["description"] = " · ".join(filter(None, (answer["description"], sort.title)))
-        answer["content"][MEDIA_TYPE]["examples"].setdefault(
-            sort.name,
-            {"value": {"type": _URN + sort.name, "title": sort.title, "status": sort.status, "detail": "…"}},
-        )
+        titles = [title for title in answer["description"].split(" · ") if title not in ("", sort.title)]
+        answer["description"] = " · ".join((*titles, sort.title))
+        answer["content"][MEDIA_TYPE]["examples"][sort.name] = {
+            "value": {"type": _URN + sort.name, "title": sort.title, "status": sort.status, "detail": "…"}
+        }
         if sort.status == HTTPStatus.SERVICE_UNAVAILABLE:
             answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return described

@@ -34,12 +34,12 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> list[str]:
     """Every method that the path takes: the router itself names only those of the first route that it met."""
-    methods = [
+    methods = {
         method
         for method in HTTPMethod
         if any(
             route.matches({**request.scope, "method": method})[0] is Match.FULL
             for route in request.app.routes
         )
-    ]
-    return [*methods, HTTPMethod.HEAD] if HTTPMethod.GET in methods else list(methods)
+    }
+    return sorted(methods | {HTTPMethod.HEAD} if HTTPMethod.GET in methods else methods)

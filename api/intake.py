@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
 from api.findings import Invalid, flaws_of
-from api.schemas.submission import Batch, StatusChange, Submission
-from api.strict_json import decode
+from api.schemas.submission import MAX_BATCH, Batch, StatusChange, Submission
+from api.strict_json import MOST_FLAWS, decode
+from core.errors import Flaw
 from core.ids import new_task_id
 from core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName
 
@@ -23,6 +25,9 @@ M = TypeVar("M", bound=BaseModel)
 AT_ONCE_BYTES = 16 << 10
 """Bodies up to this size are decoded where they are: three milliseconds at the worst."""
 _NO_PAYLOAD = JsonText("{}")
+_FIELDS: Mapping[type[BaseModel], frozenset[str]] = {
+    model: frozenset(model.model_fields) for model in (Submission, Batch, StatusChange)
+}
 
 
 async def _off_loop(read: Callable[[bytes | bytearray], M], body: bytes | bytearray, room: Room) -> M:
@@ -77,7 +82,24 @@ def _batch(body: bytes | bytearray) -> Batch:
 
 
 def _validated(model: type[M], value: object) -> M:
+    unknown = list(islice(_unknown(model, value), MOST_FLAWS))
+    if len(unknown) == MOST_FLAWS:
+        raise Invalid(unknown)  # pydantic would name a million of them, at a kilobyte each
     try:
         return model.model_validate(value)
     except ValidationError as invalid:
         raise Invalid(flaws_of(invalid)) from None
+
+
+def _unknown(model: type[BaseModel], value: object) -> Iterator[Flaw]:
+    """Each key that `model` does not know; those of a batch's tasks too."""
+    if model is Batch and isinstance(value, dict) and isinstance(tasks := value.get("tasks"), list):
+        for number, task in enumerate(islice(tasks, MAX_BATCH)):
+            yield from _extra(_FIELDS[Submission], task, "tasks", number)
+    yield from _extra(_FIELDS[model], value)
+
+
+def _extra(known: frozenset[str], value: object, *path: str | int) -> Iterable[Flaw]:
+    if not isinstance(value, dict) or known.issuperset(value):
+        return ()
+    return (Flaw((*path, key), "Extra inputs are not permitted") for key in value if key not in known)

@@ -1,6 +1,7 @@
 """Which kinds may be submitted, with what payload: a cache of what consumers registered. Registers nothing.
 
-A submission that the cache allows costs no look at the database; before one is refused, the kinds are read again (A2).
+A submission that a fresh cache allows costs no look at the database, and no wait while others come. One that finds an
+old cache waits for a reading; before one is refused, the kinds are read again (A2).
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
     from db.browse import Served
 
 FRESH_SECONDS = 2.0
-"""How old the cache gets while submissions come."""
-FRESH_WHILE_EMPTY_SECONDS = 0.05
-"""Until a first consumer has registered every kind is taken, so that one who just did must be noticed soon."""
+"""An older cache decides nothing while PostgreSQL answers."""
+AGING_SECONDS = 1.5
+"""From this age on it is read behind the submissions, so that none has to wait while they come."""
+FRESH_FOR_UNKNOWN_SECONDS = 0.05
+"""Where an unknown kind is taken, a consumer that has just registered it must be noticed soon."""
+WAIT_SECONDS = 0.5
+"""How long a submission waits for a reading that it can do without: its 503 is still out within two seconds."""
 REST_SECONDS = 0.5
-"""How long the refresh rests when PostgreSQL is away."""
+"""How long the refresh rests when PostgreSQL is away; nobody waits for it meanwhile."""
 PAUSE_SECONDS = 0.05
 LOOK = timedelta(seconds=1.2)
 """How long a submission may wait for a look: its 503 is out within two seconds."""
@@ -71,7 +76,9 @@ class Kinds:
         self._known: dict[Kind, _Known] = {}
         self._patience = Patience(LOOK)
         self._read_at = -math.inf
+        self._missed_at = -math.inf
         self._reading = asyncio.Lock()
+        self._tried = asyncio.Event()
         self._bell = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -79,14 +86,16 @@ class Kinds:
         """What is registered about `kind`, None when it is not and need not be. `asked`: the request's loop time.
 
         Raises UnknownKind and PayloadRefused, never by a cache older than `asked`; StoreUnavailable when it would
-        have to look and cannot.
+        have to look and cannot. What is known already goes on while PostgreSQL is away.
         """
-        if asked - self._read_at > FRESH_SECONDS:
+        if asked - self._read_at > AGING_SECONDS:
             self._bell.set()
+        if kind in self._known and asked - self._read_at > FRESH_SECONDS:
+            await self._next_try(asked)
         known = self._known.get(kind)
         if known is not None and known.takes(payload):
             return known.served
-        if known is None and not self._must_be_known(asked):
+        if known is None and not self._must_look(asked):
             return None
         await self._patience(self._read_at_last(since=asked))
         known = self._known.get(kind)
@@ -98,21 +107,16 @@ class Kinds:
             raise PayloadRefused(kind, flaws)
         return known.served
 
-    def _must_be_known(self, asked: float) -> bool:
-        if not self._refuse_unknown:
-            return False
-        return bool(self._known) or asked - self._read_at > FRESH_WHILE_EMPTY_SECONDS
+    def _must_look(self, asked: float) -> bool:
+        """About a kind that the cache lacks."""
+        refused = self._refuse_unknown and bool(self._known)
+        return refused or asked - self._read_at > FRESH_FOR_UNKNOWN_SECONDS
 
     async def run(self) -> None:
         """Read the kinds when somebody met an old cache, until closed. PostgreSQL away: the old ones go on."""
         while not self._closing.is_set():
             self._bell.clear()
-            try:
-                await self._read(since=asyncio.get_running_loop().time() - FRESH_SECONDS)
-            except StoreUnavailable:
-                await self._rest()
-            except Exception as error:  # noqa: BLE001 - reported, and the old kinds go on: this task ends the process
-                self._report(StepFailed("read kinds", reason=repr(error)))
+            if not await self._try():
                 await self._rest()
             await self._bell.wait()
 
@@ -120,6 +124,32 @@ class Kinds:
         """Let `run` end."""
         self._closing.set()
         self._bell.set()
+
+    async def _try(self) -> bool:
+        """Read an aging cache again; whether that went well. Those who wait for it go on either way."""
+        try:
+            await self._read(since=_now() - AGING_SECONDS)
+            return True
+        except StoreUnavailable:
+            self._missed_at = _now()
+        except Exception as error:  # noqa: BLE001 - reported, and the old kinds go on: this task ends the process
+            self._report(StepFailed("read kinds", reason=repr(error)))
+            self._missed_at = _now()
+        finally:
+            self._tried.set()
+        return False
+
+    async def _next_try(self, asked: float) -> None:
+        """Wait for `run` to have tried, for a moment: after a miss the old kinds are good until the next."""
+        if asked - self._missed_at < REST_SECONDS:
+            return
+        self._tried.clear()
+        self._bell.set()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._tried.wait()
+        except TimeoutError:
+            self._missed_at = _now()
 
     async def _rest(self) -> None:
         try:
@@ -141,7 +171,7 @@ class Kinds:
         async with self._reading:
             if self._read_at >= since:
                 return
-            began = asyncio.get_running_loop().time()
+            began = _now()
             found = await self._store.kinds()
             self._known = {kind: self._compiled(kind, served) for kind, served in found.items()}
             self._read_at = began
@@ -159,3 +189,7 @@ class Kinds:
             )
             validator = None
         return _Known(served, validator or None)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -88,7 +88,7 @@ def create_app(
     handlers.install(app)
     for router in (tasks.submitting, tasks.router, health.router, docs.router):
         app.include_router(router)
-    app.mount(docs.ASSETS, docs.assets())
+    app.router.routes.append(docs.assets())
     return app
 
 

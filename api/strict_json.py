@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from core.errors import Flaw, SluiceError
@@ -20,6 +21,8 @@ MOST_FLAWS = 100
 
 _FITS_64_BITS = range(-(2**63), 2**64)
 _DIGITS_OF_64_BITS = 20
+_ONLY_WHOLE = 2.0**53
+"""From here on a double has no place for a fraction, nor for every integer."""
 _PLAIN = frozenset({int, float, bool, type(None)})
 _NOT_ZERO = re.compile(r"[1-9]")
 
@@ -48,8 +51,9 @@ class _Mark:
 def decode(body: bytes | bytearray, *, around: int = 0) -> Any:  # noqa: ANN401 - whatever JSON holds
     """The value that `body` says. At most MAX_NESTING containers lie in each other, `around` more for the envelope.
 
-    Raises NotJson, and Unsound for: deeper nesting, integers beyond 64 bits, numbers too small for a double, NUL or a
-    lone surrogate in a string or a key, a key said twice.
+    Raises NotJson, and Unsound for: deeper nesting, integers beyond 64 bits, numbers too large or too small for a
+    double, whole ones that it would round, NUL or a lone surrogate in a string or a key, a key said twice. A fraction
+    becomes the nearest double, and the integer -0 is 0.
     """
     try:
         value = _DECODER.decode(body.decode("utf-8"))
@@ -138,9 +142,11 @@ def _integer(text: str) -> int | _Mark:
 def _float(text: str) -> float | _Mark:
     number = float(text)
     if math.isinf(number):
-        raise NotJson("the body is not JSON that can be kept: a number is too large for a double")
+        return _Mark("the number is too large for a double")
     if number == 0 and _NOT_ZERO.search(re.split("[eE]", text)[0]):
         return _Mark("the number is too small for a double")
+    if abs(number) >= _ONLY_WHOLE and Decimal(text) != Decimal(repr(number)):
+        return _Mark("the number has more digits than a double")
     return number
 
 

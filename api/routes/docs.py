@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
+
+if TYPE_CHECKING:
+    import os
+
+    from starlette.types import Receive, Scope, Send
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,9 +45,33 @@ _PAGE = f"""\
 """
 
 
-def assets() -> StaticFiles:
-    """The files of the page, to be mounted at ASSETS."""
-    return StaticFiles(directory=str(files("api") / "static"))
+class _Assets(StaticFiles):
+    """Files, always whole: starlette answers a Range that it cannot serve in plain text."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+    def get_path(self, scope: Scope) -> str:
+        name: str = scope["path_params"]["name"]
+        return name
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Accept-Ranges"] = "none"
+        return response
+
+
+def assets() -> Route:
+    """The files of the page. A route and no mount, so that other methods are answered as everywhere."""
+    files_ = _Assets(directory=str(files("api") / "static"))
+    return Route(f"{ASSETS}/{{name}}", files_, methods=["GET"], include_in_schema=False)
 
 
 @router.get("/docs")

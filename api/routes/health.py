@@ -17,7 +17,10 @@ router = APIRouter(tags=["health"])
     "/health",
     summary="How the stores, consumers and queues are",
     response_model=Health,
-    responses={503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer"}},
+    responses={
+        503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer"},
+        **documented(),
+    },
 )
 async def get_health(ours: Provided) -> Response:
     """The stores, the consumers whose lease is live and the depth of each queue; at most a second old."""
@@ -25,7 +28,12 @@ async def get_health(ours: Provided) -> Response:
     return answer(checkup, 503 if checkup.status == "unhealthy" else 200)
 
 
-@router.get("/livez", summary="Whether the process serves requests", response_model=Alive)
+@router.get(
+    "/livez",
+    summary="Whether the process serves requests",
+    response_model=Alive,
+    responses=documented(),
+)
 async def get_livez() -> Response:
     """The process serves requests. Restart it when this fails: it says nothing of the stores."""
     return answer({"status": "alive"})

@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api import body, intake
@@ -45,10 +45,10 @@ BATCH_BODIES = 16
 AT_A_TIME = 200
 
 Id = Annotated[UUID, Path(alias="task_id", description="The task's id.")]
-_BODY = (NotJson, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
+_BODY = (NotJson, ClientDisconnect, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
 _KIND = (UnknownKind, PayloadRefused, RowRefused)
 _STORE = (StoreUnavailable, OutcomeUnknown)
-_SUBMISSION = (MaybeAccepted, StoreUnavailable, Overloaded)
+_SUBMISSION = (MaybeAccepted, *_STORE, Overloaded)
 _PLACE = {"Location": {"description": "The task's path.", "schema": {"type": "string"}}}
 _ID = {"task_id": "$response.body#/id"}
 _THEN = {

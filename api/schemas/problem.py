@@ -32,3 +32,6 @@ class Problem(BaseModel):
     id: Annotated[
         UUID | None, Field(description="The task that may have been accepted, where that is not known.")
     ] = None
+    ids: Annotated[
+        list[UUID] | None, Field(description="The same of a batch, all of it or none, in the order sent.")
+    ] = None

@@ -131,7 +131,8 @@ class Submission(BaseModel):
         RunAt | None,
         NotNull,
         Field(
-            description="Not before this time (RFC 3339), at most ten years ahead; the past means now.",
+            description="Not before this time (RFC 3339, to the microsecond), at most ten years ahead; "
+            "the past means now.",
             examples=["2026-12-24T18:00:00Z"],
         ),
     ] = None

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from api.schemas.submission import Batch, Submission
 from tests.api.support import JSON, PROBLEM
 
 NESTED = '{"a":' * 300 + "1" + "}" * 300
@@ -21,7 +22,6 @@ NOT_JSON: dict[str, bytes] = {
     "NaN in a payload": b'{"message": "x", "payload": {"a": [NaN]}}',
     "Infinity": b'{"message": "x", "payload": {"a": Infinity}}',
     "-Infinity": b'{"message": "x", "delay": -Infinity}',
-    "1e400": b'{"message": "x", "payload": {"a": 1e400}}',
     "no UTF-8": b'{"message": "\xff\xfe"}',
     "a surrogate in UTF-8": b'{"message": "\xed\xa0\x80"}',
     "UTF-16": '{"message": "x"}'.encode("utf-16"),
@@ -97,6 +97,9 @@ REFUSED: dict[str, tuple[str, str]] = {
     "5,000 digits": (task(f'"payload": {{"n": {"9" * 5000}}}'), "/payload/n"),
     "5,000 digits for a priority": (task(f'"priority": {"9" * 5000}'), "/priority"),
     "a number too small": (task('"payload": {"n": 1e-400}'), "/payload/n"),
+    "a number too large": (task('"payload": {"n": 1e400}'), "/payload/n"),
+    "a delay too large": (task('"delay": 1e400'), "/delay"),
+    "2^53+1 as a double": (task('"payload": {"n": 9007199254740993.0}'), "/payload/n"),
     "NUL in a payload": (task('"payload": {"n": ["\\u0000"]}'), "/payload/n/0"),
     "NUL in a key": (task('"payload": {"n": {"\\u0000": 1}}'), "/payload/n"),
     "a lone surrogate in a payload": (task('"payload": {"n": "\\udfff"}'), "/payload/n"),
@@ -209,3 +212,31 @@ async def test_ten_thousand_flaws_get_a_short_answer(shared: httpx2.AsyncClient)
 
     assert response.status_code == 422
     assert len(response.json()["errors"]) == 100
+
+
+ONE_TASK = b'"tasks": [{"message": "x"}]'
+KEYS = b", ".join(b'"k%d": 0' % number for number in range(1000))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "first"),
+    [
+        ("/tasks", b'{"message": "x", %s}' % KEYS, "/k0"),
+        ("/tasks/batch", b"{%s, %s}" % (ONE_TASK, KEYS), "/k0"),
+        ("/tasks/batch", b'{"tasks": [{"message": "x"}, {"message": "x", %s}]}' % KEYS, "/tasks/1/k0"),
+    ],
+    ids=["a task", "a batch", "a task of a batch"],
+)
+async def test_unknown_keys_without_end_are_refused_before_each_gets_its_own_error(
+    shared: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str, body: bytes, first: str
+) -> None:
+    for model in (Batch, Submission):
+        monkeypatch.setattr(model, "model_validate", lambda *_: pytest.fail("pydantic saw all of them"))
+
+    response = await shared.post(path, content=body, headers=JSON)
+
+    assert response.status_code == 422
+    problem = response.json()
+    assert problem["type"] == "urn:sluice:problem:invalid"
+    assert problem["errors"][0] == {"pointer": first, "detail": "Extra inputs are not permitted"}
+    assert len(problem["errors"]) == 100

@@ -1,4 +1,4 @@
-"""Kinds are refused only after they were read again, and an old cache costs nobody a wait (A2)."""
+"""Kinds are refused only after they were read again, and an old cache answers nobody while PostgreSQL does (A2)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Registered:
         self.rows = {Kind(kind): Served(Kind(kind), schema, 8, 30.0) for kind, schema in schemas.items()}
         self.looks = 0
         self.away = False
+        self.silent = False
 
     def add(self, kind: Kind, schema: dict[str, Any] | None = None) -> None:
         self.rows[kind] = Served(kind, schema, None, None)
@@ -37,6 +38,8 @@ class Registered:
     async def kinds(self) -> dict[Kind, Served]:
         self.looks += 1
         await asyncio.sleep(0)
+        while self.silent:
+            await asyncio.sleep(0.01)
         if self.away:
             raise StoreUnavailable("PostgreSQL", "away")
         return dict(self.rows)
@@ -107,16 +110,28 @@ async def test_until_a_first_consumer_has_registered_every_kind_is_taken() -> No
 
         table.add(ECHO)
         with pytest.raises(UnknownKind):
-            await made.check(MAIL, {}, asked=now() + module.FRESH_WHILE_EMPTY_SECONDS + 0.01)
+            await made.check(MAIL, {}, asked=now() + module.FRESH_FOR_UNKNOWN_SECONDS + 0.01)
 
 
 async def test_unknown_kinds_are_taken_where_the_operator_says_so() -> None:
     table = Registered(echo=None)
     async with cache(table, refuse=False) as made:
         looks = table.looks
-        assert await made.check(MAIL, {}, asked=now()) is None
-
+        assert await made.check(MAIL, {}, asked=made._read_at) is None
         assert table.looks == looks
+
+        assert await made.check(MAIL, {}, asked=now() + module.FRESH_FOR_UNKNOWN_SECONDS + 0.01) is None
+
+
+async def test_a_kind_that_was_just_registered_is_noticed_where_unknown_ones_are_taken() -> None:
+    table = Registered(echo=None)
+    async with cache(table, refuse=False) as made:
+        table.add(MAIL, TO_SOMEBODY)
+        later = now() + module.FRESH_FOR_UNKNOWN_SECONDS + 0.01
+
+        assert await made.check(MAIL, {"to": "you"}, asked=later) == table.rows[MAIL]
+        with pytest.raises(PayloadRefused):
+            await made.check(MAIL, {}, asked=later)
 
 
 async def test_a_payload_that_does_not_fit_is_refused_with_its_places_and_without_its_values() -> None:
@@ -170,14 +185,47 @@ async def test_while_postgresql_is_away_known_kinds_go_on_and_others_cannot_be_t
         await eventually(refreshed)
 
 
-async def test_an_old_cache_is_refreshed_behind_the_request() -> None:
+async def test_an_aging_cache_is_refreshed_behind_the_request() -> None:
     table = Registered(echo=None)
     async with cache(table) as made:
         looks = table.looks
-        made._read_at -= module.FRESH_SECONDS + 1
+        made._read_at = now() - module.AGING_SECONDS - 0.01
         assert await made.check(ECHO, {}, asked=now())
         assert table.looks == looks
         await eventually(lambda: table.looks == looks + 1)
+
+
+async def test_an_old_cache_is_read_before_it_answers() -> None:
+    table = Registered(echo=None)
+    table.add(MAIL)
+    async with cache(table) as made:
+        table.rows[ECHO] = Served(ECHO, None, 3, 1.0)
+        table.add(MAIL, TO_SOMEBODY)
+        looks = table.looks
+        made._read_at -= module.FRESH_SECONDS + 1
+        asked = now()
+        answers = await asyncio.gather(
+            *(made.check(ECHO, {}, asked=asked) for _ in range(100)),
+            made.check(MAIL, {}, asked=asked),
+            return_exceptions=True,
+        )
+
+    assert answers[:-1] == [table.rows[ECHO]] * 100
+    assert isinstance(answers[-1], PayloadRefused)
+    assert table.looks == looks + 1
+
+
+async def test_while_postgresql_is_silent_known_kinds_go_on_after_one_short_wait() -> None:
+    table = Registered(echo=None)
+    async with cache(table) as made:
+        table.silent = True
+        made._read_at -= module.FRESH_SECONDS + 1
+        asked = now()
+        for _ in range(20):
+            assert await made.check(ECHO, {}, asked=asked) == table.rows[ECHO]
+
+        assert module.WAIT_SECONDS <= now() - asked < 2 * module.WAIT_SECONDS
+        table.silent = False
 
 
 async def test_a_look_that_hangs_ends_in_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from typing import Any
@@ -10,24 +11,26 @@ import httpx2
 import pytest
 from jsonschema_rs import validator_for
 
+from api.errors import TABLE, UNEXPECTED, respond
 from api.schemas.health import Health
 from api.schemas.task import TaskOut
+from api.submissions import MaybeAccepted
+from core.ids import new_task_id
 from core.task import Task
 
 OPERATIONS = {
-    "submit_task": ("post", "/tasks", {"201", "400", "413", "415", "422", "503"}),
-    "submit_batch": ("post", "/tasks/batch", {"201", "400", "413", "415", "422", "503"}),
+    "submit_task": ("post", "/tasks", {"201", "413", "415", "422", "503"}),
+    "submit_batch": ("post", "/tasks/batch", {"201", "413", "415", "422", "503"}),
     "get_task": ("get", "/tasks/{task_id}", {"200", "404", "422", "503"}),
     "list_tasks": ("get", "/tasks", {"200", "422", "503"}),
-    "change_status": (
-        "patch",
-        "/tasks/{task_id}",
-        {"200", "400", "404", "409", "413", "415", "422", "503"},
-    ),
+    "change_status": ("patch", "/tasks/{task_id}", {"200", "404", "409", "413", "415", "422", "503"}),
     "get_health": ("get", "/health", {"200", "503"}),
     "get_livez": ("get", "/livez", {"200"}),
     "get_readyz": ("get", "/readyz", {"200", "503"}),
 }
+OF_EVERY_REQUEST = {"400", "408", "431", "500"}
+OF_ROUTING = {"not-found", "method-not-allowed"}
+"""Of no operation: what is asked for is none."""
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +41,46 @@ async def document(shared: httpx2.AsyncClient) -> dict[str, Any]:
 
 async def test_every_operation_is_there_with_every_answer(document: dict[str, Any]) -> None:
     found = {
-        operation["operationId"]: (method, path, set(operation["responses"]))
+        operation["operationId"]: (method, path, set(operation["responses"]) - OF_EVERY_REQUEST)
         for path, item in document["paths"].items()
         for method, operation in item.items()
     }
 
     assert document["openapi"].startswith("3.1")
     assert found == OPERATIONS
+    for item in document["paths"].values():
+        for operation in item.values():
+            assert set(operation["responses"]) >= OF_EVERY_REQUEST
+
+
+async def test_every_sort_of_problem_has_its_example(document: dict[str, Any]) -> None:
+    answers = [
+        answer
+        for item in document["paths"].values()
+        for operation in item.values()
+        for answer in operation["responses"].values()
+    ]
+    shown = {
+        name
+        for answer in answers
+        for media in answer["content"].values()
+        for name in media.get("examples", ())
+    }
+
+    assert shown == {sort.name for sort in (*TABLE.values(), UNEXPECTED)} - OF_ROUTING
+    for answer in answers:
+        titles = answer["description"].split(" · ")
+        assert len(titles) == len(set(titles))
+
+
+async def test_a_problem_may_have_what_the_errors_send(document: dict[str, Any]) -> None:
+    schema = document["components"]["schemas"]["Problem"]
+    ids = [new_task_id(), new_task_id()]
+    sent = [json.loads(bytes(respond(MaybeAccepted(some)).body)) for some in (ids, ids[:1])]
+
+    assert {"id", "ids"} < {name for problem in sent for name in problem} <= set(schema["properties"])
+    for problem in sent:
+        validator_for({**schema, "components": document["components"]}).validate(problem)
 
 
 async def test_every_operation_is_explained(document: dict[str, Any]) -> None:
@@ -57,11 +93,8 @@ async def test_every_operation_is_explained(document: dict[str, Any]) -> None:
                 assert answer["description"]
                 [(media, content)] = answer["content"].items()
                 assert content["schema"]
-                is_health = operation["operationId"] == "get_health"
-                expected = (
-                    "application/problem+json" if status >= "400" and not is_health else "application/json"
-                )
-                assert media == expected
+                is_problem = status >= "400" and (operation["operationId"], status) != ("get_health", "503")
+                assert media == ("application/problem+json" if is_problem else "application/json")
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
@@ -119,6 +152,24 @@ async def test_the_docs_ask_no_other_host(shared: httpx2.AsyncClient) -> None:
         assert response.headers["content-type"].split(";")[0] in {"text/css", "text/javascript"}
         assert response.headers["etag"]
         assert not re.search(r"@import|url\(\s*[\"']?(?:https?:)?//", response.text)
+
+
+@pytest.mark.parametrize("range_", ["bytes=abc", "bytes=99999999-", "bytes=0-9", "bytes=0-1,5-6"])
+async def test_an_asset_comes_whole_whatever_part_is_asked_for(
+    shared: httpx2.AsyncClient, range_: str
+) -> None:
+    whole = await shared.get("/docs/assets/start.js")
+    response = await shared.get("/docs/assets/start.js", headers={"Range": range_})
+
+    assert response.status_code == 200
+    assert response.content == whole.content
+    assert response.headers["accept-ranges"] == "none"
+
+
+async def test_an_asset_that_did_not_change_is_not_sent_again(shared: httpx2.AsyncClient) -> None:
+    etag = (await shared.get("/docs/assets/start.js")).headers["etag"]
+
+    assert (await shared.get("/docs/assets/start.js", headers={"If-None-Match": etag})).status_code == 304
 
 
 async def test_the_docs_allow_nothing_from_elsewhere(shared: httpx2.AsyncClient) -> None:

@@ -13,7 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from api import kinds
 from cli.embedded import Urls
+from core.task import Kind
+from db.consumers import ServedKind
 from tests.api.support import PROBLEM, Gate, serving, settings
 from tests.support.eventually import eventually
 from tests.support.stores import Stores
@@ -101,6 +104,29 @@ async def test_without_postgresql_every_endpoint_says_503_within_two_seconds(cut
         return (await cut.client.post("/tasks", json={"message": "x"})).status_code == 201
 
     await eventually(accepted, timeout=20)
+
+
+async def test_without_postgresql_an_old_cache_of_kinds_delays_no_503(
+    cut: Cut, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stores.consumers.register_kinds([ServedKind(Kind("echo"), None, None, None)])
+    await eventually(lambda: _accepts_no_more(cut.client, "unknown"))
+    monkeypatch.setattr(kinds, "FRESH_SECONDS", 0.0)
+    cut.postgres.silence()
+
+    answers = await asyncio.gather(
+        timed(cut.client.post("/tasks", json={"message": "x"})),
+        timed(cut.client.post("/tasks/batch", json={"tasks": [{"message": "x"}] * 100})),
+    )
+
+    for response, seconds in answers:
+        assert response.status_code == 503
+        assert seconds < PATIENCE + SLACK
+    await cut.postgres.shut()
+
+
+async def _accepts_no_more(client: httpx2.AsyncClient, kind: str) -> bool:
+    return (await client.post("/tasks", json={"kind": kind})).status_code == 422
 
 
 async def test_many_requests_at_once_are_all_answered_in_time(cut: Cut) -> None:
