@@ -18,7 +18,8 @@ from sqlalchemy.dialects.postgresql import JSON
 from core.errors import SluiceError
 from core.settings import DatabaseSettings, load
 from db.models import Base
-from db.schema import make_migration_engine, migration_lock
+from db.schema import make_migration_engine, migration_in_our_words, migration_lock
+from db.start import await_postgresql
 
 log = logging.getLogger("alembic.env")
 
@@ -60,11 +61,17 @@ async def run_alone() -> None:
     """The plain `alembic` command: open a connection, hold the lock, run."""
     engine = make_migration_engine(load(DatabaseSettings).database_url.get_secret_value())
     try:
-        async with (
-            engine.connect() as connection,
-            migration_lock(connection, on_wait=lambda: log.warning("another migration runs; waiting for it")),
-        ):
-            await connection.run_sync(run)
+        await await_postgresql(
+            engine, on_wait=lambda reason: log.warning("waiting for PostgreSQL: %s", reason)
+        )
+        with migration_in_our_words():
+            async with (
+                engine.connect() as connection,
+                migration_lock(
+                    connection, on_wait=lambda: log.warning("another migration runs; waiting for it")
+                ),
+            ):
+                await connection.run_sync(run)
     finally:
         await engine.dispose()
 

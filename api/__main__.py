@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from core.command_line import count, end_at_signals
+from core.command_line import count, end_at_signals, port
 
 
 def main() -> int:
     """Parse the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m api", description="Run the API.")
     parser.add_argument("--host", help="address to listen on (API_HOST)")
-    parser.add_argument("--port", type=int, help="port to listen on (API_PORT)")
+    parser.add_argument("--port", type=port, help="port to listen on (API_PORT)")
     parser.add_argument("--workers", type=count, help="run that many processes")
     parser.add_argument("--with-consumer", action="store_true", help="run a consumer inside each process")
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from core.errors import SluiceError
+from core.errors import ConfigurationError, SluiceError
 
 Task = dict[str, Any]
 """A task as the API shows it."""
@@ -38,7 +38,7 @@ class ApiUnreachable(SluiceError):
 
 
 class ApiRefused(SluiceError):
-    """The API answered with a problem document. `flaws` are (pointer, detail) pairs, empty unless it validated."""
+    """The API answered with a problem document. `flaws` are (pointer or parameter, detail) pairs, if it validated."""
 
     def __init__(self, status: int, title: str, detail: str, flaws: Iterable[tuple[str, str]] = ()) -> None:
         self.status = status
@@ -67,13 +67,19 @@ class NotSluice(SluiceError):
 
 
 class Api:
-    """One connection pool to one API; a context manager. Blocking: a command does one thing at a time."""
+    """One connection pool to one API; a context manager. Blocking: a command does one thing at a time.
+
+    Raises ConfigurationError for an address that is none.
+    """
 
     def __init__(self, url: str, *, transport: httpx2.BaseTransport | None = None) -> None:
         self.url = url
-        self._http = httpx2.Client(
-            base_url=url, timeout=_TIMEOUT, trust_env=not _is_loopback(url), transport=transport
-        )
+        try:
+            self._http = httpx2.Client(
+                base_url=url, timeout=_TIMEOUT, trust_env=not _is_loopback(url), transport=transport
+            )
+        except httpx2.InvalidURL as error:
+            raise ConfigurationError(f"SLUICE_URL is {url!r}: {error}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +141,7 @@ class Api:
 def _refused(status: int, problem: Mapping[str, Any]) -> ApiRefused:
     errors = problem.get("errors")
     flaws = [
-        (str(flaw.get("pointer", "")), str(flaw.get("detail", "")))
+        (str(flaw.get("pointer") or flaw.get("parameter") or ""), str(flaw.get("detail", "")))
         for flaw in (errors if isinstance(errors, list) else [])
         if isinstance(flaw, dict)
     ]

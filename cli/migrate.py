@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.errors import ConfigurationError, SchemaBehind, SluiceError, StoreUnavailable
+from core.errors import ConfigurationError, SchemaBehind
 from core.settings import DatabaseSettings, load
 from db import schema
-from db.faults import from_postgresql, sqlstate
+from db.faults import sqlstate
 from db.start import await_postgresql
 
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -53,21 +53,17 @@ async def upgrade(database_url: str, *, say: Callable[[str], None] = _silent) ->
     engine = schema.make_migration_engine(database_url)
     try:
         await await_postgresql(engine, on_wait=lambda reason: say(f"waiting for PostgreSQL: {reason}"))
-        async with engine.connect() as connection:
-            before = await _pending(connection)
-            if before == schema.HEAD:
-                return Result(before, before)
-            async with schema.migration_lock(
-                connection, on_wait=lambda: say("waiting: another process migrates this database")
-            ):
+        with schema.migration_in_our_words():
+            async with engine.connect() as connection:
                 before = await _pending(connection)
-                await _run(connection, say)
-        return Result(before, schema.HEAD)
-    except DBAPIError as error:
-        ours = _explain(error)
-        if ours is None:
-            raise
-        raise ours from error
+                if before == schema.HEAD:
+                    return Result(before, before)
+                async with schema.migration_lock(
+                    connection, on_wait=lambda: say("waiting: another process migrates this database")
+                ):
+                    before = await _pending(connection)
+                    await _run(connection, say)
+            return Result(before, schema.HEAD)
     finally:
         await engine.dispose()
 
@@ -128,23 +124,3 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _explain(error: DBAPIError) -> SluiceError | None:
-    """What a person can do about it; None when the migration itself is at fault and must be seen as it is."""
-    reason = str(error.orig).partition("\n")[0].rpartition(">: ")[2]
-    match sqlstate(error):
-        case "42501":
-            return ConfigurationError(
-                f"the database role may not migrate: {reason}; grant it CREATE on the schema"
-            )
-        case "42P07":
-            return ConfigurationError(
-                f"the database holds tables of somebody else: {reason}; give Sluice its own"
-            )
-        case "55P03":
-            return StoreUnavailable(
-                "PostgreSQL", "a table to change stayed in use; run `sluice migrate` again"
-            )
-        case _:
-            return from_postgresql(error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option
 
 from core.task import Status
 
@@ -16,6 +17,12 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise BadParameter("it must be a number of seconds")
+    return value
 
 
 Host = Annotated[str | None, Option(metavar="ADDRESS", help="Listen here. [default: API_HOST or 127.0.0.1]")]
@@ -51,10 +58,14 @@ Payload = Annotated[
     str | None, Option(metavar="JSON|@FILE|-", help="A JSON object, a file that holds one, or stdin.")
 ]
 Priority = Annotated[int | None, Option(metavar="N", help="0 to 9, higher first. [default: 5]")]
-Delay = Annotated[float | None, Option(metavar="SECONDS", help="Not before so long from now.")]
+Delay = Annotated[
+    float | None, Option(metavar="SECONDS", callback=_finite, help="Not before so long from now.")
+]
 RunAt = Annotated[str | None, Option(metavar="TIME", help="Not before this time (RFC 3339).")]
 MaxAttempts = Annotated[int | None, Option(metavar="N", help="Tries before it fails. [default: 5]")]
-Timeout = Annotated[float | None, Option(metavar="SECONDS", help="For one try. [default: 3600]")]
+Timeout = Annotated[
+    float | None, Option(metavar="SECONDS", callback=_finite, help="For one try. [default: 3600]")
+]
 Count = Annotated[int, Option(min=1, metavar="N", help="Submit so many copies.")]
 Wait = Annotated[bool, Option("--wait", help="Wait for the end; exit 1 unless completed.")]
 WaitTimeout = Annotated[float | None, Option(min=0, metavar="SECONDS", help="Wait, but no longer than this.")]

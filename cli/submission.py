@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from typer import BadParameter
 
@@ -17,14 +17,19 @@ _BATCH_TASKS = 1000
 _BATCH_BYTES = 8 << 20
 """Half of what the API takes in one body unless MAX_BODY_BYTES says otherwise."""
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One task to submit, `count` times. What is None is left to the handler's setting or the API's default."""
+    """One task to submit, `count` times. What is None is left to the handler's setting or the API's default.
+
+    `payload` is JSON text, and sent as it stands: decoding it would drop a key that is there twice and round numbers.
+    """
 
     message: str | None
     kind: str | None
-    payload: dict[str, Any] | None
+    payload: str | None
     queue: str | None
     priority: int | None
     delay: float | None
@@ -38,7 +43,6 @@ class Submission:
         fields = {
             "message": self.message,
             "kind": self.kind,
-            "payload": self.payload,
             "queue": self.queue,
             "priority": self.priority,
             "delay": self.delay,
@@ -46,9 +50,14 @@ class Submission:
             "max_attempts": self.max_attempts,
             "timeout": self.timeout,
         }
-        return json.dumps(
-            {name: value for name, value in fields.items() if value is not None}, allow_nan=False
-        )
+        texts = [
+            f'"{name}": {json.dumps(value, allow_nan=False)}'
+            for name, value in fields.items()
+            if value is not None
+        ]
+        if self.payload is not None:
+            texts.append(f'"payload": {_NOT_ASCII.sub(_escape, self.payload)}')
+        return f"{{{', '.join(texts)}}}"
 
     def batches(self) -> Iterator[int]:
         """How many copies go into each request."""
@@ -57,16 +66,28 @@ class Submission:
             yield min(size, self.count - start)
 
 
-def read_payload(source: str) -> dict[str, Any]:
-    """The object that `--payload` names: JSON text, `@file`, or `-` for stdin. Raises BadParameter (wrong usage)."""
+def read_payload(source: str) -> str:
+    """The text of the object that `--payload` names: JSON text, `@file`, or `-` for stdin.
+
+    Raises BadParameter (wrong usage).
+    """
     try:
-        payload = json.loads(_read(source))
-        json.dumps(payload, allow_nan=False)
+        text = _read(source)
+        payload = json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise BadParameter(f"it is not JSON: {error}", param_hint="--payload") from error
     if not isinstance(payload, dict):
         raise BadParameter('it must be a JSON object such as {"a": 1}', param_hint="--payload")
-    return payload
+    return text
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def _escape(character: re.Match[str]) -> str:
+    """As JSON writes it in a string: it stands in no other place."""
+    return json.dumps(character[0])[1:-1]
 
 
 def _read(source: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumer.registry import MARK, Handler, Registry, handlers_of
+from core.command_line import Ended
 from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ def _import(name: str) -> ModuleType:
         raise ConfigurationError(
             f"HANDLERS: there is no module {name} on the import path or in {Path.cwd()}{taken}"
         ) from missing
-    except Exception as error:
+    except Ended:
+        raise
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
-            f"HANDLERS: importing {name} raised {type(error).__name__}: {error}"
+            f"HANDLERS: importing {name} raised {type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
 
 

@@ -39,10 +39,11 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         log.configure(settings.log_level, settings.log_format)
         log.never_wait()
         registry = loader.load(settings.handlers)
+        report = Reporter(settings.log_level)
         if processes is not None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(supervise(processes, queues=queues))
-        return loop.leave(_consume(settings, registry, Reporter(settings.log_level)), finish=log.finish)
+                return runner.run(supervise(processes, settings, registry, queues=queues, report=report))
+        return loop.leave(_consume(settings, registry, report), finish=log.finish)
     except SluiceError as error:
         _say(str(error))
         return 1

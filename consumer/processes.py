@@ -1,10 +1,37 @@
-"""`--processes N`: what a parent of several consumers starts as its children."""
+"""`--processes N`: what a parent of several consumers starts as its children, and the look that it takes before."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from consumer.serve import prepare
+from consumer.stores import Stores
 from core import family
 
+if TYPE_CHECKING:
+    from consumer.registry import Registry
+    from core.events import Report
+    from core.settings import ConsumerSettings
 
-async def supervise(n: int, *, queues: str | None) -> int:
-    """Keep `n` consumers running as children until SIGTERM or SIGINT; otherwise as core.family.supervise."""
-    return await family.supervise(n, "consumer", ["--queues", queues] if queues is not None else [])
+
+async def supervise(
+    n: int, settings: ConsumerSettings, registry: Registry, *, queues: str | None, report: Report
+) -> int:
+    """Keep `n` consumers running as children until SIGTERM or SIGINT; otherwise as core.family.supervise.
+
+    Raises ConfigurationError and StoreUnavailable, as each of them would at its start.
+    """
+    return await family.supervise(
+        n,
+        "consumer",
+        ["--queues", queues] if queues is not None else [],
+        look=_look(settings, registry, report),
+    )
+
+
+async def _look(settings: ConsumerSettings, registry: Registry, report: Report) -> None:
+    stores = Stores(settings, report)
+    try:
+        await prepare(stores, registry, report)
+    finally:
+        await stores.close()

@@ -71,7 +71,7 @@ async def serve(
         starters, preload=sorted({handler.function.__module__ for handler in registry.values()})
     )
     try:
-        if not await _unless(stop.asked, _prepare(stores, registry, report)):
+        if not await _unless(stop.asked, prepare(stores, registry, report)):
             ending = Ending(left=0, threads=0, clean=True)
             leave(ending)
             return ending
@@ -95,8 +95,8 @@ async def serve(
         await stores.close()
 
 
-async def _prepare(stores: Stores, registry: Registry, report: Report) -> None:
-    """What must be true before the first beat."""
+async def prepare(stores: Stores, registry: Registry, report: Report) -> None:
+    """What must be true before the first beat. Raises ConfigurationError and StoreUnavailable."""
     await await_postgresql(
         stores.engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
     )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
+
+HIGHEST_PORT = 65535
+
+
+class Ended(SystemExit):
+    """A signal ended this process, not the code that it met."""
 
 
 def count(text: str) -> int:
@@ -15,7 +20,19 @@ def count(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """A port to listen on, 0 for any. Raises ArgumentTypeError and ValueError, which argparse tells."""
+    number = int(text)
+    if not 0 <= number <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"it must be 0 to {HIGHEST_PORT}")
+    return number
+
+
 def end_at_signals() -> None:
-    """Until the server or the consumer takes the signals: nothing is to be drained yet."""
+    """Until the server or the consumer takes the signals, they raise Ended: nothing is to be drained yet."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, _end)
+
+
+def _end(*_: object) -> None:
+    raise Ended(0)

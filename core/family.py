@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,18 +22,28 @@ LONGEST_PAUSE = 1.5
 
 
 async def supervise(
-    n: int, module: str, arguments: Sequence[str] = (), *, pass_fds: Sequence[int] = ()
+    n: int,
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    pass_fds: Sequence[int] = (),
+    look: Coroutine[None, None, None] | None = None,
 ) -> int:
     """Keep `n` times `python -P -m module --parent <our pid> arguments` until SIGTERM or SIGINT.
 
     Hands the signals on, reaps the children and returns the worst of their exit statuses. They have sessions of their
     own, so that Ctrl-C reaches them through here alone, and by --parent they die with this process. Returns 1 when
     every child ends at once at the start: it has said why. Call it on the main thread.
+
+    `look` comes before the first child. What it raises would keep each of them from starting, however long they took
+    to find it, and is raised here: a child that ends later was well once, and is replaced.
     """
     command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
     family = Family(module, command, pass_fds)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, family.stop)
+    if look is not None:
+        await family.first(look)
     async with asyncio.TaskGroup() as group:
         for _ in range(n):
             group.create_task(family.keep())
@@ -48,6 +58,7 @@ class Family:
         self._command = command
         self._pass_fds = pass_fds
         self._alive: set[Process] = set()
+        self._looking: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._settled = False
         self.status = 0
@@ -55,8 +66,19 @@ class Family:
     def stop(self) -> None:
         """Hand a signal on; the second one hurries them."""
         self._stopping.set()
+        if self._looking is not None:
+            self._looking.cancel()
         for child in self._alive:
             _ask_to_end(child)
+
+    async def first(self, look: Coroutine[None, None, None]) -> None:
+        """Do `look` to its end, unless the stop comes first. Raises what it raises."""
+        self._looking = asyncio.get_running_loop().create_task(look)  # owner: this method
+        try:
+            await self._looking
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
 
     async def keep(self) -> None:
         """Start a child, and another when it ends, until the stop."""

@@ -16,6 +16,20 @@ from core.task import QUEUE_PATTERN, QueueName
 
 _POSTGRESQL_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+_LIBPQ_ONLY = frozenset(
+    {
+        *(
+            "connect_timeout",
+            "tcp_user_timeout",
+            "channel_binding",
+            "gssencmode",
+            "fallback_application_name",
+        ),
+        *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+        *("sslsni", "sslcompression", "min_protocol_version", "max_protocol_version"),
+    }
+)
+"""What providers put into their URLs for libpq. asyncpg would ask the server for settings of these names."""
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -31,6 +45,13 @@ def _url(schemes: tuple[str, ...]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _without_libpq_only(value: SecretStr) -> SecretStr:
+    """Without what has no meaning here. The server refuses what is no setting of its own, by name."""
+    before, _, query = value.get_secret_value().partition("?")
+    kept = [each for each in query.split("&") if each and each.partition("=")[0] not in _LIBPQ_ONLY]
+    return SecretStr("?".join((before, "&".join(kept))) if kept else before)
 
 
 def _names(value: object) -> object:
@@ -55,6 +76,8 @@ def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+PostgresqlUrl = Annotated[SecretStr, _url(_POSTGRESQL_SCHEMES), AfterValidator(_without_libpq_only)]
+RedisUrl = Annotated[SecretStr, _url(_REDIS_SCHEMES)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_lower)]
 
@@ -71,13 +94,13 @@ class LogSettings(BaseSettings):
 class DatabaseSettings(LogSettings):
     """What `sluice migrate` needs, and nothing more."""
 
-    database_url: Annotated[SecretStr, _url(_POSTGRESQL_SCHEMES), Field(min_length=1)]
+    database_url: Annotated[PostgresqlUrl, Field(min_length=1)]
 
 
 class StoreSettings(DatabaseSettings):
     """Both stores. An empty `redis_url` means running without Redis."""
 
-    redis_url: Annotated[SecretStr, _url(_REDIS_SCHEMES)]
+    redis_url: RedisUrl
     redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:{}-]{1,64}$")] = "sluice"
 
 
@@ -127,13 +150,20 @@ class ConsumerSettings(StoreSettings):
 class UpSettings(LogSettings):
     """What `sluice up` decides by: a store without a URL is embedded, an empty `redis_url` means none."""
 
-    database_url: Annotated[SecretStr, _url(_POSTGRESQL_SCHEMES)] = SecretStr("")
-    redis_url: Annotated[SecretStr, _url(_REDIS_SCHEMES)] | None = None
+    database_url: PostgresqlUrl = SecretStr("")
+    redis_url: RedisUrl | None = None
 
 
 def _http(url: str) -> str:
-    if urlsplit(url).scheme not in {"http", "https"}:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"}:
         raise ValueError("it must start with http:// or https://")
+    try:
+        named = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("it must name a host, and a port from 1 to 65535 or none")
     return url.rstrip("/")
 
 
@@ -164,6 +194,8 @@ def load(kind: type[S], **overrides: Any) -> S:
         raise ConfigurationError(_explain(invalid)) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f".env is not UTF-8: byte {error.start} does not fit") from None
+    except OSError as error:
+        raise ConfigurationError(f".env cannot be read: {error.strerror}") from None
 
 
 def _explain(invalid: ValidationError) -> str:

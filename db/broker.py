@@ -6,14 +6,17 @@ redis-py's defaults would repeat a pop in silence and cut off a blocking one; no
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError
 
+from core.errors import ConfigurationError
 from db.faults import from_redis
 
 if TYPE_CHECKING:
@@ -25,9 +28,12 @@ CONNECT_SECONDS = 0.8
 BLOCK_SECONDS = 1.0
 """How long a blocking pop waits at the server: it ends by itself and is never canceled."""
 
+_OPTION = re.compile(r"(?:keyword argument|Invalid value for) '(\w+)'")
+"""How redis-py names an option of a URL that it does not know, or whose value it cannot read."""
+
 
 class Broker:
-    """The clients of one process. Opens nothing until the first command."""
+    """The clients of one process. Opens nothing until the first command. Raises ConfigurationError for a wrong URL."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.commands = _client(url, connections, answer=COMMAND_SECONDS)
@@ -87,21 +93,32 @@ def _abort(connection: Any) -> None:  # noqa: ANN401 - redis-py does not tell
 
 
 def _client(url: str, connections: int, *, answer: float | None) -> Redis:
-    pool = _Pool.from_url(
-        url,
-        max_connections=connections,
-        timeout=COMMAND_SECONDS,
-        socket_timeout=answer,
-        socket_connect_timeout=CONNECT_SECONDS,
+    ours: dict[str, Any] = {
+        "max_connections": connections,
+        "timeout": COMMAND_SECONDS,
+        "socket_timeout": answer,
+        "socket_connect_timeout": CONNECT_SECONDS,
         **({} if url.startswith("unix://") else {"socket_keepalive": True}),
-        retry=Retry(NoBackoff(), 0),
-        retry_on_error=[],
-        health_check_interval=0,
-        protocol=3,
-        decode_responses=False,
-        client_name="sluice",
-    )
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
+        "health_check_interval": 0,
+        "protocol": 3,
+        "decode_responses": False,
+        "client_name": "sluice",
+    }
+    try:
+        pool = _Pool(**{**parse_url(url), **ours})
+        pool.make_connection()  # type: ignore[no-untyped-call]  # opens nothing, but is where an option is refused
+    except (TypeError, ValueError, RedisError) as error:
+        raise ConfigurationError(f"REDIS_URL {_flaw(error)}") from None
     return Redis.from_pool(pool)
+
+
+def _flaw(refused: Exception) -> str:
+    """Names the option; a parser's other words may hold a piece of the password."""
+    if option := _OPTION.search(str(refused)):
+        return f"cannot be used: look at its option {option[1]}"
+    return "cannot be parsed: look at the port, and percent-encode what is special in the password"
 
 
 async def cut(client: Redis) -> None:

@@ -7,21 +7,38 @@ a test compares them with `alembic/versions`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from core.errors import SchemaAhead, SchemaBehind
-from db.faults import postgresql_in_our_words
+from core.errors import ConfigurationError, SchemaAhead, SchemaBehind, SluiceError, StoreUnavailable
+from db.faults import from_postgresql, postgresql_in_our_words, sqlstate
 from db.session import Limits, make_engine
 
 REVISIONS = ("0001",)
 """Every revision, oldest first."""
 
 HEAD = REVISIONS[-1]
+
+TABLES = ("consumers", "kinds", "tasks", "upkeep")
+"""What the role of an API or a consumer must be able to use; a test compares them with the models."""
+
+_FORBIDDEN = text("""
+SELECT string_agg(name, ', ')
+  FROM unnest(CAST(:tables AS text[])) AS name, to_regclass(name) AS oid
+ WHERE NOT has_table_privilege(oid, 'SELECT')
+    OR name <> 'alembic_version'
+       AND NOT (
+         has_table_privilege(oid, 'INSERT')
+         AND has_table_privilege(oid, 'UPDATE')
+         AND has_table_privilege(oid, 'DELETE')
+       )
+""")
+"""Tables that are there and that the role may not use; of Alembic's own it only reads."""
 
 LOCK = 0x536C75696365
 """Any number nobody else uses: "Sluice" in ASCII."""
@@ -34,9 +51,18 @@ _UNLIMITED = timedelta(0)
 
 
 async def check(engine: AsyncEngine) -> None:
-    """Raise SchemaBehind or SchemaAhead unless the database is at HEAD, StoreUnavailable. Two round trips, no lock."""
+    """Whether this code can use the database. Three round trips, no lock.
+
+    Raises SchemaBehind or SchemaAhead unless it is at HEAD, ConfigurationError when the role may not use its tables,
+    and StoreUnavailable.
+    """
     with postgresql_in_our_words():
         async with engine.connect() as connection:
+            forbidden = await connection.scalar(_FORBIDDEN, {"tables": [*TABLES, "alembic_version"]})
+            if forbidden:
+                raise ConfigurationError(
+                    f"the database role may not use {forbidden}: grant it SELECT, INSERT, UPDATE and DELETE"
+                )
             found = await revision(connection)
     judge(found)
 
@@ -62,6 +88,38 @@ def make_migration_engine(url: str) -> AsyncEngine:
     """An engine of one connection whose statements may take as long as they need: an index on a large table does."""
     limits = Limits(statement=_UNLIMITED, lock=_UNLIMITED, answer=timedelta(days=7))
     return make_engine(url, role="migrate", pool_size=1, limits=limits, transactional=True)
+
+
+@contextmanager
+def migration_in_our_words() -> Iterator[None]:
+    """What PostgreSQL refuses within leaves as our error, unless the migration itself is at fault."""
+    try:
+        yield
+    except DBAPIError as error:
+        ours = _explain(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _explain(error: DBAPIError) -> SluiceError | None:
+    """What a person can do about it; None when the migration itself is at fault and must be seen as it is."""
+    reason = str(error.orig).partition("\n")[0].rpartition(">: ")[2]
+    match sqlstate(error):
+        case "42501":
+            return ConfigurationError(
+                f"the database role may not migrate: {reason}; grant it CREATE on the schema"
+            )
+        case "42P07":
+            return ConfigurationError(
+                f"the database holds tables of somebody else: {reason}; give Sluice its own"
+            )
+        case "55P03":
+            return StoreUnavailable(
+                "PostgreSQL", "a table to change stayed in use; run `sluice migrate` again"
+            )
+        case _:
+            return from_postgresql(error)
 
 
 @asynccontextmanager

@@ -16,8 +16,9 @@ from db.faults import from_postgresql, sqlstate
 
 PATIENCE = timedelta(seconds=30)
 _ROUND_SECONDS = 0.5
-# The role or its password, and a database that is not there.
-_ONLY_A_PERSON_MENDS = ("28", "3D")
+# The role or its password, a database that is not there, what the role may not do, and parameters of the URL that the
+# server takes for settings: one it does not know, a value that does not fit, one that cannot be set like this.
+_ONLY_A_PERSON_MENDS = ("28", "3D", "42", "22", "55P02")
 
 
 async def await_postgresql(

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from cli.client import Api, ApiRefused, ApiUnreachable, NotSluice
+from core.errors import ConfigurationError
 
 URL = "http://127.0.0.1:8000"
 
@@ -26,6 +27,19 @@ def test_a_problem_with_pointers_becomes_one_sentence_that_names_them() -> None:
         api.submit("{}")
     assert str(refused.value) == "Unprocessable Content (422): /payload/a: too small; body: unknown kind"
     assert refused.value.status == 422
+
+
+def test_a_problem_with_a_parameter_names_it() -> None:
+    flaws = [{"parameter": "kind", "detail": "two words"}]
+    api = _api(lambda _: _problem(422, title="Invalid", errors=flaws))
+    with pytest.raises(ApiRefused, match=r"^Invalid \(422\): kind: two words$"):
+        api.page()
+
+
+@pytest.mark.parametrize("url", ["http://1.2.3.999", "http://a\tb"])
+def test_an_address_that_is_none_is_named_by_its_variable(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^SLUICE_URL is 'http://"):
+        Api(url)
 
 
 def test_a_problem_without_pointers_tells_its_detail() -> None:

@@ -38,6 +38,9 @@ async def test_help_names_every_command(sluice: Command) -> None:
         ["submit", "x", "--nonsense"],
         ["submit", "x", "--count", "0"],
         ["submit", "x", "--payload", "{"],
+        ["submit", "x", "--delay", "nan"],
+        ["submit", "x", "--timeout", "inf"],
+        ["submit", "x", "--wait-timeout", "nan"],
         ["submit", "x", "--payload", "@/nowhere"],
         ["submit", "x", "-o", "yaml"],
         ["show"],
@@ -61,6 +64,13 @@ async def test_the_status_of_wrong_usage_reaches_the_shell(sluice: Command) -> N
     result = await ended(await sluice.start("submit", "x", "--nonsense"))
     assert (result.status, result.stdout) == (2, "")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "http"])
+async def test_a_port_that_is_none_is_wrong_usage_of_the_module_too(sluice: Command, port: str) -> None:
+    result = await Command(sluice.directory, ("-m", "api"))("--port", port)
+    assert (result.status, result.stdout) == (2, "")
+    assert "argument --port" in result.stderr.splitlines()[-1]
 
 
 async def test_the_status_of_a_failure_reaches_the_shell(sluice: Command) -> None:
@@ -98,6 +108,8 @@ async def test_without_an_api_one_line_says_what_to_start(
         (["api"], {}, "DATABASE_URL"),
         (["consumer"], {}, "DATABASE_URL"),
         (["list"], {"SLUICE_URL": "ftp://x"}, "SLUICE_URL"),
+        (["list"], {"SLUICE_URL": "http://127.0.0.1:abc"}, "SLUICE_URL"),
+        (["list"], {"SLUICE_URL": "http://a..b"}, "SLUICE_URL"),
     ],
 )
 async def test_a_setting_that_is_missing_or_wrong_is_named_in_one_line(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,11 +13,12 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from cli import migrate
-from core.errors import SchemaAhead, SchemaBehind
+from core.errors import ConfigurationError, SchemaAhead, SchemaBehind
 from db import schema
 from db.models import Base
 from db.session import make_engine
 from tests.cli.support import Command, all_ended
+from tests.support.proxy import proxied
 
 ROOT = Path(__file__).parents[2]
 SHAPE = """
@@ -121,6 +123,39 @@ async def test_plain_alembic_takes_the_same_lock(alembic: Command, empty_databas
     await _check(empty_database)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("/empty_", "/nowhere_", r"database \"nowhere_\w+\" does not exist; set DATABASE_URL"),
+        ("//postgres@", "//nobody_here@", r'role "nobody_here" does not exist; set DATABASE_URL'),
+    ],
+)
+async def test_plain_alembic_tells_in_one_line_what_a_person_must_mend(
+    alembic: Command, empty_database: str, before: str, after: str, told: str
+) -> None:
+    result = await alembic("upgrade", "head", DATABASE_URL=empty_database.replace(before, after, 1))
+    assert result.status not in {0, 2}
+    for said in (result.stdout, result.stderr):  # Alembic prints it, and logs it
+        [line] = said.splitlines()
+        assert re.search(told, line), line
+
+
+async def test_plain_alembic_waits_for_a_postgresql_that_is_away(
+    alembic: Command, empty_database: str
+) -> None:
+    async with proxied(empty_database) as proxy:
+        await proxy.close()
+        process = await alembic.start("upgrade", "head", env={"DATABASE_URL": proxy.url})
+        assert process.stderr is not None
+        async with asyncio.timeout(50):
+            assert b"waiting for PostgreSQL: " in await process.stderr.readline()
+        await proxy.open()
+        [result] = await all_ended([process])
+    assert result.status == 0
+    assert "Traceback" not in result.stderr
+    await _check(empty_database)
+
+
 async def test_the_lock_is_free_again_after_a_migration_that_failed(empty_database: str) -> None:
     async with _connected(empty_database) as connection:
         await connection.execute("CREATE TABLE tasks (mine int)")
@@ -181,6 +216,10 @@ async def test_the_migrations_make_exactly_the_models(empty_database: str, alemb
     assert migrated == await _shape(empty_database)
 
 
+async def test_the_tables_whose_use_is_checked_are_those_of_the_models() -> None:
+    assert set(schema.TABLES) == set(Base.metadata.tables)
+
+
 async def test_the_way_back_leaves_nothing_of_ours(empty_database: str, alembic: Command) -> None:
     await migrate.upgrade(empty_database)
     assert (await alembic("downgrade", "base", DATABASE_URL=empty_database)).status == 0
@@ -196,12 +235,39 @@ async def test_the_revisions_are_those_of_the_migrations() -> None:
     assert scripts.get_heads() == [schema.HEAD]
 
 
-async def test_a_role_that_may_not_create_tables_is_told_what_it_lacks(empty_database: str) -> None:
-    role = "r_" + empty_database.partition("?")[0].rpartition("_")[2]
-    async with _connected(empty_database) as connection:
-        await connection.execute(f"CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+@asynccontextmanager
+async def _role(database: str) -> AsyncIterator[tuple[str, asyncpg.Connection[Any], str]]:
+    """A role of its own, somebody who may grant it something, and the database's URL for it."""
+    role = "r_" + database.partition("?")[0].rpartition("_")[2]
+    async with _connected(database) as owner:
+        await owner.execute(f"CREATE ROLE {role} LOGIN")
         try:
-            with pytest.raises(Exception, match=r"permission denied for schema public; grant it CREATE"):
-                await migrate.upgrade(empty_database.replace("//postgres@", f"//{role}@"))
+            yield role, owner, database.replace("//postgres@", f"//{role}@")
         finally:
-            await connection.execute(f"DROP ROLE {role}")
+            await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_role_that_may_not_create_tables_is_told_what_it_lacks(
+    alembic: Command, empty_database: str
+) -> None:
+    async with _role(empty_database) as (_, owner, url):
+        await owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        with pytest.raises(Exception, match=r"permission denied for schema public; grant it CREATE"):
+            await migrate.upgrade(url)
+        result = await alembic("upgrade", "head", DATABASE_URL=url)
+    assert "Traceback" not in result.stderr
+    assert "permission denied for schema public; grant it CREATE" in (result.stdout + result.stderr)
+
+
+async def test_a_role_that_may_not_use_the_tables_is_told_what_it_lacks(empty_database: str) -> None:
+    await migrate.upgrade(empty_database)
+    async with _role(empty_database) as (role, owner, url):
+        with pytest.raises(
+            ConfigurationError, match=r"may not use consumers, .*alembic_version: grant it SELECT"
+        ):
+            await _check(url)
+        await owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        with pytest.raises(ConfigurationError, match=r"may not use consumers, kinds, tasks, upkeep: grant"):
+            await _check(url)
+        await owner.execute(f"GRANT INSERT, UPDATE, DELETE ON consumers, kinds, tasks, upkeep TO {role}")
+        await _check(url)

@@ -8,9 +8,11 @@ import time
 import psutil
 import pytest
 
-from tests.support.consuming import Consumers
+from tests.support.consuming import HANDLERS, Consumers
 from tests.support.counting import charged, payload, statuses
+from tests.support.databases import named
 from tests.support.eventually import eventually
+from tests.support.proxy import proxied
 from tests.support.stores import Stores, new
 
 N = 3
@@ -97,6 +99,36 @@ async def test_children_that_cannot_start_end_the_parent_with_their_reason(consu
     assert set(parent.said) == {
         f"sluice consumer: HANDLERS: there is no module no_such_module on the import path or in {consumers.file('')}"
     }
+
+
+async def test_a_mistake_that_takes_its_time_to_be_found_ends_the_parent_too(
+    stores: Stores, consumers: Consumers, database_url: str
+) -> None:
+    consumers.file("slow.py").write_text(f"import time\nfrom {HANDLERS} import *\ntime.sleep(2.2)\n")
+    name = f"bare_{stores.keys.prefix.replace('-', '_')}"
+    await stores.raw.execute(f'CREATE DATABASE "{name}"')
+    try:
+        parent = await consumers.launch(
+            "--processes", "2", HANDLERS="slow", DATABASE_URL=named(database_url, name)
+        )
+        assert await parent.ended(within=20) == 1
+    finally:
+        await stores.raw.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    assert parent.events("consumer.replaced") == []
+    [line] = await eventually(lambda: parent.said)
+    assert line.startswith("sluice consumer: the database is empty")
+
+
+async def test_a_signal_ends_a_parent_that_waits_for_postgresql(
+    consumers: Consumers, database_url: str
+) -> None:
+    async with proxied(database_url) as proxy:
+        proxy.hang()
+        parent = await consumers.launch("--processes", "2", DATABASE_URL=proxy.url)
+        await eventually(lambda: proxy.connections)
+        status, seconds = await parent.stop()
+    assert status == 0
+    assert seconds < 1
 
 
 async def test_no_number_of_processes_is_wrong_usage(consumers: Consumers) -> None:

@@ -31,6 +31,8 @@ async def _refused(consumers: Consumers, **environment: str) -> str:
     ("variable", "value", "said"),
     [
         ("HANDLERS", "no.such.module", "HANDLERS: there is no module no.such.module on the import path"),
+        ("REDIS_URL", "redis://h:abc", "REDIS_URL cannot be parsed: look at the port"),
+        ("REDIS_URL", "redis://127.0.0.1:6379/0?foo=bar", "REDIS_URL cannot be used: look at its option foo"),
         ("WORKER_QUEUE_MAXSIZE", "0", "WORKER_QUEUE_MAXSIZE is '0': "),
         (
             "DATABASE_URL",
@@ -48,6 +50,8 @@ async def test_a_wrong_setting_is_named_with_what_is_allowed(
 async def test_a_module_that_cannot_be_imported_says_why(consumers: Consumers) -> None:
     consumers.file("broken.py").write_text("raise KeyError('nothing here')\n")
     assert "importing broken raised KeyError: 'nothing here'" in await _refused(consumers, HANDLERS="broken")
+    consumers.file("quits.py").write_text("import sys\nsys.exit(0)\n")
+    assert "importing quits raised SystemExit: 0" in await _refused(consumers, HANDLERS="quits")
     consumers.file("needs.py").write_text("import surely_not_installed\n")
     assert "needs needs the module surely_not_installed" in await _refused(consumers, HANDLERS="needs")
 

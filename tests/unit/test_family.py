@@ -8,9 +8,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from consumer import processes
 from core import family
+from core.errors import StoreUnavailable
+from core.settings import ConsumerSettings
 from tests.unit.support import VirtualLoop, now, settled, virtual
 
 
@@ -233,16 +236,52 @@ def test_the_worst_of_the_children_s_endings_is_the_parent_s(
 
 
 @virtual
+async def test_what_a_look_finds_is_told_by_the_parent_however_long_it_took(machine: Machine) -> None:
+    async def look() -> None:
+        await asyncio.sleep(30)
+        raise StoreUnavailable("PostgreSQL", "away")
+
+    with pytest.raises(StoreUnavailable, match="away"):
+        await family.supervise(2, "consumer", look=look())
+    assert machine.children == []
+
+
+@virtual
+async def test_children_start_after_a_look_that_found_nothing(machine: Machine) -> None:
+    async def act() -> None:
+        await asyncio.sleep(10)
+        await machine.signal()
+
+    async with asyncio.TaskGroup() as group:
+        supervising = group.create_task(family.supervise(2, "consumer", look=asyncio.sleep(3)))
+        await act()
+    assert supervising.result() == 0
+    assert machine.births == [3, 3]
+
+
+@virtual
+async def test_a_stop_ends_the_look_and_starts_no_child(machine: Machine) -> None:
+    async with asyncio.TaskGroup() as group:
+        supervising = group.create_task(family.supervise(2, "consumer", look=asyncio.sleep(30)))
+        await settled()
+        await machine.signal()
+    assert (supervising.result(), machine.children) == (0, [])
+    assert now() < 0.1
+
+
+@virtual
 async def test_a_consumer_s_children_serve_the_queues_that_it_was_told(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
 
-    async def supervise(*arguments: Any) -> int:
+    async def supervise(*arguments: Any, look: Coroutine[None, None, None]) -> int:
+        look.close()
         asked.append(arguments)
         return 7
 
     monkeypatch.setattr(family, "supervise", supervise)
-    assert await processes.supervise(3, queues="a,b") == 7
-    await processes.supervise(1, queues=None)
+    settings = ConsumerSettings(database_url=SecretStr("postgresql://h/d"), redis_url=SecretStr(""))
+    for n, queues in ((3, "a,b"), (1, None)):
+        assert await processes.supervise(n, settings, {}, queues=queues, report=lambda _: None) == 7
     assert asked == [(3, "consumer", ["--queues", "a,b"]), (1, "consumer", [])]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from consumer.loader import BUILT_IN, load
+from core.command_line import end_at_signals
 from core.errors import ConfigurationError
 from core.task import Kind
 
@@ -93,12 +95,27 @@ def test_a_module_that_a_module_lacks_is_named_beside_it(here: Path) -> None:
         ("def", "SyntaxError: "),
         ("from json import nothing", "ImportError: cannot import name 'nothing'"),
         ("from consumer import handler\nhandler('two words')", "ValueError: a kind matches"),
+        ("raise ValueError('two\\nlines')", "ValueError: two lines$"),
+        ("import sys; sys.exit(0)", "SystemExit: 0$"),
     ],
 )
 def test_a_module_that_raises_on_import_is_named_with_what_it_raised(here: Path, text: str, why: str) -> None:
     write(here / "mine.py", text)
     with pytest.raises(ConfigurationError, match=f"^HANDLERS: importing mine raised {why}"):
         load(["mine"])
+
+
+def test_a_signal_during_an_import_is_no_mistake_of_the_module(here: Path) -> None:
+    write(here / "mine.py", "import signal; signal.raise_signal(signal.SIGTERM)")
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+    end_at_signals()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            load(["mine"])
+    finally:
+        for number, handle in before:
+            signal.signal(number, handle)
+    assert ended.value.code == 0
 
 
 def test_a_module_without_a_handler_is_a_mistake(here: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -92,6 +93,17 @@ REFUSED = [
     ("HANDLER_POOL_SIZE", "0", "greater than or equal to 1"),
     ("RETENTION_DAYS", "-1", "greater than or equal to 0"),
     ("SLUICE_URL", "sluice.example", "http:// or https://"),
+    *(
+        ("SLUICE_URL", url, "it must name a host, and a port from 1 to 65535 or none")
+        for url in (
+            "http://",
+            "http://h:abc",
+            "http://h:99999",
+            "http://h:0",
+            "http://a..b",
+            f"http://{'a' * 64}",
+        )
+    ),
 ]
 
 
@@ -210,6 +222,24 @@ def test_each_scheme_of_a_store_is_taken(env: pytest.MonkeyPatch, variable: str,
     assert found.get_secret_value() == url
 
 
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("?connect_timeout=10", ""),
+        ("?sslmode=require&channel_binding=require", "?sslmode=require"),
+        ("?keepalives=1&keepalives_idle=30&host=/tmp&keepalives_count=5&port=1", "?host=/tmp&port=1"),
+        ("?target_session_attrs=primary&surprise=1", "?target_session_attrs=primary&surprise=1"),
+    ],
+)
+@pytest.mark.parametrize("kind", [DatabaseSettings, UpSettings])
+def test_what_a_url_says_to_libpq_alone_is_left_out(
+    env: pytest.MonkeyPatch, kind: type[BaseSettings], query: str, kept: str
+) -> None:
+    env.setenv("DATABASE_URL", f"postgresql://u:hush@a:1,b:2/d{query}")
+    found: SecretStr = getattr(load(kind), "database_url")  # noqa: B009 - both have one
+    assert found.get_secret_value() == f"postgresql://u:hush@a:1,b:2/d{kept}"
+
+
 def test_settings_that_are_printed_show_no_password(env: pytest.MonkeyPatch) -> None:
     assert "hush" not in f"{load(ConsumerSettings)!r} {load(ConsumerSettings)}"
 
@@ -236,6 +266,18 @@ def test_an_env_file_that_is_no_text_is_a_mistake_and_no_crash(
 ) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff\n")
     with pytest.raises(ConfigurationError, match=r"^\.env is not UTF-8"):
+        load(ConsumerSettings)
+
+
+def test_an_env_file_that_may_not_be_read_is_a_mistake_and_no_crash(
+    env: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / ".env").touch()
+    env.setattr("dotenv.main.open", refuse, raising=False)  # root, who may run the tests, may read everything
+    with pytest.raises(ConfigurationError, match=r"^\.env cannot be read: Permission denied$"):
         load(ConsumerSettings)
 
 
