@@ -111,7 +111,8 @@ async def test_without_postgresql_an_old_cache_of_kinds_delays_no_503(
 ) -> None:
     await stores.consumers.register_kinds([ServedKind(Kind("echo"), None, None, None)])
     await eventually(lambda: _accepts_no_more(cut.client, "unknown"))
-    monkeypatch.setattr(kinds, "FRESH_SECONDS", 0.0)
+    for age in ("FRESH_SECONDS", "AGING_SECONDS"):
+        monkeypatch.setattr(kinds, age, 0.0)
     cut.postgres.silence()
 
     answers = await asyncio.gather(
