@@ -41,6 +41,8 @@ PAUSE_SECONDS = 0.05
 LOOK = timedelta(seconds=1.2)
 """How long a submission may wait for a look: its 503 is out within two seconds."""
 MOST_NEAREST = 3
+LONGEST_DETAIL = 500
+"""Characters: of properties that the schema does not know one message names every one."""
 _MASK = "the value"
 
 
@@ -63,7 +65,7 @@ class _Known:
         if self.validator is None:
             return []
         found = islice(self.validator.iter_errors(payload), MOST_FLAWS)
-        return [Flaw(tuple(error.instance_path), error.message) for error in found]
+        return [Flaw(tuple(error.instance_path), error.message[:LONGEST_DETAIL]) for error in found]
 
 
 class Kinds:

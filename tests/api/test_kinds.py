@@ -148,6 +148,18 @@ async def test_a_payload_that_does_not_fit_is_refused_with_its_places_and_withou
     assert "31337" not in flaw.detail
 
 
+async def test_a_refusal_does_not_repeat_properties_without_end() -> None:
+    table = Registered()
+    table.add(MAIL, {"properties": {"to": {}}, "additionalProperties": False})
+    async with cache(table) as made:
+        with pytest.raises(PayloadRefused) as refused:
+            await made.check(MAIL, {f"k{number}": 0 for number in range(1000)}, asked=now())
+
+    [flaw] = refused.value.flaws
+    assert flaw.detail.startswith("Additional properties are not allowed ('k0'")
+    assert len(flaw.detail) == module.LONGEST_DETAIL
+
+
 async def test_a_payload_that_fits_a_schema_newer_than_the_cache_is_taken() -> None:
     table = Registered()
     table.add(MAIL, TO_SOMEBODY)
