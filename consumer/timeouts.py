@@ -1,6 +1,6 @@
 """Ends the time of runs: a timer for each whose time is nearly over, one look a second at all the others.
 
-Most runs end long before their timeout: a timer for each, made and thrown away, was a tenth of what a short task costs.
+Most runs end long before their timeout, and a timer that is made and thrown away for each is felt by short tasks.
 """
 
 from __future__ import annotations
