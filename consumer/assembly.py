@@ -84,6 +84,7 @@ def assemble(
         registry=registry,
         execute=execute,
         complete=complete,
+        consumers=stores.consumers,
         running=running,
         slots=slots,
         lease=lease,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from core.settings import ConsumerSettings
 
 HOT_CONNECTIONS = 5
-"""Claim, complete, reconcile, and two for the upkeep steps: each is one short statement."""
+"""Claim, complete, reconcile, and two for the upkeep steps: each is one short statement. A suspect's name is rare."""
 _FOREVER = timedelta(days=7)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from consumer.slots import Slots
     from core.clock import Clock
     from core.events import Report
-    from core.task import Claim, ConsumerId, Kind
+    from core.task import Claim, ConsumerId, Kind, TaskId
 
 SUSPECT_WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off, in the mean and at most."""
@@ -46,9 +46,18 @@ _SUSPECT_WAITS_AT_FIRST = 0.1
 def suspected(claim: Claim) -> bool:
     """Whether one more crash would poison it: it then runs apart from its like, and takes none of them along (U2).
 
+    It also runs only once its name is written: if this process dies, reap charges the task that is named. Others of
+    the kind may be claimed here at that moment, and not be given back yet.
+
     One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
     """
     return claim.crashes + 1 >= POISONED_AFTER_CRASHES
+
+
+class NamesSuspects(Protocol):
+    """Where it is written which suspect a consumer runs."""
+
+    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool: ...
 
 
 class OwnTransaction(Protocol):
@@ -77,6 +86,7 @@ class Work:
         registry: Registry,
         execute: Execute,
         complete: Complete,
+        consumers: NamesSuspects,
         running: Running,
         slots: Slots,
         lease: Lease,
@@ -90,6 +100,7 @@ class Work:
         self._registry = registry
         self._execute = execute
         self._complete = complete
+        self._consumers = consumers
         self._running = running
         self._slots = slots
         self._lease = lease
@@ -153,6 +164,8 @@ class Work:
         """
         try:
             why_not = self._why_not(consumer)
+            if why_not is None and run is self._suspect:
+                why_not = await self._name(run, consumer)
             if why_not is not None:
                 write: Write | None = self._unstarted(run.claim, timedelta(), why_not)
             else:
@@ -165,6 +178,15 @@ class Work:
         if self._suspect is run:
             self._suspect = None
         self._running.remove(run)
+
+    async def _name(self, suspect: Run, consumer: ConsumerId) -> str | None:
+        """Write down what runs next, for who finds this process dead; why it may not run, as `_why_not`."""
+        try:
+            if not await self._consumers.name_suspect(consumer, suspect.claim.id):
+                return "lease not trusted"
+        except StoreUnavailable:
+            return "its name could not be written"
+        return self._why_not(consumer)
 
     async def _write_of(self, run: Run) -> Write | None:
         """Execute the run and judge its outcome; None when the handler's own transaction wrote it."""

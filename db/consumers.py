@@ -1,4 +1,4 @@
-"""The consumers' rows: register, beat, unregister, and the kinds they serve. Judges nobody."""
+"""The consumers' rows: register, beat, name a suspect, unregister, and the kinds they serve. Judges nobody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from core.task import ConsumerId, JsonText, Kind, QueueName
+    from core.task import ConsumerId, JsonText, Kind, QueueName, TaskId
     from db.session import Database
 
 
@@ -57,6 +57,10 @@ class Consumers:
     async def beat(self, consumer: ConsumerId, running: int) -> bool:
         """Stay alive for another lease; False when this id has been declared dead."""
         return await self._database.count("beat", id=consumer, running=running) > 0
+
+    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool:
+        """Say which task is about to run that one more crash would poison (U2); False as for `beat`."""
+        return await self._database.count("name_suspect", id=consumer, suspect_id=task) > 0
 
     async def unregister(self, consumer: ConsumerId) -> None:
         """Take the row away: the last thing that a consumer does."""

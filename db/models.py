@@ -119,7 +119,10 @@ class KindRow(Base):
 
 
 class ConsumerRow(Base):
-    """One consumer process: alive while `expires_at` lies ahead, each judged by its own lease."""
+    """One consumer process: alive while `expires_at` lies ahead, each judged by its own lease.
+
+    `suspect_id` is the task that it began last of those which one more crash would poison (U2).
+    """
 
     __tablename__ = "consumers"
 
@@ -134,6 +137,7 @@ class ConsumerRow(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     beat_at: Mapped[datetime] = mapped_column(server_default=NOW)
     expires_at: Mapped[datetime]
+    suspect_id: Mapped[UUID | None]
 
     # A beat changes no indexed column and finds room on its page: the update stays heap-only.
     __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)

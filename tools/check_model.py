@@ -62,6 +62,8 @@ DRAIN = Setting("drain", {"DRAINS": 1, "CANCELS": 1, "THREADS": 1, "MAX_ATTEMPTS
 DRAIN_AGAIN = Setting("drain-unanswered", {"DRAINS": 1, "LOST": 1, "PAUSES": 1})
 WAKE = Setting("wake", {"REDIS": 1, "FLUSHES": 1, "DOUBLES": 1, "DRAINS": 1})
 POISON = Setting("poison", {"POISON": 1, "CAPACITY": 2})
+SUSPECTS = Setting("suspects", {"POISONED": 1, "KILLS": 1, "LOST": 1})
+SUSPECTS_PAUSED = Setting("suspects-paused", {"POISONED": 1, "PAUSES": 1})
 ENDS_KILLED = Setting("ends-killed", {"KILLS": 1}, liveness=True)
 ENDS_POISONED = Setting("ends-poisoned", {"POISON": 1}, liveness=True)
 ENDS_FAILING = Setting("ends-failing", {"FAILS": 1, "MAX_ATTEMPTS": 2}, liveness=True)
@@ -79,6 +81,8 @@ SETTINGS = (
     DRAIN_AGAIN,
     WAKE,
     POISON,
+    SUSPECTS,
+    SUSPECTS_PAUSED,
     ENDS_KILLED,
     ENDS_POISONED,
     ENDS_FAILING,
@@ -87,6 +91,7 @@ SETTINGS = (
 )
 
 DEEP = (
+    Setting("deep-suspects", {"POISONED": 1, "KILLS": 1, "PAUSES": 1, "LOST": 1}),
     Setting("deep-lease", {"PAUSES": 1, "KILLS": 2, "LOST": 1}),
     Setting("deep-pauses", {"PAUSES": 2, "LOST": 1}),
     Setting("deep-cancel", {"PAUSES": 1, "CANCELS": 1, "RETRIES": 1, "SESSION": 1}),
@@ -117,6 +122,7 @@ ABLATIONS = (
     Ablation("ATTEMPT_NOT_COUNTED", RETRY, "too_many_tries"),
     Ablation("CRASH_NOT_COUNTED", ENDS_POISONED, LIVENESS),
     Ablation("SUSPECTS_TOGETHER", POISON, "neighbour_poisoned"),
+    Ablation("UNNAMED_SUSPECT_CHARGED", POISON, "neighbour_poisoned"),
     Ablation("EFFECTS_APART", ANSWERS, "effects_twice"),
     Ablation("COMPLETE_ALONE", COMMIT, "completion_without_effects"),
     Ablation("READ_DECIDES", COMMIT, "ran_beside_its_completion"),

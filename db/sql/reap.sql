@@ -1,24 +1,29 @@
 -- Take the tries of dead consumers back (U2): one more crash, the attempt handed back, spread over :spread seconds;
--- at :poisoned crashes failed for good.
+-- at :poisoned crashes failed for good. That last crash is charged only to the one task that the dead consumer had
+-- named before it ran it; what else of the kind it held had not begun. The name cannot change any more (R3):
+-- name_suspect.sql asks for a lease that has not run out.
 WITH dead AS MATERIALIZED (
-  SELECT task.id
+  SELECT task.id,
+         task.crashes + 1 >= CAST(:poisoned AS integer) AND (task.id = consumer.suspect_id) IS TRUE AS poisoned,
+         task.crashes + 1 >= CAST(:poisoned AS integer) AND (task.id = consumer.suspect_id) IS NOT TRUE AS spared
     FROM tasks AS task
     JOIN unnest(CAST(:ids AS uuid[]), CAST(:tokens AS bigint[])) AS seen (id, token)
       ON task.id = seen.id AND task.fencing_token = seen.token
+    LEFT JOIN consumers AS consumer ON consumer.id = task.consumer_id
    ORDER BY task.id
      FOR UPDATE OF task SKIP LOCKED
 )
 UPDATE tasks AS task
-   SET status = CASE WHEN task.crashes + 1 >= CAST(:poisoned AS integer) THEN 'failed' ELSE 'pending' END,
+   SET status = CASE WHEN dead.poisoned THEN 'failed' ELSE 'pending' END,
        fencing_token = task.fencing_token + 1,
-       crashes = LEAST(task.crashes + 1, 32767),
+       crashes = CASE WHEN dead.spared THEN task.crashes ELSE LEAST(task.crashes + 1, 32767) END,
        attempt = GREATEST(task.attempt - 1, 0),
        run_at = now() + random() * CAST(:spread AS double precision) * interval '1 second',
-       consumer_id = CASE WHEN task.crashes + 1 >= CAST(:poisoned AS integer) THEN task.consumer_id END,
-       finished_at = CASE WHEN task.crashes + 1 >= CAST(:poisoned AS integer) THEN now() END,
+       consumer_id = CASE WHEN dead.poisoned THEN task.consumer_id END,
+       finished_at = CASE WHEN dead.poisoned THEN now() END,
        updated_at = now(),
        error = CASE
-         WHEN task.crashes + 1 >= CAST(:poisoned AS integer) THEN json_build_object(
+         WHEN dead.poisoned THEN json_build_object(
            'type', 'poisoned',
            'message', task.crashes + 1 || ' consumers died while they ran it',
            'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')

@@ -1,6 +1,6 @@
 /* A consumer: the walk of each task through it, its lease, its looks at the rows, its drain. */
 
-mtype = { idle, sent, orphan, answered, running, lingering, committing, committed }; /* of a walk */
+mtype = { idle, sent, orphan, answered, naming, running, lingering, committing, committed }; /* of a walk */
 mtype = { nothing, finish, finish_alone, fail, give_back };                          /* an outcome to be written */
 mtype = { up, draining, gone, dead };                                                /* of a process */
 
@@ -16,7 +16,7 @@ byte slots[C];          /* taken (C2) */
 #define PRESENT(c) (life[c] == up || life[c] == draining)
 #define ME(c, r) (c + 2 * former[r]) /* FORMER(c) for a walk of the former self */
 #define IN_FLIGHT(r) (phase[r] == sent || phase[r] == answered)
-#define RUNS(r) (phase[r] == running || phase[r] == committing || phase[r] == committed)
+#define RUNS(r) (phase[r] == naming || phase[r] == running || phase[r] == committing || phase[r] == committed)
 #define HANDLER(r) (phase[r] == running || phase[r] == lingering || phase[r] == committing)
 #define BELIEVES(c, t) (phase[AT(c, t)] == running && held[AT(c, t)] != revoked && trusted[c] && !former[AT(c, t)])
 
@@ -29,8 +29,11 @@ byte slots[C];          /* taken (C2) */
 #ifdef SUSPECTS_TOGETHER
 #define SUSPECT_BESIDE(c, t) false
 #else
-#define SUSPECT_BESIDE(c, t) (crashes[t] + 1 >= POISONED && phase[AT(c, 1 - t)] == running && crashes[1 - t] + 1 >= POISONED)
+#define SUSPECT_BESIDE(c, t) (SUSPECTED(t) && SUSPECTED(1 - t) && \
+    (phase[AT(c, 1 - t)] == naming || phase[AT(c, 1 - t)] == running))
 #endif
+#define MAY_START_NOW(c, t, r) (life[c] == up && !former[r] && MAY_START(c) && !SUSPECT_BESIDE(c, t))
+#define NEEDS_NAME(c, t, r) (SUSPECTED(t) && MAY_START_NOW(c, t, r))
 #ifdef MESSAGE_WITHOUT_TOKEN
 #define MEANT(r) true
 #else
@@ -61,7 +64,7 @@ inline still_alone(t) {
 /* One turn of the loop: the claim's answer, the look at id and lease, the start (R1, L3). */
 inline start_or_return(c, t, r) {
     if
-    :: life[c] == up && !former[r] && MAY_START(c) && !SUSPECT_BESIDE(c, t) ->
+    :: MAY_START_NOW(c, t, r) ->
         phase[r] = running; since[r] = false;
         MUST(started_after_cancel, !(status[t] == canceled && canceled_pending[t]));
         MUST(started_without_claim, held[r] == current || held[r] == revoked || !trusted[c]);
@@ -87,6 +90,7 @@ inline new_id(c) {
     owner[0] = (owner[0] == c -> FORMER(c) : owner[0]); owner[1] = (owner[1] == c -> FORMER(c) : owner[1]);
     former[AT(c, 0)] = phase[AT(c, 0)] != idle; former[AT(c, 1)] = phase[AT(c, 1)] != idle;
     stray[AT(c, 0)] = false; stray[AT(c, 1)] = false; since[AT(c, 0)] = false; since[AT(c, 1)] = false;
+    former_suspect[c] = suspect[c]; suspect[c] = NO_TASK;
     was_at_fault[c] = at_fault[c]; at_fault[c] = false; alive[c] = true; trusted[c] = true
 }
 
@@ -123,7 +127,18 @@ end:
     :: atomic { phase[r] == orphan && !away && status[t] == pending -> claim_row(t, ME(c, r)); leaves(r) }
     :: atomic { phase[r] == orphan -> leaves(r) }
 
-    :: atomic { phase[r] == answered && write[r] == nothing -> start_or_return(c, t, r) }
+    :: atomic { phase[r] == answered && write[r] == nothing && !NEEDS_NAME(c, t, r) -> start_or_return(c, t, r) }
+    /* a suspect's name first (U2): under a living id; the answer may be lost, and then it does not run */
+    :: atomic { phase[r] == answered && write[r] == nothing && NEEDS_NAME(c, t, r) -> phase[r] = naming; since[r] = false }
+    :: atomic { phase[r] == naming && write[r] == nothing && !away && (former[r] || !alive[c]) ->
+        put(r, give_back); frees(c, r) }
+    :: atomic { phase[r] == naming && write[r] == nothing && !away && !former[r] && alive[c] ->
+        suspect[c] = t;
+        if
+        :: start_or_return(c, t, r)
+        :: lost > 0 -> lost--; put(r, give_back); frees(c, r)
+        fi }
+    :: atomic { phase[r] == naming && write[r] == nothing && lost > 0 -> lost--; put(r, give_back); frees(c, r) }
 
     /* the handler ends: success, failure, or because it was stopped */
     :: atomic { phase[r] == running && write[r] == nothing && !DIES(t) -> put(r, finish); frees(c, r) }
@@ -136,8 +151,7 @@ end:
         frees(c, r)
 #endif
         }
-    :: atomic { phase[r] == running && DIES(t) ->
-        unlucky = unlucky || IN_FLIGHT(AT(c, 1 - t)) || write[AT(c, 1 - t)] != nothing; dies(c) }
+    :: atomic { phase[r] == running && DIES(t) -> dies(c) }
     /* a thread that is past its timeout: its row is written, its slot stays taken until it returns (C2) */
     :: atomic { THREADS && phase[r] == running && write[r] == nothing ->
         put(r, fail); phase[r] = lingering; held[r] = none;

@@ -10,6 +10,7 @@
 #define AT(c, t) (2 * (c) + (t)) /* where consumer c keeps what it knows of task t */
 #define FORMER(c) (2 + (c))
 #define NOBODY 4
+#define NO_TASK 2
 
 mtype = { pending, processing, completed, failed, canceled }; /* tasks.status */
 mtype = { none, current, revoked, old };                      /* a token that is held */
@@ -23,6 +24,7 @@ bool tx[C * T];           /* a handler's transaction has written its completion,
 
 /* consumers */
 bool alive[C] = true; /* expires_at > now() */
+byte suspect[C] = NO_TASK, former_suspect[C] = NO_TASK; /* suspect_id, under the current id and under the former one */
 
 /* who holds a token of whom: a run, an outcome that waits to be written, reap between its look and its act */
 mtype held[C * T] = none, wtoken[C * T] = none, look[T] = none;
@@ -31,7 +33,6 @@ bool stray[C * T]; /* reconcile saw this row once, under its current token */
 /* ghosts: nobody reads them but the properties */
 byte completions[T], effects[T], failures[T];
 bool at_fault[C], was_at_fault[C]; /* killed or paused, under the current id and under the former one */
-bool unlucky; /* a process was killed in the milliseconds of a neighbour's claim or give back: reap charges that, too */
 
 #define ENDED(t) (status[t] == completed || status[t] == failed || status[t] == canceled)
 #define LOCKED(t) (tx[AT(0, t)] || tx[AT(1, t)])
@@ -123,17 +124,26 @@ inline retry_row(t) {
     attempt[t] = 0; crashes[t] = 0; failures[t] = 0; canceled_pending[t] = false; becomes_pending(t)
 }
 
-/* reap.sql (U2): a charge needs a death */
+#define SUSPECTED(t) (crashes[t] + 1 >= POISONED)
+#ifdef UNNAMED_SUSPECT_CHARGED
+#define CHARGED(t) true
+#else
+#define CHARGED(t) (!SUSPECTED(t) || (owner[t] < C -> suspect[owner[t]] : former_suspect[owner[t] - C]) == t)
+#endif
+
+/* reap.sql (U2): a charge needs a death, and the last one a name */
 inline reap_row(t) {
     MUST(end_overwritten, status[t] == processing);
     MUST(earlier_try_wrote, look[t] == current);
     MUST(charged_without_a_death, (owner[t] < C -> at_fault[owner[t]] : was_at_fault[owner[t] - C]));
     attempt[t] = (attempt[t] > 0 -> attempt[t] - 1 : 0);
-#ifndef CRASH_NOT_COUNTED
-    crashes[t]++;
-#endif
     if
-    :: crashes[t] < POISONED -> becomes_pending(t)
-    :: else -> MUST(neighbour_poisoned, !POISON || t == 0 || unlucky); ends(t, failed, old)
+    :: CHARGED(t) && SUSPECTED(t) -> MUST(neighbour_poisoned, !POISON || t == 0); crashes[t]++; ends(t, failed, old)
+#ifndef CRASH_NOT_COUNTED
+    :: CHARGED(t) && !SUSPECTED(t) -> crashes[t]++; becomes_pending(t)
+#else
+    :: CHARGED(t) && !SUSPECTED(t) -> becomes_pending(t)
+#endif
+    :: !CHARGED(t) -> becomes_pending(t)
     fi
 }

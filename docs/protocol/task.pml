@@ -9,7 +9,9 @@
 #ifndef MAX_ATTEMPTS
 #define MAX_ATTEMPTS 1
 #endif
-#define POISONED 3
+#ifndef POISONED
+#define POISONED 3 /* crashes that are enough; with 1 every task is a suspect */
+#endif
 
 /* How often each thing may happen in one history, and what handlers do. */
 #ifndef LOST

@@ -137,6 +137,10 @@ class Twins(RuleBasedStateMachine):
     def claim_ready(self, found: list[ReadyList], n: int, me: ConsumerId, served: list[Kind]) -> None:
         self.both(lambda world: world.claims.claim_ready(found, n, consumer=me, kinds=served), "tasks")
 
+    @rule(task_id=ids, me=consumers)
+    def name_suspect(self, task_id: TaskId, me: ConsumerId) -> None:
+        self.both(lambda world: world.consumers.name_suspect(me, task_id), "consumers")
+
     @rule(found=each(results))
     def finish(self, found: list[Any]) -> None:
         done = [Completion(one, self.token(one, older), result) for one, older, result in found]

@@ -107,6 +107,7 @@ async def test_the_tries_of_dead_and_absent_consumers_are_found(world: World) ->
 
 
 async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: World) -> None:
+    consumer = await living(world, lease=60 * SECOND)
     [claim] = await claimed(world, new())
     for crashes in (1, 2):
         await world.advance(10)
@@ -116,8 +117,9 @@ async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: 
         assert found["run_at"] == START + (10 * crashes + 1) * SECOND + (crashes - 1) * SECOND
         assert (found["consumer_id"], found["error"], found["fencing_token"]) == (None, None, 2 * crashes)
         await world.advance(1)
-        [claim] = await world.claims.claim([claim.id], consumer=new_consumer_id(), kinds=[ECHO])
+        [claim] = await world.claims.claim([claim.id], consumer=consumer, kinds=[ECHO])
         assert (claim.crashes, claim.attempt) == (crashes, 1)
+    assert await world.consumers.name_suspect(consumer, claim.id)
     assert await world.upkeep.reap([claim.key], 2 * SECOND) == 1
     found = await row(world, claim.id)
     assert (found["status"], found["crashes"], found["attempt"]) == ("failed", 3, 0)
@@ -128,6 +130,28 @@ async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: 
         "message": "3 consumers died while they ran it",
         "at": "2026-01-01T00:00:22.000000Z",
     }
+
+
+async def test_the_last_crash_is_charged_to_the_task_that_was_named_and_to_no_other(world: World) -> None:
+    consumer = await living(world)
+    named, before, never, gone = tasks = [new() for _ in range(4)]
+    for holder in (new_consumer_id(), new_consumer_id()):
+        await world.upkeep.reap(
+            [claim.key for claim in await claimed(world, *tasks, consumer=holder)], 0 * SECOND
+        )
+    claims = {claim.id: claim for claim in await claimed(world, named, before, never, consumer=consumer)}
+    [claims[gone.id]] = await claimed(world, gone, consumer=new_consumer_id())
+    for task in (before, named):
+        assert await world.consumers.name_suspect(consumer, task.id)
+    await world.advance(60)
+    assert not await world.consumers.name_suspect(consumer, never.id), "the dead name nothing"
+    assert not await world.consumers.name_suspect(new_consumer_id(), never.id)
+
+    assert await world.upkeep.reap([claim.key for claim in claims.values()], 2 * SECOND) == 4
+    for task in tasks:
+        found = await row(world, task.id)
+        assert (found["status"], found["crashes"]) == (("failed", 3) if task is named else ("pending", 2))
+        assert (found["attempt"], found["fencing_token"]) == (0, claims[task.id].token + 1)
 
 
 async def test_reap_acts_on_nothing_but_the_try_that_it_saw(world: World) -> None:

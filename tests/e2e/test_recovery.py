@@ -130,6 +130,27 @@ async def test_a_task_that_kills_its_consumer_is_poisoned_and_its_neighbours_are
     assert (await parent.stop())[0] == 0
 
 
+async def test_a_suspect_that_kills_at_its_first_line_takes_none_along_that_came_with_it(
+    stores: Stores, consumers: Consumers
+) -> None:
+    """One claim brings them all. The first one runs, and the process is gone before the others are given back (U2)."""
+    flag = consumers.file("deadly")
+    flag.touch()
+    deadly = new("die", payload=payload(**{"while": str(flag)}))
+    others = [new("nap") for _ in range(5)]
+    tasks = [deadly, *others]
+    await stores.submit(*tasks)
+    await stores.raw.execute("UPDATE tasks SET crashes = 2")
+    await stores.redis("LPUSH", stores.keys.ready(DEFAULT_LIST), *(str(task.id) for task in tasks))
+    parent = await consumers.start("--processes", "2", LEASE_SECONDS="1", WORKER_QUEUE_MAXSIZE="10")
+    await eventually(lambda: _completed(stores, 5), timeout=20)
+    await eventually(lambda: _is(stores, deadly, Status.FAILED), timeout=20)
+    rows = [await stores.get(task.id) for task in tasks]
+    assert [row.crashes for row in rows] == [3, 2, 2, 2, 2, 2]
+    assert len(consumers.runs("started", id=str(deadly.id))) == 1
+    assert (await parent.stop())[0] == 0
+
+
 async def _is(stores: Stores, task: NewTask, status: Status) -> bool:
     return (await stores.get(task.id)).status is status
 

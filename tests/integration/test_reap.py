@@ -68,8 +68,9 @@ async def test_run_at_is_spread_over_the_whole_of_the_spread(stores: Stores) -> 
 
 
 async def test_the_third_crash_poisons_the_task(stores: Stores) -> None:
-    task, killer = new(max_attempts=100), new_consumer_id()
+    task, killer = new(max_attempts=100), await stores.consumer()
     await stores.submit(task)
+    assert await stores.consumers.name_suspect(killer, task.id)
     for crashes in (1, 2, 3):
         [claim] = await stores.claims.claim([task.id], consumer=killer, kinds=[ECHO])
         assert claim.crashes == crashes - 1

@@ -25,6 +25,7 @@ class Model:
     now: datetime = ORIGIN
     tasks: dict[UUID, Row] = field(default_factory=dict)
     consumers: dict[UUID, tuple[datetime, timedelta]] = field(default_factory=dict)
+    suspects: dict[UUID, UUID] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)
 
     def submit(self, task: UUID, delay: timedelta) -> bool:
@@ -73,10 +74,11 @@ class Model:
         return self._fenced(key, uncharged)
 
     def reap(self, key: Key, spread: timedelta) -> bool:
-        """The third crash is the last (U2)."""
+        """The third crash is the last, for the one that its consumer had named (U2)."""
 
         def uncharged(row: Row) -> None:
-            crashes = row["crashes"] + 1
+            named = self.suspects.get(row["consumer_id"]) == key[0]
+            crashes = row["crashes"] + (row["crashes"] < 2 or named)
             died = {"attempt": row["attempt"] - 1, "crashes": crashes, "run_at": self.now + CHANCE * spread}
             if crashes == 3:
                 self.reached.add("poisoned")
@@ -130,6 +132,12 @@ class Model:
             return False
         lease = self.consumers[me][1]
         self.consumers[me] = (self.now + lease, lease)
+        return True
+
+    def name_suspect(self, me: UUID, task: UUID) -> bool:
+        if not self.alive(me):
+            return False
+        self.suspects[me] = task
         return True
 
     def alive(self, me: UUID) -> bool:

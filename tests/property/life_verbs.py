@@ -96,6 +96,9 @@ class Verbs:
         facts = Registration("host", 1, [DEFAULT_QUEUE], [ECHO], 1, lease)
         await self.consumers.register(ConsumerId(me), facts)
 
+    async def name_suspect(self, task: UUID, me: UUID) -> bool:
+        return await self.consumers.name_suspect(ConsumerId(me), TaskId(task))
+
     async def agree(self, model: Model) -> None:
         """Row by row."""
         rows = await self.rows()

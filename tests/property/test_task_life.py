@@ -168,9 +168,10 @@ class Life(RuleBasedStateMachine):
 
     @event(1, task=ids, me=consumers)
     def a_task_kills_its_consumers(self, task: UUID, me: UUID) -> None:
-        """One after the other, unless it is not to be had."""
+        """One after the other, unless it is not to be had. Who is alive names it before."""
         for _ in range(3):
             self.tries_start("stray ids", [task], 1, me)
+            assert self.run(self.real.name_suspect(task, me)) == self.model.name_suspect(me, task)
             self.tries_end("reap", [0], NOTHING, more=False)
 
     @event(

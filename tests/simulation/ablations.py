@@ -271,7 +271,7 @@ ABLATIONS = {
         ),
         Ablation("beat unfenced", "L1: a beat revives nobody", Broken(beat_unfenced=True), seen_by=3),
         Ablation(
-            "reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True), seen_by=39
+            "reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True), seen_by=41
         ),
         Ablation("cancel unguarded", "C1: cancel looks at the status", Broken(cancel_unguarded=True)),
         Ablation(
@@ -285,6 +285,12 @@ ABLATIONS = {
             "U2: a crash is counted, three are enough",
             Broken(crash_not_counted=True),
             blind_to=("U2 crashes",),
+        ),
+        Ablation(
+            "unnamed suspects charged",
+            "U2: the last crash is charged to the task that was named",
+            Broken(unnamed_suspects_charged=True),
+            seen_by=28,
         ),
         Ablation(
             "no local deadline", "L3: trust ends before the lease", change=_no_local_deadline, seen_by=3
@@ -307,11 +313,11 @@ ABLATIONS = {
             "completion repeated alone",
             "R6: nothing is repeated",
             change=_completion_repeated_alone,
-            seen_by=24,
+            seen_by=31,
         ),
-        Ablation("a read decides", "R6: no read decides", change=_read_decides, seen_by=24),
+        Ablation("a read decides", "R6: no read decides", change=_read_decides, seen_by=89),
         Ablation(
-            "cancel without token", "S3: a message names its run", change=_cancel_without_token, seen_by=8
+            "cancel without token", "S3: a message names its run", change=_cancel_without_token, seen_by=54
         ),
         Ablation(
             "reap after an outage", "U2: only who was well may judge", change=_reap_after_outage, seen_by=58

@@ -30,6 +30,7 @@ MARKS = (
     "outcome written after its lease",
     "poisoned",
     "reap -> pending",
+    "reap spared what had not begun",
     "redis.garbage",
     "retried by a person",
     "submission refused",

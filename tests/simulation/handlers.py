@@ -19,7 +19,7 @@ from consumer.control import Discard, Retry, Snooze
 from consumer.registry import Handler, Mode
 from consumer.result import encode
 from core.task import JsonText, Kind
-from tests.simulation.history import Execution
+from tests.simulation.observed import Execution
 
 if TYPE_CHECKING:
     from tests.simulation.process import SimProcess

@@ -9,15 +9,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from consumer.running import Stop
 from core.lifecycle import allowed
-from core.task import TERMINAL, ConsumerId, FencingToken, RunKey, Status, Task, TaskId
+from core.task import POISONED_AFTER_CRASHES, TERMINAL, ConsumerId, FencingToken, RunKey, Status, Task, TaskId
 from db.claims import Completion
+from tests.simulation.observed import Execution, Seen
 from tests.simulation.store import SimStore
-from tests.simulation.store_tables import TaskRow
 
 if TYPE_CHECKING:
     from tests.simulation.ports import Call
@@ -28,34 +28,6 @@ _CHARGES = {"claim": 1, "give_back": -1, "reap": -1}
 _FORKING = 0.05
 """Seconds in which a thread or a child that is on its way when the stop comes still begins."""
 _FENCED = {"finish", "fail", "give_back", "commit"}
-
-
-class Seen(NamedTuple):
-    """A row as the last statement left it."""
-
-    status: Status
-    token: int
-    attempt: int
-    crashes: int
-    updated_at: object
-    consumer: ConsumerId | None
-
-    @classmethod
-    def of(cls, row: TaskRow) -> Seen:
-        return cls(
-            Status(row.status), row.fencing_token, row.attempt, row.crashes, row.updated_at, row.consumer_id
-        )
-
-
-@dataclass(slots=True, eq=False)
-class Execution:
-    """A handler at work."""
-
-    process: SimProcess
-    key: RunKey
-    mode: str
-    consumer: ConsumerId | None
-    started_at: float
 
 
 @dataclass(slots=True)
@@ -85,6 +57,7 @@ class History:
     lost_commits: set[RunKey] = field(default_factory=set)
     started: set[RunKey] = field(default_factory=set)
     raised: set[RunKey] = field(default_factory=set)
+    poisoned_by: dict[ConsumerId | None, TaskId] = field(default_factory=dict)
     too_soon_to_judge: Callable[[], bool] = lambda: False
     names: dict[TaskId, str] = field(default_factory=dict)
     lives: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -193,12 +166,19 @@ class History:
             self.wrong(
                 "U2 outage", f"{name} is taken back by one who was cut off himself less than a lease ago"
             )
-        if after.crashes != before.crashes + 1:
+        last = before.crashes + 1 >= POISONED_AFTER_CRASHES
+        spared = last and after.status is Status.PENDING
+        if after.crashes != before.crashes + (not spared):
             self.wrong("U2 crashes", f"{name} crashes {before.crashes} -> {after.crashes}")
+        if spared:
+            self.marks["reap spared what had not begun"] += 1
         if after.status is Status.FAILED:
             self.marks["poisoned"] += 1
-            if after.crashes < 3:
+            if not last:
                 self.wrong("U2 poisoned", f"{name} after {after.crashes} crashes")
+            other = self.poisoned_by.setdefault(before.consumer, task_id)
+            if other != task_id:
+                self.wrong("U2 neighbour", f"one death poisons {name} and {self.name(other)}")
         key = (task_id, FencingToken(before.token))
         if before.consumer is None or key not in self.started:
             return
@@ -241,9 +221,10 @@ class History:
             self.wrong("R1 gate", f"{name} starts without a claim")
         if token < self.canceled_pending.get(task_id, 0):
             self.wrong("INV-7 cancel", f"{name} starts after its cancel from pending was answered")
-        if process.draining_since is not None and not (
-            mode != "loop" and self.clock() - process.draining_since < _FORKING
-        ):
+        late = 0.0 if process.draining_since is None else self.clock() - process.draining_since
+        if late > (
+            0.0 if mode == "loop" else _FORKING
+        ):  # at its instant the loop has not turned to the signal yet
             self.wrong("INV-11 drain", f"{name} starts in {process.name}, which is draining")
         frozen = mode != "loop" and process.was_frozen(self.claimed_at.get(key, 0.0))
         if consumer is not None and not self.store.tables.alive(consumer) and not frozen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from core.task import ConsumerId
+from core.task import ConsumerId, TaskId
 from db.consumers import Registration, ServedKind
 from tests.simulation.store_claims import refuse_other_than_json
 from tests.simulation.store_tables import ConsumerRow, KindRow, Tables
@@ -40,6 +40,12 @@ class SimConsumers:
             return False
         row.beat_at, row.running = tables.now(), running
         row.expires_at = tables.now() + timedelta(seconds=row.lease_seconds)
+        return True
+
+    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool:
+        if not self._tables.alive(consumer):
+            return False
+        self._tables.consumers[consumer].suspect_id = task
         return True
 
     async def unregister(self, consumer: ConsumerId) -> None:

@@ -46,6 +46,8 @@ class Broken:
     """A consumer that is alive is not looked for."""
     reap_charged: bool = False
     crash_not_counted: bool = False
+    unnamed_suspects_charged: bool = False
+    """The last crash is charged to whatever a dead consumer held."""
     prune_unguarded: bool = False
 
 
@@ -99,6 +101,7 @@ class ConsumerRow:
     beat_at: datetime
     expires_at: datetime
     running: int = 0
+    suspect_id: TaskId | None = None
 
 
 @dataclass(slots=True)
@@ -151,6 +154,11 @@ class Tables:
         """Whether its lease has not run out."""
         row = self.consumers.get(consumer) if consumer is not None else None
         return row is not None and row.expires_at > self.now()
+
+    def suspect_of(self, consumer: ConsumerId | None) -> TaskId | None:
+        """The task that this consumer named before it ran it (U2)."""
+        row = self.consumers.get(consumer) if consumer is not None else None
+        return None if row is None else row.suspect_id
 
     def locked(self, task_id: TaskId) -> bool:
         """Whether another transaction holds this row: SKIP LOCKED passes it over."""

@@ -104,11 +104,13 @@ class SimUpkeep:
         }
         for row in found.values():
             row.fencing_token += not broken.reap_no_token_step
-            row.crashes += not broken.crash_not_counted
+            last = row.crashes + 1 >= POISONED_AFTER_CRASHES
+            named = tables.suspect_of(row.consumer_id) == row.id or broken.unnamed_suspects_charged
+            row.crashes += (named or not last) and not broken.crash_not_counted
             row.attempt = max(0, row.attempt - (not broken.reap_charged))
             row.run_at = now + tables.random.random() * spread
             row.updated_at = now
-            if row.crashes >= POISONED_AFTER_CRASHES:
+            if last and named and not broken.crash_not_counted:
                 row.status, row.finished_at, row.error = "failed", now, poisoned(row.crashes, now)
             else:
                 row.status, row.consumer_id, row.finished_at = "pending", None, None

@@ -22,6 +22,7 @@ FULL = os.environ.get("SLUICE_TEST_FULL") == "1"
 """Run with the figures that the product promises instead of smaller ones."""
 HANDLERS = "tests.support.handlers"
 START_SECONDS = 30.0
+_SHOWN = 200
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -142,6 +143,9 @@ class Consumers:
             await asyncio.wait(self._reading, timeout=1)
         for reading in self._reading:
             reading.cancel()
+        for consumer in self.started:  # what a failed test shows
+            sys.stdout.write(f"consumer {consumer.pid} ended with {consumer.process.returncode}\n")
+            sys.stdout.writelines(f"  {line}\n" for line in (*consumer.said, *consumer.log[-_SHOWN:]))
 
     def runs(self, what: str | None = None, **facts: Any) -> list[dict[str, Any]]:
         """What the handlers noted, in the order in which they did."""

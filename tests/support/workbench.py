@@ -110,6 +110,7 @@ async def workbench(
         registry=registry,
         execute=Execute(threads=threads, children=Children(starters, preload=[]), report=events.append),
         complete=complete,
+        consumers=stores.consumers,
         running=running,
         slots=slots,
         lease=lease,

@@ -14,6 +14,7 @@ from consumer.lease import Lease
 from consumer.registry import Mode
 from consumer.running import Stop
 from consumer.work import SUSPECT_WAITS, Work
+from core.errors import OutcomeUnknown
 from core.events import Fenced, GivenBack, StepFailed
 from core.outcome import Failed, Interrupted, Outcome, Snoozed
 from core.task import JsonText, Kind
@@ -128,6 +129,50 @@ async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
     await s.end(0, DONE)
     await s.start(5, crashes=2)
     assert s.runs[-1].claim.id == task_id(5)
+
+
+@virtual
+async def test_a_suspect_runs_once_its_name_is_written() -> None:
+    """Else reap would not know which of those that came with it killed this process (U2)."""
+    s = Scene()
+    s.naming = asyncio.get_running_loop().create_future()
+    await s.start(1, crashes=2)
+    await s.start(2)
+    assert s.named == [(s.lease.consumer, task_id(1))]
+    assert [run.claim.id for run in s.runs] == [task_id(2)]
+    await s.start(3, crashes=2)
+    assert [write.id for write in s.writes] == [task_id(3)], (
+        "one that waits for its name is a suspect already"
+    )
+
+    s.naming.set_result(True)
+    await settled()
+    assert [run.claim.id for run in s.runs] == [task_id(2), task_id(1)]
+    assert len(s.named) == 1, "nobody else needs a name"
+
+
+@pytest.mark.parametrize("answer", ["away", "dead", "draining"])
+def test_a_suspect_that_may_not_run_any_more_when_it_is_named_goes_back(answer: str) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        s.naming = asyncio.get_running_loop().create_future()
+        await s.start(1, crashes=2)
+        if answer == "away":
+            s.naming.set_exception(OutcomeUnknown("PostgreSQL", "no answer"))
+        else:
+            s.work.draining = answer == "draining"
+            s.naming.set_result(answer != "dead")
+        await settled()
+        assert s.runs == []
+        assert s.writes == [Return(task_id(1), claim().token)]
+        assert (len(s.running), s.slots.free) == (0, s.slots.capacity)
+        s.naming = None
+        s.work.draining = False
+        await s.start(2, crashes=2)
+        assert [run.claim.id for run in s.runs] == [task_id(2)], "the next suspect's turn"
+
+    scene()
 
 
 @virtual

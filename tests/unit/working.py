@@ -16,7 +16,7 @@ from consumer.running import Run, Running
 from consumer.slots import Slots
 from consumer.work import Work
 from core.outcome import Failure, Outcome, Succeeded
-from core.task import JsonText, Kind
+from core.task import ConsumerId, JsonText, Kind, TaskId
 from db.claims import Completion
 from tests.unit.support import Events, claim, now, settled, trusted
 
@@ -57,7 +57,10 @@ class Transaction:
 
 
 class Scene:
-    """Work whose handlers end when and as the test says. It is itself the execution and the writing."""
+    """Work whose handlers end when and as the test says. It is itself the execution and the writing.
+
+    `naming`: the answer to a suspect's name, which is taken at once otherwise.
+    """
 
     def __init__(self, capacity: int = 4) -> None:
         self.events, self.running = Events(), Running()
@@ -68,10 +71,13 @@ class Scene:
         self.contexts: list[Context] = []
         self.ends: list[asyncio.Future[Outcome]] = []
         self.seconds: list[float] = []
+        self.named: list[tuple[ConsumerId, TaskId]] = []
+        self.naming: asyncio.Future[bool] | None = None
         self.work = Work(
             registry=HANDLERS,
             execute=cast("Execute", self.execute),
             complete=cast("Complete", self),
+            consumers=self,
             running=self.running,
             slots=self.slots,
             lease=self.lease,
@@ -93,6 +99,10 @@ class Scene:
             return outcome
         finally:
             vacate()
+
+    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool:
+        self.named.append((consumer, task))
+        return True if self.naming is None else await self.naming
 
     def put(self, write: Write) -> None:
         self.writes.append(write)
