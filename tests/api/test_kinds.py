@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from api import kinds as module
 from api.kinds import Kinds
 from api.patience import Patience
+from api.strict_json import MOST_FLAWS
 from core.errors import PayloadRefused, StoreUnavailable, UnknownKind
 from core.events import Event
 from core.task import Kind
@@ -158,6 +159,24 @@ async def test_a_refusal_does_not_repeat_properties_without_end() -> None:
     [flaw] = refused.value.flaws
     assert flaw.detail.startswith("Additional properties are not allowed ('k0'")
     assert len(flaw.detail) == module.LONGEST_DETAIL
+
+
+@pytest.mark.parametrize("shape", [list, lambda values: {f"k{at}": value for at, value in enumerate(values)}])
+@pytest.mark.parametrize(("more", "told"), [(0, MOST_FLAWS), (1, 1)])
+async def test_of_too_many_values_only_the_first_flaw_is_looked_for(
+    shape: Callable[[list[int]], Any], more: int, told: int
+) -> None:
+    """The validator would make all of them first."""
+    table = Registered()
+    each = {"type": "string"}
+    table.add(MAIL, {"properties": {"to": {"items": each, "additionalProperties": each}}})
+    payload = {"to": shape([0] * (module.MOST_VALUES - 1 + more))}
+    async with cache(table) as made:
+        with pytest.raises(PayloadRefused) as refused:
+            await made.check(MAIL, payload, asked=now())
+
+    assert len(refused.value.flaws) == told
+    assert refused.value.flaws[0].path == ("to", 0 if shape is list else "k0")
 
 
 async def test_a_payload_that_fits_a_schema_newer_than_the_cache_is_taken() -> None:
