@@ -65,7 +65,7 @@ class Bare:
         return {
             "ids": [row["id"] for row in rows],
             "tokens": [row["fencing_token"] for row in rows],
-            "results": [None] * len(rows),
+            "results": None,
         }
 
 

@@ -141,10 +141,11 @@ class Claims:
 
 def finish_values(done: Sequence[Completion]) -> dict[str, Any]:
     """The parameters of finish.sql; ctx.session() runs it on the handler's own connection (R6)."""
+    results = [write.result for write in done]  # where all are null, one null will do: unnest fills it up
     return {
         "ids": [write.id for write in done],
         "tokens": [write.token for write in done],
-        "results": [write.result for write in done],
+        "results": None if results.count(None) == len(results) else results,
     }
 
 

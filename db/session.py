@@ -19,6 +19,7 @@ from db.statements import positional
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from sqlalchemy import PoolProxiedConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     Driver = asyncpg.Connection[asyncpg.Record]
@@ -214,16 +215,26 @@ class Database:
             raise ours from error
 
     async def _once(self, send: Callable[[Driver], Awaitable[T]]) -> T:
-        async with self._engine.connect() as connection:
-            driver = await alive(connection)
-            try:
-                return await send(driver)
-            except asyncpg.PostgresError:
-                raise  # the server's answer: the connection goes on, unless it was its last one
-            except BaseException:
-                # Nobody knows what is still on its way through it, after a cancellation too.
-                await connection.invalidate()
-                raise
+        """Outside of a greenlet neither giving a connection back nor dropping it waits for the server."""
+        pooled = await self._alive()
+        try:
+            answer = await send(cast("Driver", pooled.driver_connection))
+        except asyncpg.PostgresError:
+            pooled.close()  # the server's answer: the connection goes on, unless it was its last one
+            raise
+        except BaseException:
+            pooled.invalidate()  # nobody knows what is still on its way through it, after a cancellation too
+            raise
+        pooled.close()
+        return answer
+
+    async def _alive(self) -> PoolProxiedConnection:
+        """One from the pool; those that the server closed while they lay there are replaced."""
+        while True:
+            pooled = await self._engine.raw_connection()
+            if not cast("Driver", pooled.driver_connection).is_closed():
+                return pooled
+            pooled.invalidate()
 
     async def refuse_unsafe_server(self) -> None:
         """Raise ConfigurationError when the server may lose what it acknowledged, or is too old."""

@@ -26,7 +26,6 @@ SETTINGS = {
     "shared_buffers": "256MB",
     "checkpoint_timeout": "15min",
     "max_wal_size": "2GB",
-    "wal_compression": "on",
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",

@@ -1,9 +1,10 @@
 -- The only gate (R1): pending, due, of a kind we serve. What does not come back is not ours to run.
 -- Status is looked at on the locked row, outside of the index scan: with the condition inside, stale statistics
 -- make the planner read a whole partial index instead of probing the primary key.
+-- A locked row stays where it is, so the update goes there without probing again.
 -- No row makes the statement fail for its neighbours (U1): a number at its end stays there, a token there is passed over.
 WITH held AS MATERIALIZED (
-  SELECT id, status, run_at, kind, fencing_token
+  SELECT ctid AS place, status, run_at, kind, fencing_token
     FROM tasks
    WHERE id = ANY (CAST(:ids AS uuid[]))
    ORDER BY id
@@ -17,7 +18,7 @@ UPDATE tasks AS task
        started_at = now(),
        updated_at = now()
   FROM held
- WHERE task.id = held.id
+ WHERE task.ctid = held.place
    AND held.status = 'pending'
    AND held.run_at <= now()
    AND held.kind = ANY (CAST(:kinds AS text[]))
