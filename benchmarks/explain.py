@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.deep import Connection
 from db.browse import Browse
-from db.session import Database, alive, make_engine
+from db.session import Database, make_engine
 from db.statements import positional
 
 # Without the clock in every node: reading it takes longer than many of the nodes do.
@@ -87,7 +87,9 @@ async def opened(url: str) -> AsyncIterator[Explain]:
     engine = make_engine(url, role="benchmark", pool_size=2)
     try:
         async with engine.connect() as pooled:
-            yield Explain(await alive(pooled), engine)
+            driver = (await pooled.get_raw_connection()).driver_connection
+            assert driver is not None
+            yield Explain(driver, engine)
     finally:
         await engine.dispose()
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import finish_values
-from db.session import DEFAULT_LIMITS, alive
+from db.session import DEFAULT_LIMITS
 from db.statements import statement
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Transaction:
         return Session(bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
 
     async def _start(self, connection: AsyncConnection) -> None:
-        await alive(connection)
+        await _replace_closed(connection)
         self._outer = await connection.begin()
         milliseconds = int(self._limit * 1000) + 1000
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
@@ -145,3 +145,9 @@ class Transaction:
             if not connection.closed:
                 await connection.invalidate()
                 await connection.close()
+
+
+async def _replace_closed(connection: AsyncConnection) -> None:
+    """Have another connection behind it, if the server closed this one while it lay in the pool."""
+    while (driver := (await connection.get_raw_connection()).driver_connection) is None or driver.is_closed():
+        await connection.invalidate()

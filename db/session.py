@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sqlalchemy import PoolProxiedConnection
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
     Driver = asyncpg.Connection[asyncpg.Record]
 
@@ -151,17 +150,6 @@ async def _plain_uuids(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         decoder=lambda value: UUID(bytes=bytes(value)),
         format="binary",
     )
-
-
-async def alive(connection: AsyncConnection) -> Driver:
-    """The driver's connection; one that the server closed while it lay in the pool is replaced."""
-    while True:
-        driver = (await connection.get_raw_connection()).driver_connection
-        if driver is None:
-            raise AssertionError("the pool gave a connection without a driver")
-        if not driver.is_closed():
-            return cast("Driver", driver)
-        await connection.invalidate()
 
 
 def _as_it_is(text: str) -> str:
