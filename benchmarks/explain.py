@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
@@ -88,8 +88,7 @@ async def opened(url: str) -> AsyncIterator[Explain]:
     try:
         async with engine.connect() as pooled:
             driver = (await pooled.get_raw_connection()).driver_connection
-            assert driver is not None
-            yield Explain(driver, engine)
+            yield Explain(cast("Connection", driver), engine)
     finally:
         await engine.dispose()
 
