@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -114,3 +115,22 @@ async def test_readyz_says_which_command_mends_the_schema(client: httpx2.AsyncCl
     assert response.headers["content-type"] == PROBLEM
     assert "sluice migrate" in response.json()["detail"]
     assert (await client.get("/livez")).status_code == 200
+
+
+async def test_readyz_says_which_right_was_taken_from_the_role(urls: Urls, stores: Stores) -> None:
+    role = f"api_{uuid4().hex}"
+    await stores.raw.execute(f"CREATE ROLE {role} LOGIN")
+    try:
+        await stores.raw.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        url = urls.database_url.replace("postgres@", f"{role}@", 1)
+        async with serving(settings(Urls(url, urls.redis_url), "rights")) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            await stores.raw.execute(f"REVOKE INSERT ON tasks FROM {role}")
+            response = await client.get("/readyz")
+            assert (await client.get("/livez")).status_code == 200
+    finally:
+        await stores.raw.execute(f"DROP OWNED BY {role}")
+        await stores.raw.execute(f"DROP ROLE {role}")
+
+    assert response.status_code == 503
+    assert "may not use tasks: grant it" in response.json()["detail"]
