@@ -1,8 +1,8 @@
 /* A consumer: the walk of each task through it, its lease, its looks at the rows, its drain. */
 
 mtype = { idle, sent, orphan, answered, naming, running, lingering, committing, committed }; /* of a walk */
-mtype = { nothing, finish, finish_alone, fail, give_back };                          /* an outcome to be written */
-mtype = { up, draining, gone, dead };                                                /* of a process */
+mtype = { nothing, finish, finish_alone, fail, give_back };                                  /* an outcome to be written */
+mtype = { up, draining, gone, dead };                                                        /* of a process */
 
 mtype phase[C * T] = idle, write[C * T] = nothing;
 mtype life[C] = up;

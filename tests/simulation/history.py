@@ -222,9 +222,8 @@ class History:
         if token < self.canceled_pending.get(task_id, 0):
             self.wrong("INV-7 cancel", f"{name} starts after its cancel from pending was answered")
         late = 0.0 if process.draining_since is None else self.clock() - process.draining_since
-        if late > (
-            0.0 if mode == "loop" else _FORKING
-        ):  # at its instant the loop has not turned to the signal yet
+        # At the signal's instant the loop has not turned to it yet.
+        if late > (0.0 if mode == "loop" else _FORKING):
             self.wrong("INV-11 drain", f"{name} starts in {process.name}, which is draining")
         frozen = mode != "loop" and process.was_frozen(self.claimed_at.get(key, 0.0))
         if consumer is not None and not self.store.tables.alive(consumer) and not frozen:
