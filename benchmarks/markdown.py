@@ -16,16 +16,6 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1
     return "\n".join(lines) + "\n"
 
 
-def aim(figure: Figure) -> str:
-    """The target in words."""
-    aims = []
-    if figure.target is not None:
-        aims.append(f"≥ {figure.target:g}")
-    if figure.at_most is not None:
-        aims.append(f"≤ {figure.at_most:g} {figure.unit}")
-    return ", ".join(aims)
-
-
 def spread(figure: Figure) -> str:
     """The ratio with its range."""
     if len(figure.ratios) == 1:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.markdown import aim, beside, picture, spread, table
+from benchmarks.markdown import beside, picture, spread, table
 from benchmarks.pages_detail import depth, every_run, limits, machines, spent
 from benchmarks.pages_peers import peers
 from benchmarks.recorded import Session
 from benchmarks.results import Figure
-from benchmarks.show import number
+from benchmarks.show import aim, number
 
 INTRODUCTION = """\
 # Benchmark report

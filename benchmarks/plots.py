@@ -75,11 +75,13 @@ def _share(figure: Figure, ratio: float) -> float:
     """A figure with a target by that; one with a bound alone by how far it stays below."""
     if figure.target is not None:
         return max(ratio / figure.target, 1e-3)
+    if figure.most is not None:
+        return figure.most / max(ratio, 1e-3)
     return 1 / max(figure.value / (figure.at_most or 1.0) * ratio / (figure.ratio or 1.0), 1e-3)
 
 
 def _short(figure: Figure) -> str:
-    beside = "" if figure.target is None else f" / {figure.beside}"
+    beside = "" if figure.target is None and figure.most is None else f" / {figure.beside}"
     return f"{figure.name}{beside}"
 
 

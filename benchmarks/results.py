@@ -52,7 +52,8 @@ class Turn:
 class Comparison:
     """One of our figures beside another side of the same workload, or alone beside a bound.
 
-    `target`: the least ratio, if one is set. `at_most`: the most that our value itself may be, in its own unit.
+    `target`: the least ratio, if one is set, and `most` the highest: for what is better when it is less. `at_most`: the
+    most that our value itself may be, in its own unit.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Comparison:
     beside: str | None
     target: float | None = None
     at_most: float | None = None
+    most: float | None = None
 
     def __post_init__(self) -> None:
         if self.beside is None and self.at_most is None:
@@ -83,14 +85,20 @@ class Figure:
     ratios: tuple[float, ...]
     target: float | None
     at_most: float | None = None
+    most: float | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether target and bound are met; None without any."""
-        if self.target is None and self.at_most is None:
+        """Whether target and bounds are met; None without any."""
+        if self.target is None and self.at_most is None and self.most is None:
             return None
-        reached = self.target is None or self.ratio >= self.target
-        return reached and (self.at_most is None or self.value <= self.at_most)
+        return self.within and (self.at_most is None or self.value <= self.at_most)
+
+    @property
+    def within(self) -> bool:
+        """Whether the ratio is what it should be, if that is said."""
+        enough = self.target is None or self.ratio >= self.target
+        return enough and (self.most is None or self.ratio <= self.most)
 
 
 def counted(runs: Sequence[Run]) -> list[Run]:
@@ -130,6 +138,7 @@ def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figu
                 ratios=ratios,
                 target=comparison.target,
                 at_most=comparison.at_most,
+                most=comparison.most,
             )
         )
     return made

@@ -78,7 +78,7 @@ def table(figures: Sequence[Figure], runs: Sequence[Run]) -> None:
             figure.beside,
             number(figure.limit),
             f"[bold]{number(figure.ratio)}[/] ({number(min(figure.ratios))} to {number(max(figure.ratios))})",
-            _target(figure),
+            aim(figure),
             _MARKS[figure.met],
         )
     console.print(shown)
@@ -91,23 +91,22 @@ def table(figures: Sequence[Figure], runs: Sequence[Run]) -> None:
         )
     missed = [figure for figure in figures if figure.met is False]
     for figure in missed:
-        if figure.target is not None and figure.ratio < figure.target:
-            console.print(
-                f"[red]Missed: {figure.name} is {number(figure.ratio)} of “{figure.beside}”, the target is "
-                f"{figure.target:g}.[/]"
-            )
-        else:
-            console.print(
-                f"[red]Missed: {figure.name} is {number(figure.value)} {figure.unit}, the target is at most "
-                f"{figure.at_most:g}.[/]"
-            )
+        what = (
+            f"{number(figure.value)} {figure.unit}"
+            if figure.within
+            else f"{number(figure.ratio)} of “{figure.beside}”"
+        )
+        console.print(f"[red]Missed: {figure.name} is {what}, the target is {aim(figure)}.[/]")
 
 
-def _target(figure: Figure) -> str:
-    """What was aimed at: a least ratio, a most value."""
-    ratio = "" if figure.target is None else f"≥ {figure.target:g}"
-    bound = "" if figure.at_most is None else f"≤ {figure.at_most:g} {figure.unit}"
-    return ", ".join(word for word in (ratio, bound) if word)
+def aim(figure: Figure) -> str:
+    """What was aimed at: a least ratio, a highest one, a most value."""
+    aims = (
+        "" if figure.target is None else f"≥ {figure.target:g}",
+        "" if figure.most is None else f"≤ {figure.most:g}",
+        "" if figure.at_most is None else f"≤ {figure.at_most:g} {figure.unit}",
+    )
+    return ", ".join(word for word in aims if word)
 
 
 def write(path: Path, found: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def _chosen(options: Options, *names: str) -> dict[str, Any]:
 
 WORKLOADS: Mapping[str, Workload] = {
     "drain": Workload(
-        runs=lambda options: sum(len(drain.sides(capacity)) for capacity in options.concurrency),
+        runs=lambda options: drain.runs(options.concurrency),
         comparisons=lambda options: drain.comparisons(options.concurrency),
         run=lambda stage, options: drain.run(
             stage, tasks=options.tasks, capacities=options.concurrency, **_rounds(options)
@@ -59,7 +59,7 @@ WORKLOADS: Mapping[str, Workload] = {
         usual=True,
     ),
     "submit": Workload(
-        runs=lambda options: 18 if options.wide else 8,
+        runs=lambda options: 20 if options.wide else 10,
         comparisons=lambda options: (
             *submit.COMPARISONS,
             *(submit.WIDE_COMPARISONS if options.wide else ()),

@@ -35,7 +35,7 @@ class Peer:
 
     It runs up to 100 tasks at once where it has such a knob, or fewer where fewer were faster. `share` of our number of
     tasks is what it gets, so that its runs take about as long as ours. `environment` names its pins; several peers may
-    live in one. `settings` are for its adapter, which has the others.
+    live in one. `target`: how many times its rate ours should be. `settings` are for its adapter, which has the others.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Peer:
     adapter: str
     environment: str
     oldest_python: Version = ANY_PYTHON
+    target: float | None = None
     settings: tuple[tuple[str, str], ...] = ()
 
 
@@ -62,6 +63,8 @@ _PGQUEUER = Rows(
     kept="SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'",
 )
 NODE = "graphile-worker"
+_REDIS_ONLY = 8.0
+"""Of the fastest of them, and so of each."""
 PEERS = (
     Peer(
         name="procrastinate",
@@ -114,6 +117,7 @@ PEERS = (
         watch=_PGQUEUER,
         adapter="pgqueuer_adapter.py",
         environment="pgqueuer",
+        target=2.5,
     ),
     Peer(
         name="PgQueuer, no limit",
@@ -123,6 +127,7 @@ PEERS = (
         watch=_PGQUEUER,
         adapter="pgqueuer_adapter.py",
         environment="pgqueuer",
+        target=2.5,
         settings=(("MANAGERS", "2"), ("BATCH", "50"), ("LIMIT", "0")),
     ),
     Peer(
@@ -138,6 +143,7 @@ PEERS = (
         ),
         adapter="adapter.js",
         environment=NODE,
+        target=1,
     ),
     Peer(
         name="taskiq (streams)",
@@ -147,6 +153,7 @@ PEERS = (
         watch=Sizes(left=(("XINFO GROUPS", "taskiq"),)),
         adapter="taskiq_adapter.py",
         environment="taskiq",
+        target=_REDIS_ONLY,
     ),
     Peer(
         name="SAQ on Redis",
@@ -162,6 +169,7 @@ PEERS = (
         ),
         adapter="saq_redis_adapter.py",
         environment="saq",
+        target=_REDIS_ONLY,
     ),
     Peer(
         name="arq",
@@ -171,6 +179,7 @@ PEERS = (
         watch=Sizes(left=(("ZCARD", "arq:queue"),)),
         adapter="arq_adapter.py",
         environment="arq",
+        target=_REDIS_ONLY,
     ),
     Peer(
         name="streaq",
@@ -180,6 +189,7 @@ PEERS = (
         watch=Sizes(left=(("XLEN", "streaq:default:queues:normal"),)),
         adapter="streaq_adapter.py",
         environment="streaq",
+        target=_REDIS_ONLY,
     ),
     Peer(
         name="dramatiq",
@@ -189,6 +199,7 @@ PEERS = (
         watch=Sizes(left=(("LLEN", "dramatiq:default"), ("HLEN", "dramatiq:default.msgs"))),
         adapter="dramatiq_adapter.py",
         environment="dramatiq",
+        target=_REDIS_ONLY,
     ),
     Peer(
         name="celery",
@@ -198,6 +209,7 @@ PEERS = (
         watch=Sizes(left=(("LLEN", "celery"), ("HLEN", "unacked"))),
         adapter="celery_adapter.py",
         environment="celery",
+        target=_REDIS_ONLY,
     ),
     Peer(
         name="RQ",
@@ -213,6 +225,7 @@ PEERS = (
         ),
         adapter="rq_adapter.py",
         environment="rq",
+        target=_REDIS_ONLY,
     ),
     Peer(
         name="huey",
@@ -222,5 +235,6 @@ PEERS = (
         watch=Sizes(left=(("LLEN", "huey.redis.bench"),)),
         adapter="huey_adapter.py",
         environment="huey",
+        target=_REDIS_ONLY,
     ),
 )

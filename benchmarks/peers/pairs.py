@@ -34,7 +34,14 @@ class Field:
     def comparisons(self) -> list[Comparison]:
         """Ours beside each of them."""
         return [
-            Comparison(f"drain beside {side.name}", workload(side), OURS, side.name) for side in self.sides
+            Comparison(
+                f"drain beside {side.name}",
+                workload(side),
+                OURS,
+                side.name,
+                target=side.peer.target if isinstance(side, Theirs) else None,
+            )
+            for side in self.sides
         ]
 
 
