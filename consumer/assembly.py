@@ -127,7 +127,14 @@ def assemble(
     reconcile = Reconcile(
         store=stores.claims, lease=lease, gate=gate, running=running, complete=complete, report=report
     )
-    watch = Watch(lease=lease, runs=running.keys, end_process=end_process, clock=clock, report=report)
+    watch = Watch(
+        lease=lease,
+        runs=running.keys,
+        runs_of_others=running.keys_of_others,
+        end_process=end_process,
+        clock=clock,
+        report=report,
+    )
     facts = Registration(
         host=socket.gethostname(),
         pid=os.getpid(),

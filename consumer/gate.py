@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
-from core.events import Claimed
+from core.errors import RowRefused, StoreUnavailable
+from core.events import Claimed, StepFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -69,17 +70,37 @@ class Gate:
         return all(begun > number for begun in self._in_flight)
 
     async def claim(self, ids: Sequence[TaskId]) -> list[Claim]:
-        """Claim these ids. Never to be canceled; raises StoreUnavailable, and then nobody knows what is ours."""
+        """Claim these ids. Never to be canceled; raises StoreUnavailable, and then nobody knows what is ours.
+
+        A row that PostgreSQL refuses, such as by a trigger of the user's, is left where it is, and alone (U1).
+        """
         me = self._lease.consumer
-        return await self._counted(me, len(ids), self._store.claim(ids, consumer=me, kinds=self._kinds))
+        return self._unless_dead(me, await self._bisected(me, ids))
 
     async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> list[Claim]:
-        """Claim up to `n` tasks from these lists without Redis. As `claim` otherwise."""
+        """Claim up to `n` tasks from these lists without Redis. As `claim`, but raises RowRefused for a refused row."""
         me = self._lease.consumer
-        return await self._counted(me, n, self._store.claim_ready(lists, n, consumer=me, kinds=self._kinds))
+        statement = self._store.claim_ready(lists, n, consumer=me, kinds=self._kinds)
+        return self._unless_dead(me, await self._counted(n, statement))
 
-    async def _counted(self, me: ConsumerId, asked: int, statement: Awaitable[list[Claim]]) -> list[Claim]:
-        """The answer; empty when this consumer was declared dead meanwhile, what it brought is then given back."""
+    async def _bisected(self, me: ConsumerId, ids: Sequence[TaskId]) -> list[Claim]:
+        """One statement, or halves of it until the refused row is alone. What one half brought is ours in any case."""
+        try:
+            return await self._counted(len(ids), self._store.claim(ids, consumer=me, kinds=self._kinds))
+        except RowRefused as refused:
+            if len(ids) == 1:
+                self._report(StepFailed("claim", reason=f"task {ids[0]} is refused: {refused.reason}"))
+                return []
+        middle = len(ids) // 2
+        claims = await self._bisected(me, ids[:middle])
+        try:
+            return claims + await self._bisected(me, ids[middle:])
+        except StoreUnavailable:
+            if not claims:
+                raise
+            return claims
+
+    async def _counted(self, asked: int, statement: Awaitable[list[Claim]]) -> list[Claim]:
         self._last = number = next(self._numbers)
         self._in_flight[number] = asked
         try:
@@ -87,6 +108,10 @@ class Gate:
         finally:
             del self._in_flight[number]
         self._report(Claimed(len(claims), asked=asked))
+        return claims
+
+    def _unless_dead(self, me: ConsumerId, claims: list[Claim]) -> list[Claim]:
+        """The claims; none when this consumer was declared dead meanwhile, what it brought is then given back."""
         if me == self._lease.consumer:
             return claims
         for claim in claims:

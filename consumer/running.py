@@ -95,6 +95,10 @@ class Running:
         """Which runs are here. Safe on any thread: a dict becomes a list in one step."""
         return set(list(self._runs))  # noqa: C414 - the list is that step
 
+    def keys_of_others(self, consumer: ConsumerId) -> set[RunKey]:
+        """Which of them were claimed under another id. Safe on any thread, as `keys`."""
+        return {run.key for run in self.runs() if run.consumer != consumer}
+
     def runs(self) -> Iterable[Run]:
         """A copy, safe to walk while runs end."""
         return list(self._runs.values())

@@ -48,7 +48,10 @@ class Session(AsyncSession):
 class Transaction:
     """The transaction of one run. Not shared between tasks, and of no use after `complete` or `abandon`."""
 
-    __slots__ = ("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_patience", "_session")
+    __slots__ = (
+        *("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_patience", "_session"),
+        "flushed",
+    )
 
     def __init__(self, engine: AsyncEngine, limit: float, patience: float) -> None:
         """`limit`: seconds that a statement, or a pause between two, may take: the task's timeout.
@@ -63,6 +66,8 @@ class Transaction:
         self._session: Session | None = None
         self._opening: asyncio.Lock | None = None
         self._closed = False
+        self.flushed = False
+        """Whether the handler's writes were all sent: what fails from then on are statements of ours."""
 
     @property
     def used(self) -> bool:
@@ -112,13 +117,15 @@ class Transaction:
     async def complete(self, done: Completion) -> bool:
         """Commit the handler's writes together with the fenced completion; False when the token was no longer ours.
 
-        Raises what the flush, the completion or the commit raised. Nothing is repeated and no read decides what became
-        of a COMMIT: unless the server surely refused it, the caller gives the try back, fenced. `abandon` follows.
+        Raises what the flush, the completion or the commit raised. A flush that fails is the handler's failure, like
+        any statement of its own. From then on nothing is repeated and no read decides what became of a COMMIT: unless
+        the server surely refused it, the caller gives the try back, fenced. `abandon` follows.
         """
         connection, session = self._connection, self._session
         if connection is None or session is None or self._outer is None:
             raise AssertionError("complete() is for a transaction that was used")
         await session.commit()
+        self.flushed = True
         async with asyncio.timeout(_ANSWER_SECONDS):
             await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1s'"))
             ours = await connection.execute(statement("finish"), finish_values([done]))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from consumer.lease import Beat, Lease
     from core.clock import Clock
     from core.events import Report
-    from core.task import RunKey
+    from core.task import ConsumerId, RunKey
 
 STALL_REPORTED_SECONDS = 5.0
 STALL_ENDS_AFTER_LEASES = 10
@@ -37,12 +37,14 @@ class Watch:
         *,
         lease: Lease,
         runs: Callable[[], set[RunKey]],
+        runs_of_others: Callable[[ConsumerId], set[RunKey]],
         end_process: Callable[[str], None],
         clock: Clock,
         report: Report,
     ) -> None:
         self._lease = lease
         self._runs = runs
+        self._runs_of_others = runs_of_others
         self._end_process = end_process
         self._clock = clock
         self._report = report
@@ -73,13 +75,18 @@ class Watch:
             self._end_process("the event loop stood still for ten leases")
 
     def _look_at_handlers(self) -> None:
-        """Handlers that are still there a margin after the trust ended end the process: others may run their tasks."""
-        if self._lease.trusted and not self._condemned:
+        """Handlers that are still there a margin after the trust ended end the process: others may run their tasks.
+
+        After a sleep of the machine the beat may come first, and this look find a new id that is trusted already: the
+        runs of the former one are condemned all the same.
+        """
+        trusted, late = self._lease.trusted, self._runs_of_others(self._lease.consumer)
+        if trusted and not self._condemned and not late:
             self._distrusted_at = None
             return
         if self._distrusted_at is None:
             self._distrusted_at = self._clock()
-            self._condemned = self._runs()
+            self._condemned = late if trusted else self._runs()
         self._condemned &= self._runs()
         if self._condemned and self._clock() - self._distrusted_at > self._lease.margin:
             self._end_process("handlers outlived the lease")

@@ -8,17 +8,18 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from consumer.context import Context
 from consumer.registry import Mode
 from consumer.running import Run
+from consumer.suspects import Suspects, suspected
 from consumer.transaction import Transaction
 from core.errors import StoreUnavailable
 from core.events import Fenced, GivenBack, StepFailed, TryFailed
 from core.outcome import Failed, Failure, Outcome, Succeeded
 from core.retry import FailForGood, GiveBack, RetryLater, verdict
-from core.task import POISONED_AFTER_CRASHES
 from db.claims import Completion, Failing, Return
 from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
 
@@ -34,30 +35,13 @@ if TYPE_CHECKING:
     from consumer.registry import Handler, Registry
     from consumer.running import Running
     from consumer.slots import Slots
+    from consumer.suspects import NamesSuspects
     from core.clock import Clock
     from core.events import Report
-    from core.task import Claim, ConsumerId, Kind, TaskId
+    from core.task import Claim, ConsumerId, Kind
 
-SUSPECT_WAITS = timedelta(seconds=1)
-"""How long a suspect that must not run beside another one is put off, in the mean and at most."""
-_SUSPECT_WAITS_AT_FIRST = 0.1
-
-
-def suspected(claim: Claim) -> bool:
-    """Whether one more crash would poison it: it then runs apart from its like, and takes none of them along (U2).
-
-    It also runs only once its name is written: if this process dies, reap charges the task that is named. Others of
-    the kind may be claimed here at that moment, and not be given back yet.
-
-    One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
-    """
-    return claim.crashes + 1 >= POISONED_AFTER_CRASHES
-
-
-class NamesSuspects(Protocol):
-    """Where it is written which suspect a consumer runs."""
-
-    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool: ...
+_FAULT_WAITS = timedelta(seconds=1)
+"""How long a task is put off that met a fault of ours."""
 
 
 class OwnTransaction(Protocol):
@@ -65,6 +49,8 @@ class OwnTransaction(Protocol):
 
     @property
     def used(self) -> bool: ...
+    @property
+    def flushed(self) -> bool: ...
     async def open(self) -> AsyncSession: ...
     async def complete(self, done: Completion) -> bool: ...
     async def abandon(self) -> None: ...
@@ -100,7 +86,6 @@ class Work:
         self._registry = registry
         self._execute = execute
         self._complete = complete
-        self._consumers = consumers
         self._running = running
         self._slots = slots
         self._lease = lease
@@ -110,7 +95,7 @@ class Work:
         self._random = random
         self._report = report
         self._make_transaction = transaction or Transaction
-        self._suspect: Run | None = None
+        self._suspects = Suspects(consumers=consumers, clock=clock, random=random, report=report)
         self.draining = False
 
     @property
@@ -126,12 +111,13 @@ class Work:
             suspect = suspected(claim)
             if why_not is not None:
                 self._return(claim, timedelta(), why_not)
-            elif suspect and self._suspect is not None:
-                self._return(claim, self._until_suspect_ends(self._suspect), "another suspect is running")
+            elif suspect and self._suspects.run is not None:
+                delay = self._suspects.wait_for(self._suspects.run)
+                self._return(claim, delay, "another suspect is running")
             else:
                 run = Run(claim, now, consumer)
                 if suspect:
-                    self._suspect = run
+                    self._suspects.run = run
                 self._running.start(run, self._live(run, consumer))
 
     def _why_not(self, consumer: ConsumerId) -> str | None:
@@ -139,14 +125,6 @@ class Work:
         if self.draining:
             return "draining"
         return None if self._lease.trusted and self._lease.consumer == consumer else "lease not trusted"
-
-    def _until_suspect_ends(self, suspect: Run) -> timedelta:
-        """About as long again as it has run, and by chance: those that one claim brought must not come back together.
-
-        All that a consumer held when it died twice are suspects. With one delay for each they would run one a second.
-        """
-        ran = max(self._clock() - suspect.started_at, _SUSPECT_WAITS_AT_FIRST)
-        return timedelta(seconds=self._random.uniform(0, 2) * min(ran, SUSPECT_WAITS.total_seconds()))
 
     def _return(self, claim: Claim, delay: timedelta, why: str) -> None:
         self._complete.put(self._unstarted(claim, delay, why))
@@ -164,29 +142,24 @@ class Work:
         """
         try:
             why_not = self._why_not(consumer)
-            if why_not is None and run is self._suspect:
-                why_not = await self._name(run, consumer)
+            if why_not is None and run is self._suspects.run:
+                why_not = await self._suspects.name(run, consumer) or self._why_not(consumer)
             if why_not is not None:
                 write: Write | None = self._unstarted(run.claim, timedelta(), why_not)
+                self._suspects.ended(run)
             else:
                 write = await self._write_of(run)
         except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
             self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
-            write = Return(run.claim.id, run.claim.token, SUSPECT_WAITS)
+            write = Return(run.claim.id, run.claim.token, _FAULT_WAITS)
         if write is not None:
             self._complete.put(write)
-        if self._suspect is run:
-            self._suspect = None
         self._running.remove(run)
 
-    async def _name(self, suspect: Run, consumer: ConsumerId) -> str | None:
-        """Write down what runs next, for who finds this process dead; why it may not run, as `_why_not`."""
-        try:
-            if not await self._consumers.name_suspect(consumer, suspect.claim.id):
-                return "lease not trusted"
-        except StoreUnavailable:
-            return "its name could not be written"
-        return self._why_not(consumer)
+    def _vacate(self, run: Run) -> None:
+        """Its handler is out of the way: at last for a thread that was left behind when its time was over."""
+        self._suspects.ended(run)
+        self._slots.release()
 
     async def _write_of(self, run: Run) -> Write | None:
         """Execute the run and judge its outcome; None when the handler's own transaction wrote it."""
@@ -194,7 +167,8 @@ class Work:
         handler = self._registry[claim.kind]
         transaction = self._transaction(handler, claim)
         context = Context(run, transaction, self._clock)
-        outcome = await self._execute(run, handler, context, self._slots.release)
+        vacate = self._slots.release if run is not self._suspects.run else partial(self._vacate, run)
+        outcome = await self._execute(run, handler, context, vacate)
         self._pace(self._clock() - run.started_at)
         if transaction is not None:
             if transaction.used:
@@ -234,7 +208,8 @@ class Work:
             return None
         except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
             surely_refused = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
-            if not surely_refused and isinstance(from_postgresql(error), StoreUnavailable):
+            ours = transaction.flushed and isinstance(from_postgresql(error), StoreUnavailable)
+            if ours and not surely_refused:
                 return Return(claim.id, claim.token)
             failure = Failure.of(error)
             told = (

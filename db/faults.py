@@ -55,12 +55,14 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
 def from_our_statement(error: BaseException) -> SluiceError | None:
     """The same for a statement of ours: whatever else the server says may be mended while we wait, such as rights.
 
-    A handler's statement that is refused like that is the handler's failure.
+    A handler's statement that is refused like that is the handler's failure. A connection that cannot be made comes in
+    SQLAlchemy's words for the driver's: only the driver's own are known here.
     """
     ours = from_postgresql(error)
-    if ours is None and isinstance(error, asyncpg.PostgresError):
-        return OutcomeUnknown(POSTGRESQL, _brief(error))
-    return ours
+    said = sqlstate(error) is not None or any(
+        isinstance(each, asyncpg.InterfaceError) for each in _within(error)
+    )
+    return OutcomeUnknown(POSTGRESQL, _brief(error)) if ours is None and said else ours
 
 
 def _within(error: BaseException) -> Iterator[BaseException]:
@@ -84,11 +86,11 @@ def _of_dead_connection(error: BaseException) -> bool:
 
 @contextmanager
 def postgresql_in_our_words() -> Iterator[None]:
-    """What the driver raises within leaves as our error."""
+    """What the driver raises within, for a statement of ours, leaves as our error."""
     try:
         yield
     except Exception as error:
-        ours = from_postgresql(error)
+        ours = from_our_statement(error)
         if ours is None:
             raise
         raise ours from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from core.events import UpkeepDone
+from core.errors import RowRefused
+from core.events import StepFailed, UpkeepDone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +49,20 @@ class Reap:
         dead = await self._store.dead_tries(CHUNK)
         if not dead or not self._lease.unbroken:
             return self.period
-        reaped = await self._store.reap(dead, self._spread)
+        reaped = await self._reap(dead)
         self._report(UpkeepDone(reaped, step=STEP))
         if len(dead) < CHUNK:
             return self.period
         await self._store.end_turn(STEP, {}, timedelta())
         return timedelta()
+
+    async def _reap(self, dead: Sequence[RunKey]) -> int:
+        """Take these back; halved when PostgreSQL refuses a row, so that it stays alone (U1)."""
+        try:
+            return await self._store.reap(dead, self._spread)
+        except RowRefused as refused:
+            if len(dead) == 1:
+                self._report(StepFailed(STEP, reason=f"task {dead[0][0]} is refused: {refused.reason}"))
+                return 0
+        middle = len(dead) // 2
+        return await self._reap(dead[:middle]) + await self._reap(dead[middle:])

@@ -115,6 +115,16 @@ async def test_a_step_goes_on_at_once_while_there_is_more(
     assert await _count(stores) == 0
 
 
+async def test_a_dead_consumer_is_remembered_until_its_tasks_are_reaped(stores: Stores) -> None:
+    """Else reap would not find which of them it had named, and a task that kills could kill for ever (U2)."""
+    long_dead = await stores.consumer()
+    [claim] = await stores.claimed(new(), consumer=long_dead)
+    await stores.raw.execute("UPDATE consumers SET expires_at = now() - interval '1 day'")
+    assert await stores.upkeep.prune_consumers() == 0
+    await stores.upkeep.reap([claim.key], timedelta())
+    assert await stores.upkeep.prune_consumers() == 1
+
+
 async def test_without_a_retention_every_task_stays_and_dead_consumers_go(stores: Stores) -> None:
     await stores.upkeep.add_steps([STEP])
     await _ended(stores, 2, days_ago=9000)

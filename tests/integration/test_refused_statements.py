@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from consumer import Context
-from core.events import OutcomeRefused, StoreBack, StoreLost
+from consumer.gate import Gate
+from consumer.lease import Lease
+from consumer.upkeep.reap import STEP, Reap
+from core.clock import boottime
+from core.events import Event, OutcomeRefused, StepFailed, StoreBack, StoreLost, UpkeepDone
 from core.task import Status
 from tests.support.eventually import eventually
-from tests.support.stores import Stores, new
+from tests.support.stores import ECHO, Stores, new
 from tests.support.workbench import KIND, workbench
 
 
@@ -57,3 +62,40 @@ async def test_an_outcome_that_a_trigger_refuses_fails_alone(stores: Stores, dat
         rows = [await stores.get(claim.id) for claim in claims]
     assert {row.message: row.status for row in rows} == {"good": Status.COMPLETED, "bad": Status.FAILED}
     assert len([event for event in bench.events if isinstance(event, OutcomeRefused)]) == 1
+
+
+async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer(stores: Stores) -> None:
+    events: list[Event] = []
+    lease = Lease(timedelta(minutes=10), boottime)
+    lease.renewed(boottime())
+    gate = Gate(
+        store=stores.claims,
+        kinds=[ECHO],
+        lease=lease,
+        allowed=lambda: True,
+        refuse=lambda _: None,
+        report=events.append,
+    )
+    tasks = [new(message=word) for word in ("good", "bad", "good", "good")]
+    await stores.submit(*tasks)
+    async with refusing(stores, "P0001", "NEW.status = 'processing' AND NEW.message = 'bad'"):
+        claims = await gate.claim([task.id for task in tasks])
+    assert [claim.message for claim in claims] == ["good"] * 3
+    assert (await stores.get(tasks[1].id)).status is Status.PENDING
+    assert [event.step for event in events if isinstance(event, StepFailed)] == ["claim"]
+
+
+async def test_a_dead_try_that_a_trigger_refuses_to_give_back_is_left_alone(stores: Stores) -> None:
+    events: list[Event] = []
+    now = 0.0
+    lease = Lease(timedelta(seconds=30), lambda: now)
+    lease.renewed(now)
+    for now in (15.0, 30.0, 45.0):
+        lease.renewed(now)
+    claims = await stores.claimed(*(new(message=word) for word in ("good", "bad", "good")))
+    await stores.upkeep.add_steps([STEP])
+    async with refusing(stores, "23514", "NEW.status = 'pending' AND NEW.message = 'bad'"):
+        await Reap(store=stores.upkeep, lease=lease, report=events.append).step()
+    found = {claim.message: (await stores.get(claim.id)).status for claim in claims}
+    assert found == {"good": Status.PENDING, "bad": Status.PROCESSING}
+    assert [type(event) for event in events] == [StepFailed, UpkeepDone]

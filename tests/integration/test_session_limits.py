@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from sqlalchemy import text
@@ -163,3 +164,32 @@ async def test_a_server_that_may_lose_acknowledged_commits_is_refused(
 
 async def test_a_server_as_it_should_be_is_not_refused(stores: Stores) -> None:
     await stores.database.refuse_unsafe_server()
+
+
+async def test_a_database_that_is_closed_to_us_for_a_while_is_a_store_that_is_away(
+    stores: Stores, database_url: str
+) -> None:
+    """REVOKE CONNECT and the end of every session: how one does maintenance. It ended consumers once."""
+    name = await stores.raw.fetchval("SELECT current_database()")
+    role = f"{name}_visitor"
+    await stores.raw.execute(f'CREATE ROLE "{role}" LOGIN; GRANT SELECT ON tasks TO "{role}"')
+    there = urlsplit(database_url)
+    url = urlunsplit(there._replace(netloc=f"{role}@{there.netloc.rpartition('@')[2]}"))
+    engine = make_engine(url, role="test", pool_size=1)
+    try:
+        database = Database(engine)
+        assert await database.rows("get", id=None) == []
+        await stores.raw.execute(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+        await stores.raw.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
+        )
+        with pytest.raises(OutcomeUnknown):
+            await database.rows("get", id=None)  # it may still meet the connection that was ended
+        with pytest.raises(OutcomeUnknown, match="permission denied"):
+            await database.rows("get", id=None)
+        await stores.raw.execute(f'GRANT CONNECT ON DATABASE "{name}" TO PUBLIC')
+        assert await database.rows("get", id=None) == []
+    finally:
+        await engine.dispose()
+        await stores.raw.execute(f'GRANT CONNECT ON DATABASE "{name}" TO PUBLIC')
+        await stores.raw.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')

@@ -127,6 +127,10 @@ class OwnTransaction:
     def used(self) -> bool:
         return self.inner.used
 
+    @property
+    def flushed(self) -> bool:
+        return self.inner.flushed
+
     async def open(self) -> Any:
         if not self._connected and not self.inner.used:
             await self._links.handler_connections.acquire()

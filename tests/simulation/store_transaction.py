@@ -111,6 +111,11 @@ class SimTransaction:
     def used(self) -> bool:
         return self._session is not None
 
+    @property
+    def flushed(self) -> bool:
+        """Its effects are no statements that could fail."""
+        return self.used
+
     async def open(self) -> SimSession:
         if self._closed:
             raise RuntimeError("this run has ended: its session is closed")

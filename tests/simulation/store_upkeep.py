@@ -133,7 +133,12 @@ class SimUpkeep:
 
     async def prune_consumers(self) -> int:
         tables = self._tables
-        dead = [row.id for row in tables.consumers.values() if row.expires_at < tables.now() - _LONG_DEAD]
+        holding = {row.consumer_id for row in tables.tasks.values() if row.status == "processing"}
+        dead = [
+            row.id
+            for row in tables.consumers.values()
+            if row.expires_at < tables.now() - _LONG_DEAD and row.id not in holding
+        ]
         for consumer in dead:
             del tables.consumers[consumer]
         return len(dead)

@@ -9,6 +9,7 @@ import redis.exceptions
 import uvloop
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.errors import OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
 from db.faults import (
@@ -19,6 +20,7 @@ from db.faults import (
     sqlstate,
     wrong_type,
 )
+from db.session import Database
 
 
 class ServerSays(Exception):
@@ -126,6 +128,28 @@ def test_what_the_driver_raises_leaves_as_our_error_and_what_is_no_error_of_its_
 
     with pytest.raises(KeyError), postgresql_in_our_words():
         raise KeyError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InterfaceError("the client's configuration does not fit"),
+        asyncpg.InsufficientPrivilegeError("permission denied for database"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_connection_that_cannot_be_made_is_the_stores_fault(error: Exception) -> None:
+    """SQLAlchemy's adapter has words of its own for these, and nothing around them outside of its Connection."""
+
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        raise error
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
+    with pytest.raises(OutcomeUnknown, match=str(error)):
+        await Database(engine).rows("get", id=None)
+    with pytest.raises(OutcomeUnknown, match=str(error)), postgresql_in_our_words():
+        async with engine.connect():
+            raise AssertionError("connected")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from consumer.gate import Gate
 from consumer.lease import Lease
-from core.errors import OutcomeUnknown
-from core.events import Claimed
+from core.errors import OutcomeUnknown, RowRefused
+from core.events import Claimed, StepFailed
 from core.task import Claim, ConsumerId, Kind, QueueName, ReadyList, TaskId
 from tests.unit.support import Clock, Events, claim, settled, task_id, trusted, virtual
 
@@ -154,3 +154,59 @@ async def test_what_a_claim_brings_to_a_consumer_that_was_declared_dead_meanwhil
 
     assert claiming.result() == []
     assert s.refused == [claim(1), claim(2)]
+
+
+@virtual
+async def test_a_row_that_is_refused_is_left_alone_and_its_neighbours_are_claimed() -> None:
+    s = Scene()
+
+    async def answer(ids: Sequence[TaskId], **_: object) -> list[Claim]:
+        s.store.asked.append(("claim", list(ids), s.lease.consumer, KINDS))
+        if task_id(3) in ids:
+            raise RowRefused("P0001", "not this one")
+        return [claim(number) for number in range(1, 6) if task_id(number) in ids]
+
+    s.store.claim = answer  # type: ignore[method-assign]
+    claims = await s.gate.claim([task_id(number) for number in range(1, 6)])
+    assert [found.id for found in claims] == [task_id(number) for number in (1, 2, 4, 5)]
+    [told] = s.events.of(StepFailed)
+    assert str(task_id(3)) in told.reason
+    assert "not this one" in told.reason
+    assert s.gate.settled(s.gate.last)
+
+
+@virtual
+async def test_what_one_half_brought_is_kept_when_the_other_has_no_answer() -> None:
+    s = Scene()
+    answers: list[list[Claim] | Exception] = [
+        RowRefused("P0001", "one of them"),
+        [claim(1)],
+        OutcomeUnknown("PostgreSQL", "gone"),
+    ]
+
+    async def answer(ids: Sequence[TaskId], **_: object) -> list[Claim]:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    s.store.claim = answer  # type: ignore[method-assign]
+    assert await s.gate.claim([task_id(1), task_id(2)]) == [claim(1)]
+
+
+@virtual
+async def test_halves_that_a_dead_consumer_claimed_are_refused_as_a_whole() -> None:
+    s = Scene()
+
+    async def answer(ids: Sequence[TaskId], *, consumer: ConsumerId, **_: object) -> list[Claim]:
+        assert consumer == me
+        if len(ids) > 1:
+            raise RowRefused("P0001", "one of them")
+        if ids == [task_id(2)]:
+            s.lease.ended()
+        return [claim(1)] if ids == [task_id(1)] else []
+
+    me = s.lease.consumer
+    s.store.claim = answer  # type: ignore[method-assign]
+    assert await s.gate.claim([task_id(1), task_id(2)]) == []
+    assert s.refused == [claim(1)]

@@ -9,7 +9,8 @@ import pytest
 from consumer.lease import Lease
 from consumer.upkeep import reap as module
 from consumer.upkeep.reap import Reap
-from core.events import UpkeepDone
+from core.errors import RowRefused
+from core.events import StepFailed, UpkeepDone
 from core.task import FencingToken, RunKey
 from db.upkeep import Turn
 from tests.unit.support import Clock, Events, task_id, virtual
@@ -124,3 +125,23 @@ def test_a_short_lease_is_reaped_often_and_its_tasks_spread_over_less(
         assert s.spread == timedelta(seconds=spread)
 
     scene()
+
+
+@virtual
+async def test_a_row_that_is_refused_stays_alone_and_its_neighbours_are_reaped() -> None:
+    s = Scene(dead=5)
+    bad = s.dead[3]
+
+    async def reap(dead: Sequence[RunKey], spread: timedelta) -> int:
+        if bad in dead:
+            raise RowRefused("P0001", "not this one")
+        s.reaped += dead
+        return len(dead)
+
+    s.reap = reap  # type: ignore[method-assign]
+    await s.reap_step.step()
+    assert s.reaped == [key for key in s.dead if key != bad]
+    told, done = s.events.all
+    assert isinstance(told, StepFailed)
+    assert str(bad[0]) in told.reason
+    assert done == UpkeepDone(4, step="reap")

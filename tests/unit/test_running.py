@@ -7,8 +7,9 @@ import pytest
 
 from consumer import running as module
 from consumer.running import Run, Running, Stop
+from core.ids import new_consumer_id
 from core.task import FencingToken
-from tests.unit.support import claim, settled, task_id, virtual
+from tests.unit.support import claim, now, settled, task_id, virtual
 
 
 def a_run(number: int = 1, token: int = 1) -> Run:
@@ -162,3 +163,12 @@ async def test_all_are_stopped_also_when_a_stop_ends_a_run_at_once() -> None:
 
     assert told == [1, 2, 3]
     await running.idle()
+
+
+@virtual
+async def test_runs_of_another_id_are_told_from_those_of_this_one() -> None:
+    running, me, former = Running(), new_consumer_id(), new_consumer_id()
+    for number, consumer in ((1, former), (2, me)):
+        run = Run(claim(number), now(), consumer)
+        started(running, run)
+    assert running.keys_of_others(me) == {claim(1).key}

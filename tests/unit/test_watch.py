@@ -27,10 +27,12 @@ class Scene:
         self.clock, self.events = Clock(), Events()
         self.lease = trusted(self.clock)
         self.runs: set[RunKey] = set()
+        self.others: set[RunKey] = set()
         self.ended: list[str] = []
         self.watch = Watch(
             lease=self.lease,
             runs=lambda: set(self.runs),
+            runs_of_others=lambda consumer: self.others if consumer == self.lease.consumer else set(),
             end_process=self.ended.append,
             clock=self.clock,
             report=self.events,
@@ -110,6 +112,22 @@ def test_a_handler_of_the_lost_lease_is_not_forgiven_because_the_next_one_is_tru
     s.look(after=25)
     s.lease.ended()
     s.lease.renewed(s.clock())
+    s.look(after=4)
+    assert s.ended == []
+    s.lease.renewed(s.clock())
+    s.look(after=1.1)
+    assert s.ended == ["handlers outlived the lease"]
+
+
+def test_a_handler_of_a_former_id_is_found_though_the_new_one_was_trusted_before_the_look() -> None:
+    """After a sleep of the machine: the beat came first, and registered anew."""
+    s = Scene()
+    s.runs = {A}
+    s.look()
+    s.lease.ended()
+    s.lease.renewed(s.clock())
+    s.runs, s.others = {A, B}, {A}
+    s.look()
     s.look(after=4)
     assert s.ended == []
     s.lease.renewed(s.clock())

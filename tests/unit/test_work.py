@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -13,8 +12,7 @@ from consumer.complete import Write
 from consumer.lease import Lease
 from consumer.registry import Mode
 from consumer.running import Stop
-from consumer.work import SUSPECT_WAITS, Work
-from core.errors import OutcomeUnknown
+from consumer.work import Work
 from core.events import Fenced, GivenBack, StepFailed
 from core.outcome import Failed, Interrupted, Outcome, Snoozed
 from core.task import JsonText, Kind
@@ -111,104 +109,12 @@ def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_befor
 
 
 @virtual
-async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
-    s = Scene()
-    await s.start(1, 2, crashes=2)
-    await s.start(3)
-
-    assert [run.claim.id for run in s.runs] == [task_id(1), task_id(3)]
-    [back] = s.writes
-    assert isinstance(back, Return)
-    assert (back.id, back.token) == (task_id(2), claim().token)
-    assert s.slots.free == 2
-
-    await s.end(1, DONE)
-    await s.start(4, crashes=2)
-    assert len(s.runs) == 2, "the suspect still runs"
-
-    await s.end(0, DONE)
-    await s.start(5, crashes=2)
-    assert s.runs[-1].claim.id == task_id(5)
-
-
-@virtual
-async def test_a_suspect_runs_once_its_name_is_written() -> None:
-    """Else reap would not know which of those that came with it killed this process (U2)."""
-    s = Scene()
-    s.naming = asyncio.get_running_loop().create_future()
-    await s.start(1, crashes=2)
-    await s.start(2)
-    assert s.named == [(s.lease.consumer, task_id(1))]
-    assert [run.claim.id for run in s.runs] == [task_id(2)]
-    await s.start(3, crashes=2)
-    assert [write.id for write in s.writes] == [task_id(3)], (
-        "one that waits for its name is a suspect already"
-    )
-
-    s.naming.set_result(True)
-    await settled()
-    assert [run.claim.id for run in s.runs] == [task_id(2), task_id(1)]
-    assert len(s.named) == 1, "nobody else needs a name"
-
-
-@pytest.mark.parametrize("answer", ["away", "dead", "draining"])
-def test_a_suspect_that_may_not_run_any_more_when_it_is_named_goes_back(answer: str) -> None:
-    @virtual
-    async def scene() -> None:
-        s = Scene()
-        s.naming = asyncio.get_running_loop().create_future()
-        await s.start(1, crashes=2)
-        if answer == "away":
-            s.naming.set_exception(OutcomeUnknown("PostgreSQL", "no answer"))
-        else:
-            s.work.draining = answer == "draining"
-            s.naming.set_result(answer != "dead")
-        await settled()
-        assert s.runs == []
-        assert s.writes == [Return(task_id(1), claim().token)]
-        assert (len(s.running), s.slots.free) == (0, s.slots.capacity)
-        s.naming = None
-        s.work.draining = False
-        await s.start(2, crashes=2)
-        assert [run.claim.id for run in s.runs] == [task_id(2)], "the next suspect's turn"
-
-    scene()
-
-
-@virtual
-async def test_a_single_crash_makes_no_suspect() -> None:
-    """All that a killed consumer held would run one at a time."""
-    s = Scene()
-    await s.start(1, 2, 3, crashes=1)
-    assert len(s.runs) == 3
-    assert s.writes == []
-
-
-@pytest.mark.parametrize(("ran", "mean"), [(0.0, 0.1), (0.5, 0.5), (10.0, 1.0)])
-@virtual
-async def test_suspects_that_are_put_off_come_back_one_by_one_and_soon_after_a_short_one(
-    ran: float, mean: float
-) -> None:
-    """With one delay for all of a dead consumer's tasks they ran one a second."""
-    s = Scene()
-    await s.start(1, crashes=2)
-    await asyncio.sleep(ran)
-    for number in range(2, 200):
-        await s.start(number, crashes=2)
-    delays = sorted(write.delay.total_seconds() for write in s.writes if isinstance(write, Return))
-    assert len(delays) == 198
-    assert delays[0] < 0.1 * mean
-    assert 1.8 * mean < delays[-1] <= 2 * mean + 0.2
-    assert max(b - a for a, b in pairwise(delays)) < 0.1 * mean
-
-
-@virtual
 async def test_a_fault_of_ours_costs_a_task_nothing() -> None:
     s = Scene()
     await s.start(1)
     await s.end(0, RuntimeError("a bug"))
 
-    assert s.writes == [Return(task_id(1), claim().token, SUSPECT_WAITS)]
+    assert s.writes == [Return(task_id(1), claim().token, timedelta(seconds=1))]
     assert len(s.running) == 0
     [told] = s.events.of(StepFailed)
     assert "a bug" in told.reason
@@ -287,6 +193,7 @@ def driver_error(sqlstate: str, kind: type[DBAPIError] = DBAPIError) -> DBAPIErr
         (driver_error("23505", IntegrityError), "fails"),
         (driver_error("22P02"), "fails"),
         (driver_error("40001"), "fails"),
+        (driver_error("55P03"), "goes back"),
         (ValueError("a flush of the user's models"), "fails"),
         (driver_error("42P01"), "fails"),
         (driver_error("57P01"), "goes back"),
@@ -314,6 +221,27 @@ def test_unless_the_server_surely_refused_a_commit_the_try_goes_back_fenced(
             assert found == Return(task_id(1), claim().token)
         assert made[0].log[-1] == "abandon"
         assert len(s.running) == 0
+
+    scene()
+
+
+@pytest.mark.parametrize(
+    "error", [driver_error("55P03"), driver_error("57014"), ConnectionResetError(), TimeoutError()], ids=str
+)
+def test_a_flush_that_fails_is_the_handlers_failure_as_any_statement_of_its_own(
+    error: Exception, made: list[Transaction]
+) -> None:
+    """Given back uncharged, it would be tried for ever."""
+
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        await s.start(1)
+        made[0].used, made[0].flushed, made[0].fails = True, False, error
+        await s.end(0, DONE)
+        [found] = s.writes
+        assert isinstance(found, Failing)
+        assert found.delay is not None
 
     scene()
 

@@ -41,6 +41,7 @@ class Transaction:
     def __init__(self, engine: object, limit: float, patience: float) -> None:
         self.engine, self.limit, self.patience = engine, limit, patience
         self.used = False
+        self.flushed = True
         self.log: list[object] = []
         self.ours = True
         self.fails: Exception | None = None
@@ -59,7 +60,8 @@ class Transaction:
 class Scene:
     """Work whose handlers end when and as the test says. It is itself the execution and the writing.
 
-    `naming`: the answer to a suspect's name, which is taken at once otherwise.
+    `naming`: the answer to a suspect's name, which is taken at once otherwise. `left_behind`: threads outlive their
+    outcome, until `vacate`.
     """
 
     def __init__(self, capacity: int = 4) -> None:
@@ -73,6 +75,8 @@ class Scene:
         self.seconds: list[float] = []
         self.named: list[tuple[ConsumerId, TaskId]] = []
         self.naming: asyncio.Future[bool] | None = None
+        self.left_behind = False
+        self.vacate: Callable[[], None] = lambda: None
         self.work = Work(
             registry=HANDLERS,
             execute=cast("Execute", self.execute),
@@ -98,7 +102,9 @@ class Scene:
             outcome: Outcome = await end
             return outcome
         finally:
-            vacate()
+            self.vacate = vacate
+            if not self.left_behind:
+                vacate()
 
     async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool:
         self.named.append((consumer, task))

@@ -1,0 +1,75 @@
+"""Tasks that one more crash would poison: one at a time runs here, and only once its name is written (U2).
+
+If this process dies, reap charges the task that is named, and none of those that it took along.
+"""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from core.errors import StoreUnavailable
+from core.events import StepFailed
+from core.task import POISONED_AFTER_CRASHES
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from consumer.running import Run
+    from core.clock import Clock
+    from core.events import Report
+    from core.task import Claim, ConsumerId, TaskId
+
+WAITS = timedelta(seconds=1)
+"""How long a suspect that must not run beside another one is put off, in the mean and at most."""
+_WAITS_AT_FIRST = 0.1
+
+
+def suspected(claim: Claim) -> bool:
+    """Whether one more crash would poison it.
+
+    One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
+    """
+    return claim.crashes + 1 >= POISONED_AFTER_CRASHES
+
+
+class NamesSuspects(Protocol):
+    """Where it is written which suspect a consumer runs."""
+
+    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool: ...
+
+
+class Suspects:
+    """`run`: the one that runs here, from its claim until its handler is out of the way."""
+
+    def __init__(self, *, consumers: NamesSuspects, clock: Clock, random: Random, report: Report) -> None:
+        self._consumers = consumers
+        self._clock = clock
+        self._random = random
+        self._report = report
+        self.run: Run | None = None
+
+    def ended(self, run: Run) -> None:
+        """It cannot kill this process any more, if it was the one that might: the next suspect may start."""
+        if self.run is run:
+            self.run = None
+
+    def wait_for(self, suspect: Run) -> timedelta:
+        """About as long again as it has run, and by chance: those that one claim brought must not come back together.
+
+        All that a consumer held when it died twice are suspects. With one delay for each they would run one a second.
+        """
+        ran = max(self._clock() - suspect.started_at, _WAITS_AT_FIRST)
+        return timedelta(seconds=self._random.uniform(0, 2) * min(ran, WAITS.total_seconds()))
+
+    async def name(self, suspect: Run, consumer: ConsumerId) -> str | None:
+        """Write down what runs next, for who finds this process dead; why it may not run, None when it may."""
+        try:
+            if not await self._consumers.name_suspect(consumer, suspect.claim.id):
+                return "lease not trusted"
+        except Exception as error:  # noqa: BLE001 - whatever it is, an unnamed suspect must not run
+            if not isinstance(error, StoreUnavailable):
+                self._report(StepFailed("name", reason=repr(error), traceback=traceback.format_exc()))
+            return "its name could not be written"
+        return None

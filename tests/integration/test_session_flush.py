@@ -1,0 +1,48 @@
+"""What a handler leaves to be flushed when it has returned fails like any statement of its own (R6)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from consumer import Context
+from core.task import Status
+from tests.support.effects import effects
+from tests.support.stores import Stores
+from tests.support.workbench import workbench
+
+pytestmark = pytest.mark.usefixtures("effects_table")
+
+
+class _Mapped(DeclarativeBase):
+    pass
+
+
+class _Effect(_Mapped):
+    __tablename__ = "effects"
+
+    what: Mapped[str] = mapped_column(primary_key=True)
+
+
+async def _adds(ctx: Context, payload: dict[str, Any]) -> str:
+    (await ctx.session()).add(_Effect(what="flushed when the handler has returned"))
+    return "done"
+
+
+async def test_a_flush_that_waits_too_long_for_a_lock_fails_the_try(
+    stores: Stores, database_url: str
+) -> None:
+    """As it would inside of the handler. Given back uncharged it was tried for ever, with all its outside effects."""
+    async with workbench(stores, database_url, _adds, lock=timedelta(milliseconds=50)) as bench:
+        async with stores.raw.transaction():
+            await stores.raw.execute("LOCK TABLE effects IN ACCESS EXCLUSIVE MODE")
+            claim = await bench.start()
+            await bench.ended()
+        row = await stores.get(claim.id)
+    assert (row.status, row.attempt) == (Status.PENDING, 1)
+    assert row.error is not None
+    assert "lock timeout" in row.error["message"]
+    assert await effects(stores) == []
