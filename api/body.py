@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 THROWN_AWAY_BYTES = 64 << 20
 """How much of an over-long body is read for nothing, so that the client gets to read its answer."""
 
-_JSON = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*', re.IGNORECASE)
+_JSON = "application/json"
+_UTF_8 = frozenset({"utf-8", "utf8", '"utf-8"', '"utf8"'})
+_PARAMETER = re.compile(r'(?:[^;"]+|"(?:[^"\\]|\\.)*"?)+')
+"""What stands between semicolons outside of quotes. It takes whatever comes, so that it never goes back."""
 
 
 class BodyTooLarge(SluiceError):
@@ -68,9 +71,17 @@ async def read(request: Request, limit: int, share: Share) -> bytes | bytearray:
     if thrown_away:
         raise BodyTooLarge(limit, unread=more)
     content_type = request.headers.get("content-type", "")
-    if content_type != "application/json" and _JSON.fullmatch(content_type) is None:
+    if content_type != _JSON and not _is_json(content_type):
         raise NotJsonMedia
     return body
+
+
+def _is_json(content_type: str) -> bool:
+    """Whatever else the parameters say of the JSON, UTF-8 is what it must be in."""
+    media, _, parameters = content_type.lower().partition(";")
+    named = [parameter.partition("=") for parameter in _PARAMETER.findall(parameters)]
+    charsets = [value.strip() for name, _, value in named if name.strip() == "charset"]
+    return media.strip() == _JSON and _UTF_8.issuperset(charsets)
 
 
 def _announced(request: Request) -> int:

@@ -1,6 +1,6 @@
 """From errors to problem documents (RFC 9457): one table, which the handlers answer from and OpenAPI is fed by.
 
-No answer repeats what the client sent, nor says what only operators should know.
+No answer repeats a value that the client sent, nor says what only operators should know.
 """
 
 from __future__ import annotations

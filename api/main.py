@@ -26,6 +26,7 @@ from api.room import Room
 from api.routes import docs, health, tasks
 from api.submissions import Submissions
 from core.settings import ApiSettings
+from core.stop import StopOrder
 from core.telemetry.report import Reporter
 from db import schema
 from db.broker import Broker
@@ -37,8 +38,8 @@ from db.session import Database, Limits, make_engine
 from db.signals import Signals
 from db.tasks import Tasks
 
-Beside = Callable[[asyncio.Event], AbstractAsyncContextManager[None]]
-"""What else this process does while it serves; entered first, left last. The event is set when a stop is asked for."""
+Beside = Callable[[StopOrder], AbstractAsyncContextManager[None]]
+"""What else this process does while it serves; entered first, left last. It ends by the order that it is given."""
 
 FLUSHERS = 2
 """While one waits for its commit, the other fills the next."""
@@ -67,13 +68,13 @@ def create_app(
     settings: ApiSettings,
     *,
     beside: Beside | None = None,
-    stop: asyncio.Event | None = None,
+    stop: StopOrder | None = None,
 ) -> FastAPI:
     """The whole application. It opens its connections when its lifespan begins, on the loop that serves it.
 
-    `stop` is set by the caller when a stop is asked for: /readyz then sends requests elsewhere.
+    `stop` is the caller's to ask: /readyz then sends requests elsewhere.
     """
-    stop = stop or asyncio.Event()
+    stop = stop or StopOrder()
     app = Api(
         title="Sluice",
         version=version("sluice"),
@@ -95,8 +96,8 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(
     settings: ApiSettings,
-    beside: Callable[[asyncio.Event], AbstractAsyncContextManager[object]],
-    stop: asyncio.Event,
+    beside: Callable[[StopOrder], AbstractAsyncContextManager[object]],
+    stop: StopOrder,
     app: FastAPI,
 ) -> AsyncIterator[None]:
     """Senders stop before receivers: submissions are flushed, then their ids pushed, then connections closed."""
@@ -133,7 +134,7 @@ async def _lifespan(
         browse=browse,
         pushes=pushes,
         cancels=Cancels(signals, report=report),
-        health=Health(browse, ready, check_schema=partial(schema.check, looking), stopping=stop.is_set),
+        health=Health(browse, ready, check_schema=partial(schema.check, looking), stopping=stop.asked.is_set),
         patience=Patience(LOOK),
         room=Room(max(ROOM_BYTES, 4 * tasks.BATCH_BODIES * settings.max_body_bytes)),
     )

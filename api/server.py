@@ -22,6 +22,7 @@ from core.errors import SluiceError, StoreUnavailable
 from core.events import Report, StoreLost
 from core.mortal import die_with_parent
 from core.settings import ApiSettings, load
+from core.stop import StopOrder
 from core.telemetry import log
 from core.telemetry.report import Reporter
 from db import schema
@@ -35,7 +36,10 @@ CONSUMER = "cli.api_with_consumer:consumer_beside"
 """Named, not imported: the API and the consumer know nothing of each other."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 REQUESTS_END_SECONDS = 5
-"""How long a stop waits for requests; each is answered within two seconds once its body is there."""
+"""How long a stop waits for requests, and what takes longer is cut off: a slow body, or a batch on a busy server.
+
+Everything else is answered within two seconds once its body is there. A second stop waits as long for the application.
+"""
 KEEP_ALIVE_SECONDS = 65
 """Longer than the usual load balancer keeps a connection, so that none is closed just when it is used again."""
 
@@ -75,8 +79,8 @@ def run_worker(*, parent: int, listener: int, with_consumer: bool) -> int:
         return _say(str(error))
 
 
-class Stop(asyncio.Event):
-    """Set when a stop is asked for. `heard`: signals are handled on the loop by now."""
+class Stop(StopOrder):
+    """The order to stop. `heard`: signals are handled on the loop by now."""
 
     heard = False
 
@@ -102,7 +106,7 @@ class Server(uvicorn.Server):
         if counter % 10 == 0:
             end_overdue(self.server_state.connections, asyncio.get_running_loop().time())
         self.failed = self.failed or self.lifespan.error_occurred
-        return await super().on_tick(counter) or self._stop.is_set() or self.failed
+        return await super().on_tick(counter) or self._stop.asked.is_set() or self.failed
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -111,11 +115,24 @@ class Server(uvicorn.Server):
         self._stop.heard = True
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the requests, then the application. uvicorn, hurried, would leave the application to be canceled."""
+        await super().shutdown(sockets)
+        if not self.force_exit:
+            return
+        self.failed = self.failed or bool(self.server_state.connections or self.server_state.tasks)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()  # a request that still reads sees its client leave, and ends
+        try:
+            async with asyncio.timeout(REQUESTS_END_SECONDS):
+                await self.lifespan.shutdown()
+        except TimeoutError:
+            self.failed = True
+
     def _ask(self) -> None:
         """End once the requests have; asked twice, without waiting for them."""
-        if self._stop.is_set():
-            self.failed = self.force_exit = True
-        self._stop.set()
+        self._stop.ask()
+        self.force_exit = self._stop.forced.is_set()
 
 
 def _spare_the_collector() -> None:
@@ -179,7 +196,7 @@ async def _look_unless(stop: Stop, settings: ApiSettings) -> bool:
     looking = asyncio.get_running_loop().create_task(look)  # owner: this function
 
     def give_up() -> None:
-        stop.set()
+        stop.ask()
         looking.cancel()
 
     _on_signals(give_up)

@@ -10,54 +10,45 @@ from functools import partial
 
 from consumer import loader
 from consumer.registry import Registry
-from consumer.serve import StopOrder, serve
+from consumer.serve import serve
 from consumer.shutdown import Ending
 from core.settings import ConsumerSettings, load
+from core.stop import StopOrder
 from core.telemetry import log
 from core.telemetry.report import Reporter
 
 
-def consumer_beside() -> Callable[[asyncio.Event], AbstractAsyncContextManager[None]]:
+def consumer_beside() -> Callable[[StopOrder], AbstractAsyncContextManager[None]]:
     """What api.server runs beside the API. Raises ConfigurationError for settings and handlers that do not load."""
     settings = load(ConsumerSettings)
     return partial(_consume, settings, loader.load(settings.handlers))
 
 
 @asynccontextmanager
-async def _consume(
-    settings: ConsumerSettings, registry: Registry, stop: asyncio.Event
-) -> AsyncIterator[None]:
+async def _consume(settings: ConsumerSettings, registry: Registry, stop: StopOrder) -> AsyncIterator[None]:
     """Consume while the API serves. The drain begins with the stop; it is awaited once the API has ended.
 
     A consumer that fails ends the lifespan with it, and so the process: a parent starts another.
     """
-    order = StopOrder()
     ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as group:
         group.create_task(
             serve(
                 settings,
                 registry,
-                stop=order,
+                stop=stop,
                 leave=ended.set_result,
                 end_process=_end_process,
                 report=Reporter(settings.log_level),
             )
         )
-        handing_on = group.create_task(_hand_on(stop, order))
         try:
             yield
         finally:
-            stop.set()
-        await handing_on
+            stop.asked.set()
         ending = await ended
         if ending.threads or not ending.clean:
             _leave(ending)
-
-
-async def _hand_on(stop: asyncio.Event, order: StopOrder) -> None:
-    await stop.wait()
-    order.ask()
 
 
 def _leave(ending: Ending) -> None:

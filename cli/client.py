@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from core.errors import ConfigurationError, SluiceError
+from core.settings import without_userinfo
 
 Task = dict[str, Any]
 """A task as the API shows it."""
@@ -23,11 +24,12 @@ Task = dict[str, Any]
 PAGE_LIMIT = 500
 """The most rows that the API puts on one page."""
 
+_PROXIES = "ALL_PROXY, HTTP_PROXY and HTTPS_PROXY"
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
 
 
 class ApiUnreachable(SluiceError):
-    """Nothing answers at the address, or the answer broke off. What was sent may have taken effect."""
+    """Nothing answers at the address, or the answer cannot be read. What was sent may have taken effect."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(
@@ -69,17 +71,23 @@ class NotSluice(SluiceError):
 class Api:
     """One connection pool to one API; a context manager. Blocking: a command does one thing at a time.
 
-    Raises ConfigurationError for an address that is none.
+    `url` may hold a user and a password for a proxy before the API; errors show neither. Raises ConfigurationError for
+    an address that is none, and when the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(self, url: str, *, transport: httpx2.BaseTransport | None = None) -> None:
-        self.url = url
+        self.url = without_userinfo(url)
+        try:
+            base = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
+            why = str(error) if self.url == url else "it is no URL"  # it may quote the password
+            raise ConfigurationError(f"SLUICE_URL is {self.url!r}: {why}") from None
         try:
             self._http = httpx2.Client(
-                base_url=url, timeout=_TIMEOUT, trust_env=not _is_loopback(url), transport=transport
+                base_url=base, timeout=_TIMEOUT, trust_env=not _is_loopback(url), transport=transport
             )
-        except httpx2.InvalidURL as error:
-            raise ConfigurationError(f"SLUICE_URL is {url!r}: {error}") from None
+        except (httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
+            raise ConfigurationError(_unusable(error)) from None
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +133,7 @@ class Api:
         headers = {"Content-Type": "application/json"} if content is not None else {}
         try:
             response = self._http.request(method, path, content=content, params=params, headers=headers)
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise ApiUnreachable(self.url, _reason(error)) from error
         try:
             answer = response.json()
@@ -148,7 +156,18 @@ def _refused(status: int, problem: Mapping[str, Any]) -> ApiRefused:
     return ApiRefused(status, str(problem.get("title", "refused")), str(problem.get("detail") or ""), flaws)
 
 
-def _reason(error: httpx2.TransportError) -> str:
+def _unusable(error: Exception) -> str:
+    """What the environment names that cannot be used, and what to do about it."""
+    match error:
+        case ImportError():
+            return f"a SOCKS proxy needs the package socksio: install it, or mend or unset {_PROXIES}"
+        case OSError():
+            return f"the certificates cannot be read ({_reason(error)}): mend or unset SSL_CERT_FILE"
+        case _:  # its message may quote a password
+            return f"the proxy's URL cannot be used: mend or unset {_PROXIES}"
+
+
+def _reason(error: Exception) -> str:
     if isinstance(error, httpx2.TimeoutException):
         return "timed out"
     return str(error).partition("] ")[2] or str(error) or type(error).__name__

@@ -13,6 +13,7 @@ import typer
 
 from cli import options
 from cli.options import Output
+from core.command_line import end_at_signals
 from core.errors import SluiceError
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ def api(
     with_consumer: options.WithConsumer = False,
 ) -> None:
     """Run the API. Needs DATABASE_URL and REDIS_URL."""
+    end_at_signals()
     from api import server
 
     raise typer.Exit(server.run(host=host, port=port, workers=workers, with_consumer=with_consumer))
@@ -83,6 +85,7 @@ def consumer(
     processes: options.Processes = None,
 ) -> None:
     """Run a consumer. Needs DATABASE_URL and REDIS_URL; HANDLERS names your modules."""
+    end_at_signals()
     from consumer import main as command
 
     raise typer.Exit(command.run(queues=queues, processes=processes))

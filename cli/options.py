@@ -9,6 +9,8 @@ from uuid import UUID
 
 from typer import Argument, BadParameter, Option
 
+from core.command_line import HIGHEST_PORT, MOST_PROCESSES
+from core.names import queues, split
 from core.task import Status
 
 
@@ -25,17 +27,32 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
+def _named(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            queues(split(value))
+        except ValueError as error:
+            raise BadParameter(str(error)) from None
+    return value
+
+
 Host = Annotated[str | None, Option(metavar="ADDRESS", help="Listen here. [default: API_HOST or 127.0.0.1]")]
 Port = Annotated[
-    int | None, Option(min=0, max=65535, metavar="N", help="Listen on it. [default: API_PORT or 8000]")
+    int | None,
+    Option(min=0, max=HIGHEST_PORT, metavar="N", help="Listen on it. [default: API_PORT or 8000]"),
 ]
-Workers = Annotated[int | None, Option(min=1, max=256, metavar="N", help="API processes. [default: 1]")]
+Workers = Annotated[
+    int | None, Option(min=1, max=MOST_PROCESSES, metavar="N", help="API processes. [default: 1]")
+]
 Ephemeral = Annotated[bool, Option("--ephemeral", help="Forget the data at the end.")]
 WithConsumer = Annotated[bool, Option("--with-consumer", help="Run a consumer inside each API process.")]
 Queues = Annotated[
-    str | None, Option(metavar="NAMES", help="Queues to serve, such as a,b. [default: QUEUES]")
+    str | None,
+    Option(metavar="NAMES", callback=_named, help="Queues to serve, such as a,b. [default: QUEUES]"),
 ]
-Processes = Annotated[int | None, Option(min=1, max=256, metavar="N", help="Run so many child processes.")]
+Processes = Annotated[
+    int | None, Option(min=1, max=MOST_PROCESSES, metavar="N", help="Run so many child processes.")
+]
 
 Printed = Annotated[Output, Option("--output", "-o", help="A table for people, JSON for programs.")]
 TaskId = Annotated[UUID, Argument(metavar="ID", show_default=False, help="A task's id.")]

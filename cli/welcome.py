@@ -12,6 +12,7 @@ from rich.box import ROUNDED
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from cli.embedded import Urls
 
@@ -52,12 +53,12 @@ def show(*, url: str, data: Path | None, kept: bool, embedded: Urls, seconds: fl
     rows["Stop"] = "Ctrl-C"
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/]", value)
+        table.add_row(Text(name, style="bold"), Text(value))  # a directory may be named like markup
     console = Console(highlight=False, soft_wrap=True)
     title = f"[bold]sluice {version('sluice')}[/] ready in {seconds:.1f} s"
     console.print(Panel(table, title=title, title_align="left", box=ROUNDED, expand=False, padding=(0, 2)))
     exports = {"DATABASE_URL": embedded.database_url, "REDIS_URL": embedded.redis_url}
     for name, value in exports.items():
         if value:
-            console.print(f"export {name}={shlex.quote(value)}", markup=False)
+            console.print(Text(f"export {name}={shlex.quote(value)}"))
     console.file.flush()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from core.command_line import count, end_at_signals
+from core.command_line import count, end_at_signals, queues
 
 
 def main() -> int:
     """Parse the command line and consume."""
     parser = argparse.ArgumentParser(prog="python -m consumer", description="Run a consumer.")
-    parser.add_argument("--queues", help="comma-separated queues to serve (QUEUES)")
+    parser.add_argument("--queues", type=queues, help="comma-separated queues to serve (QUEUES)")
     parser.add_argument("--processes", type=count, help="run that many consumers as child processes")
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()

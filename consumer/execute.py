@@ -67,27 +67,36 @@ class Execute:
             run.on_stop = None
             if not left_behind:
                 vacate()
-        return outcome if run.stop_reason is None else _stopped(run, run.stop_reason)
+        return outcome if run.stop_reason is None else self._stopped(run, run.stop_reason)
+
+    def _stopped(self, run: Run, reason: Stop) -> Outcome:
+        """Whatever a stopped handler returned or raised, the reason of its stop is the outcome."""
+        match reason:
+            case Stop.TIMED_OUT:
+                outcome = TimedOut(timedelta(seconds=run.claim.timeout))
+                self._tell(run, outcome.failure)
+                return outcome
+            case Stop.CANCELED:
+                return Canceled()
+            case Stop.DRAIN | Stop.LEASE:
+                return Interrupted()
 
     def _failed(self, run: Run, error: BaseException) -> Outcome:
         """What an exception says; the traceback goes to the log."""
         if isinstance(error, Snooze) and (delay := _duration(error, "delay")) is not None:
             return Snoozed(delay)
+        failure = Failure.of(error)
         if not run.stopping:
-            self._report(
-                TryFailed(
-                    task=str(run.claim.id),
-                    kind=run.claim.kind,
-                    attempt=run.claim.attempt,
-                    error=f"{type(error).__name__}: {Failure.of(error).message[:200]}",
-                    traceback=None
-                    if isinstance(error, Retry | Discard | ChildDied | UnstorableResult)
-                    else _traceback(error),
-                )
-            )
+            expected = isinstance(error, Retry | Discard | ChildDied | UnstorableResult)
+            self._tell(run, failure, None if expected else _traceback(error))
         final = isinstance(error, Discard | UnstorableResult)
         after = _duration(error, "after") if isinstance(error, Retry) else None
-        return Failed(Failure.of(error), after, final=final)
+        return Failed(failure, after, final=final)
+
+    def _tell(self, run: Run, failure: Failure, traceback: str | None = None) -> None:
+        claim = run.claim
+        error = f"{failure.type}: {failure.message[:200]}"
+        self._report(TryFailed(str(claim.id), claim.kind, claim.attempt, error, traceback))
 
 
 def _duration(error: BaseException, name: str) -> timedelta | None:
@@ -105,17 +114,6 @@ def _traceback(error: BaseException) -> str:
         return "".join(traceback.format_exception(error, limit=-20))[-8000:]
     except BaseException as unprintable:  # noqa: BLE001 - as Failure.of
         return f"(it could not be read: {type(unprintable).__name__})"
-
-
-def _stopped(run: Run, reason: Stop) -> Outcome:
-    """Whatever a stopped handler returned or raised, the reason of its stop is the outcome."""
-    match reason:
-        case Stop.TIMED_OUT:
-            return TimedOut(timedelta(seconds=run.claim.timeout))
-        case Stop.CANCELED:
-            return Canceled()
-        case Stop.DRAIN | Stop.LEASE:
-            return Interrupted()
 
 
 async def _on_loop(run: Run, coroutine: Any) -> Any:  # noqa: ANN401 - a handler's coroutine and what it returns

@@ -12,12 +12,13 @@ import uvloop
 
 from consumer import loader
 from consumer.processes import supervise
-from consumer.serve import StopOrder, serve
+from consumer.serve import serve
 from core import loop
 from core.errors import SluiceError
 from core.events import StepFailed
 from core.mortal import die_with_parent
 from core.settings import ConsumerSettings, load
+from core.stop import StopOrder
 from core.telemetry import log
 from core.telemetry.report import Reporter
 

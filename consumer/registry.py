@@ -48,11 +48,13 @@ def handler(
     """
     if not re.fullmatch(KIND_PATTERN, kind):
         raise ValueError(f"a kind matches {KIND_PATTERN}; {kind!r} does not")
-    if max_attempts is not None and not 1 <= max_attempts <= MAX_ATTEMPTS:
-        raise ValueError(f"max_attempts is 1 to {MAX_ATTEMPTS}, not {max_attempts}")
-    if timeout is not None and not MIN_TIMEOUT_SECONDS <= timeout <= MAX_TIMEOUT_SECONDS:
+    if max_attempts is not None and not (_is_a(int, max_attempts) and 1 <= max_attempts <= MAX_ATTEMPTS):
+        raise ValueError(f"max_attempts is 1 to {MAX_ATTEMPTS}, not {max_attempts!r}")
+    if timeout is not None and not (
+        _is_a(int | float, timeout) and MIN_TIMEOUT_SECONDS <= timeout <= MAX_TIMEOUT_SECONDS
+    ):
         raise ValueError(
-            f"timeout is {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS:g} seconds, not {timeout}"
+            f"timeout is {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS:g} seconds, not {timeout!r}"
         )
     mark = Mark(Kind(kind), max_attempts, timeout, cpu_bound)
 
@@ -61,6 +63,11 @@ def handler(
         return function
 
     return leave_mark
+
+
+def _is_a(number: Any, value: object) -> bool:  # noqa: ANN401 - a type, or several
+    """Whether `value` is one, whatever type checkers were told; True and False are numbers to Python alone."""
+    return isinstance(value, number) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)

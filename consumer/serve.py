@@ -17,6 +17,7 @@ from consumer.periodic import every
 from consumer.shutdown import Ending, Shutdown
 from consumer.stores import Stores
 from core.events import ConsumerStarted, StoreLost
+from core.stop import StopOrder
 from db.consumers import ServedKind
 from db.schema import check
 from db.start import await_postgresql
@@ -31,20 +32,6 @@ if TYPE_CHECKING:
     from core.settings import ConsumerSettings
 
 MAX_THREADS = 1000
-
-
-class StopOrder:
-    """What the caller sets: `asked` begins the drain, `forced` skips its waiting."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.forced = asyncio.Event()
-
-    def ask(self) -> None:
-        """Ask once to drain, twice to hurry."""
-        if self.asked.is_set():
-            self.forced.set()
-        self.asked.set()
 
 
 async def serve(

@@ -1,11 +1,14 @@
-"""What `python -m api` and `python -m consumer` share. Imports nothing heavy: a wrong option is told before that."""
+"""What the commands share that run a part. Imports nothing heavy: a wrong option is told before that."""
 
 from __future__ import annotations
 
 import argparse
 import signal
 
+from core import names
+
 HIGHEST_PORT = 65535
+MOST_PROCESSES = 256
 
 
 class Ended(SystemExit):
@@ -15,8 +18,8 @@ class Ended(SystemExit):
 def count(text: str) -> int:
     """A number of processes. Raises ArgumentTypeError and ValueError, which argparse tells."""
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("it must be 1 or more")
+    if not 1 <= number <= MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"it must be 1 to {MOST_PROCESSES}")
     return number
 
 
@@ -26,6 +29,15 @@ def port(text: str) -> int:
     if not 0 <= number <= HIGHEST_PORT:
         raise argparse.ArgumentTypeError(f"it must be 0 to {HIGHEST_PORT}")
     return number
+
+
+def queues(text: str) -> str:
+    """Names of queues, as they were written. Raises ArgumentTypeError, which argparse tells."""
+    try:
+        names.queues(names.split(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def end_at_signals() -> None:

@@ -54,6 +54,11 @@ class TimedOut:
 
     after: timedelta
 
+    @property
+    def failure(self) -> Failure:
+        """What the row keeps of it, and the log says."""
+        return Failure("Timeout", f"did not end within {self.after.total_seconds():g} s")
+
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:

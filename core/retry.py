@@ -75,8 +75,8 @@ def verdict(
             return RetryLater(
                 failure, policy.backoff(attempt, random) if retry_after is None else retry_after
             )
-        case TimedOut(after):
-            failed = Failed(Failure("Timeout", f"did not end within {after.total_seconds():g} s"))
+        case TimedOut():
+            failed = Failed(outcome.failure)
             return verdict(failed, attempt=attempt, max_attempts=max_attempts, random=random, policy=policy)
         case Snoozed(delay):
             return GiveBack(delay)

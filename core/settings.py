@@ -6,13 +6,14 @@ import os
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core import names
 from core.errors import ConfigurationError
-from core.task import QUEUE_PATTERN, QueueName
+from core.task import QueueName
 
 _POSTGRESQL_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -33,14 +34,17 @@ _LIBPQ_ONLY = frozenset(
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # its message may quote the password
+        raise ValueError("it is no URL; percent-encode what is special in a password") from None
+
+
 def _url(schemes: tuple[str, ...]) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        try:
-            scheme = urlsplit(text).scheme
-        except ValueError:  # its message may quote the password
-            raise ValueError("it is no URL; percent-encode what is special in the password") from None
-        if text and scheme not in schemes:
+        if text and _split(text).scheme not in schemes:
             raise ValueError("it must start with " + " or ".join(f"{scheme}://" for scheme in schemes))
         return value
 
@@ -55,15 +59,7 @@ def _without_libpq_only(value: SecretStr) -> SecretStr:
 
 
 def _names(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-    return value
-
-
-def _queues(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value or not all(re.fullmatch(QUEUE_PATTERN, name) for name in value):
-        raise ValueError(f"it must be comma-separated names, each matching {QUEUE_PATTERN}")
-    return value
+    return names.split(value) if isinstance(value, str) else value
 
 
 def _modules(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,7 +114,7 @@ class ConsumerSettings(StoreSettings):
 
     worker_queue_maxsize: Annotated[int, Field(ge=1, le=100_000)] = 100
     handlers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_modules)] = ()
-    queues: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_queues)] = (
+    queues: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(names.queues)] = (
         "default",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 25.0
@@ -155,7 +151,7 @@ class UpSettings(LogSettings):
 
 
 def _http(url: str) -> str:
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme not in {"http", "https"}:
         raise ValueError("it must start with http:// or https://")
     try:
@@ -165,6 +161,11 @@ def _http(url: str) -> str:
     if not named:
         raise ValueError("it must name a host, and a port from 1 to 65535 or none")
     return url.rstrip("/")
+
+
+def without_userinfo(url: str) -> str:
+    """`url` as it may be shown, also when it is none: nothing is left that may be a password, up to the last @."""
+    return re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1", url, flags=re.DOTALL | re.IGNORECASE)
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -203,7 +204,10 @@ def _explain(invalid: ValidationError) -> str:
     variable = str(error["loc"][0]).upper()
     if error["type"] == "missing":
         return f"{variable} is not set; {_HINTS.get(variable, 'set it')}"
-    shown = "(not shown)" if variable.endswith("_URL") and variable != "SLUICE_URL" else repr(error["input"])
+    if variable == "SLUICE_URL":
+        shown = repr(without_userinfo(str(error["input"])))
+    else:
+        shown = "(not shown)" if variable.endswith("_URL") else repr(error["input"])
     allowed = error["msg"].removeprefix("Value error, ")
     if variable == "DATABASE_URL" and error["type"] in {"string_too_short", "too_short"}:
         return f"{variable} is empty; {_HINTS[variable]}"

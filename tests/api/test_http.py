@@ -51,6 +51,11 @@ async def raw(client: httpx2.AsyncClient, request: bytes) -> bytes:
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "multipart/form-data; boundary=x"},
         {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": "application/json; version=1; charset=latin-1"},
+        {"Content-Type": 'application/json; charset="utf-8'},
+        {"Content-Type": "application/json; charset"},
+        {"Content-Type": "application/json charset=utf-8"},
+        {"Content-Type": "application/json, text/plain"},
         {"Content-Type": "application/jsonp"},
         {"Content-Type": "application/problem+json"},
         {"Content-Type": "é".encode("latin-1").decode("latin-1")},
@@ -67,6 +72,29 @@ async def test_what_does_not_call_itself_json_gets_415(
 
     assert response.status_code == 415
     assert response.headers["content-type"] == PROBLEM
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON ; Charset=UTF-8",
+        'application/json;charset="utf-8";',
+        "application/json; version=1",
+        "application/json;charset=utf-8;profile=x",
+        r'application/json; profile="a\";charset=latin-1"; version=1',
+        f'application/json; profile="{";charset=latin-1" * 3000}',
+    ],
+    ids=lambda value: value[:60],
+)
+async def test_json_in_utf_8_is_taken_whatever_else_the_client_says_of_it(
+    narrow: httpx2.AsyncClient, content_type: str
+) -> None:
+    response = await narrow.post(
+        "/tasks", content=b'{"message": "x"}', headers={"Content-Type": content_type}
+    )
+
+    assert response.status_code == 201
 
 
 async def test_a_body_may_be_as_long_as_the_limit_and_no_longer(narrow: httpx2.AsyncClient) -> None:

@@ -16,9 +16,10 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+import uvicorn
 
 from api import listen
-from api.server import REQUESTS_END_SECONDS
+from api.server import REQUESTS_END_SECONDS, Server, Stop
 from cli.embedded import Urls
 from core.errors import ConfigurationError
 from core.settings import environment
@@ -35,14 +36,14 @@ async def start(urls: Urls, *arguments: str, **settings: str) -> Process:
     return await asyncio.create_subprocess_exec(*command, env=environment(**names), stderr=PIPE, stdout=PIPE)
 
 
-async def address(process: Process) -> str:
-    """Where it listens, by its own account."""
+async def logged(process: Process, event: str) -> dict[str, Any]:
+    """The next such event in its log."""
     assert process.stderr is not None
     async with asyncio.timeout(START):
         async for line in process.stderr:
             said: dict[str, Any] = json.loads(line)
-            if said["event"] == "api.listening":
-                return str(said["url"])
+            if said["event"] == event:
+                return said
     raise AssertionError("it ended")
 
 
@@ -53,7 +54,8 @@ async def serving(
     """The API as a process that is ready, and a client of it."""
     process = await start(urls, *arguments, **settings)
     try:
-        async with httpx2.AsyncClient(base_url=await address(process), trust_env=False, timeout=30) as client:
+        url = (await logged(process, "api.listening"))["url"]
+        async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
 
             async def ready() -> bool:
                 try:
@@ -189,7 +191,7 @@ async def test_nothing_that_was_accepted_is_lost_when_it_is_stopped_under_load(
     assert accepted <= {row["id"] for row in rows}
 
 
-async def test_a_second_signal_does_not_wait_for_requests(urls: Urls, own: dict[str, str]) -> None:
+async def test_a_second_signal_cuts_off_what_is_still_open(urls: Urls, own: dict[str, str]) -> None:
     async with serving(urls, **own) as (process, client):
         _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
         writer.write(
@@ -209,11 +211,47 @@ async def test_a_second_signal_does_not_wait_for_requests(urls: Urls, own: dict[
         await eventually(refused)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        status, _ = await ended(process)
+        status, said = await ended(process)
         writer.close()
 
-    assert status == 1
+    assert (status, said) == (1, "")
     assert time.monotonic() - began < REQUESTS_END_SECONDS - 1
+
+
+async def test_a_second_signal_that_cuts_nothing_off_is_a_clean_stop(urls: Urls, own: dict[str, str]) -> None:
+    async with serving(urls, **own) as (process, client):
+        assert (await client.post("/tasks", json={"message": "x"})).status_code == 201
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+
+        assert await ended(process) == (0, "")
+
+
+async def test_an_application_that_does_not_end_is_not_waited_for_without_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.server.REQUESTS_END_SECONDS", 0.1)
+    over = asyncio.Event()
+
+    async def application(_: object, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await over.wait()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    config = uvicorn.Config(application, lifespan="on", log_config=None)
+    config.load()
+    server = Server(config, Stop())
+    server.lifespan, server.servers = config.lifespan_class(config), []
+    await server.lifespan.startup()
+    server._ask()
+    server._ask()
+    await server.shutdown()
+
+    assert server.failed
+    over.set()
+    await server.lifespan.shutdown_event.wait()
 
 
 async def test_redis_away_at_start_is_no_reason_not_to(urls: Urls, own: dict[str, str]) -> None:
@@ -275,6 +313,29 @@ async def test_with_a_consumer_inside_tasks_are_completed_and_the_drain_is_clean
 
     assert status == 0
     assert "Traceback" not in said
+
+
+async def test_a_second_signal_hurries_the_consumer_inside_too(
+    urls: Urls, stores: Stores, own: dict[str, str]
+) -> None:
+    async with serving(urls, "--port", "0", "--with-consumer", **own) as (process, client):
+        await client.post("/tasks", json={"kind": "sleep", "payload": {"seconds": 600}})
+
+        async def runs() -> bool:
+            return await stores.raw.fetchval("SELECT status = 'processing' FROM tasks") is True
+
+        await eventually(runs)
+        process.send_signal(signal.SIGTERM)
+        await logged(process, "consumer.draining")
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        status, said = await ended(process)
+
+    assert status == 0
+    assert time.monotonic() - began < 5, "it would drain for 25 s"
+    assert "Traceback" not in said
+    [row] = await stores.raw.fetch("SELECT status, attempt, crashes FROM tasks")
+    assert tuple(row) == ("pending", 0, 0), "given back, and not charged"
 
 
 async def test_a_handler_module_that_is_not_there_is_told_in_one_line(urls: Urls) -> None:

@@ -75,6 +75,7 @@ class Within(Command):
             contextlib.redirect_stderr(stderr),
         ):
             patch.setattr("sys.stdin", io.StringIO(stdin))
+            patch.setattr("cli.main.end_at_signals", lambda: None)  # signals are the main thread's
             patch.chdir(self.directory)
             for name in _OURS:
                 patch.delenv(name, raising=False)

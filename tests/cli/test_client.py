@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -40,6 +40,53 @@ def test_a_problem_with_a_parameter_names_it() -> None:
 def test_an_address_that_is_none_is_named_by_its_variable(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^SLUICE_URL is 'http://"):
         Api(url)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ALL_PROXY", "socks5://me:hush@h:1", "a SOCKS proxy needs the package socksio: .*ALL_PROXY"),
+        ("HTTPS_PROXY", "gopher://me:hush@h:1", "the proxy's URL cannot be used: .*HTTPS_PROXY"),
+        ("HTTP_PROXY", "http://me:hush/hush@h", "the proxy's URL cannot be used: .*HTTP_PROXY"),
+        ("SSL_CERT_FILE", "/nonexistent", r"cannot be read \(No such file or directory\): .*SSL_CERT_FILE"),
+        ("SSL_CERT_FILE", __file__, r"cannot be read \(.*\): .*SSL_CERT_FILE"),
+    ],
+)
+def test_what_the_environment_names_in_vain_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=told) as refused:
+        Api("https://sluice.example")
+    assert "hush" not in str(refused.value)
+    Api(URL)  # neither is for this machine
+
+
+@pytest.mark.parametrize("answer", ["<html>", "refused", "lost", "unreadable"])
+def test_no_error_shows_the_password_of_the_address(answer: str) -> None:
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        assert request.headers["authorization"].startswith("Basic ")
+        if answer == "lost":
+            raise httpx2.ReadError("cut", request=request)
+        if answer == "unreadable":
+            return httpx2.Response(200, headers={"content-encoding": "gzip"}, stream=_Garbage())
+        return httpx2.Response(200, text=answer)
+
+    api = Api("http://me:hush@127.0.0.1:8000", transport=httpx2.MockTransport(answers))
+    with pytest.raises((ApiUnreachable, NotSluice), match=r"http://127\.0\.0\.1:8000 ") as told:
+        api.get("x")
+    assert "hush" not in str(told.value)
+
+
+class _Garbage(httpx2.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"not gzip"
+
+
+def test_an_address_that_is_none_is_told_without_its_password() -> None:
+    with pytest.raises(ConfigurationError) as told:
+        Api("http://me:12\thush@127.0.0.1")
+    assert str(told.value) == "SLUICE_URL is 'http://127.0.0.1': it is no URL"
 
 
 def test_a_problem_without_pointers_tells_its_detail() -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import signal
 from uuid import uuid4
 
 import pytest
 
 from cli.main import main
-from tests.cli.support import Command, ended
+from tests.cli.support import Command, Ended, ended
 
 HEAVY = ("alembic", "asyncpg", "fastapi", "httpx2", "redis", "sqlalchemy", "structlog", "uvicorn")
 COMMANDS = ("up", "api", "consumer", "migrate", "version", "submit", "show", "list", "cancel", "retry")
@@ -48,6 +49,8 @@ async def test_help_names_every_command(sluice: Command) -> None:
         ["list", "--status", "done"],
         ["cancel"],
         ["consumer", "--processes", "0"],
+        ["consumer", "--queues", "a b"],
+        ["consumer", "--queues", ""],
         ["api", "--port", "65536"],
     ],
 )
@@ -66,11 +69,39 @@ async def test_the_status_of_wrong_usage_reaches_the_shell(sluice: Command) -> N
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("port", ["70000", "-1", "http"])
-async def test_a_port_that_is_none_is_wrong_usage_of_the_module_too(sluice: Command, port: str) -> None:
-    result = await Command(sluice.directory, ("-m", "api"))("--port", port)
+@pytest.mark.parametrize(
+    ("module", "option", "value"),
+    [
+        *(("api", "--port", value) for value in ("70000", "-1", "http")),
+        *(("api", "--workers", value) for value in ("0", "257", "two")),
+        *(("consumer", "--processes", value) for value in ("0", "257")),
+        *(("consumer", "--queues", value) for value in ("", "a b", "a,b/c")),
+    ],
+)
+async def test_what_an_option_cannot_be_is_wrong_usage_of_the_command_and_of_the_module(
+    sluice: Command, module: str, option: str, value: str
+) -> None:
+    result = await Command(sluice.directory, ("-m", module))(option, value)
     assert (result.status, result.stdout) == (2, "")
-    assert "argument --port" in result.stderr.splitlines()[-1]
+    assert f"argument {option}" in result.stderr.splitlines()[-1]
+
+    result = await sluice(module, option, value)
+    assert (result.status, result.stdout) == (2, "")
+    assert f"Invalid value for '{option}'" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", [["api", "--with-consumer"], ["consumer"]], ids=" ".join)
+async def test_a_signal_while_handlers_are_imported_is_a_clean_stop(
+    sluice: Command, command: list[str], number: signal.Signals
+) -> None:
+    (sluice.directory / "slow.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    stores = {"DATABASE_URL": "postgresql://nobody@/x?host=/nowhere", "REDIS_URL": "", "HANDLERS": "slow"}
+    process = await sluice.start(*command, env=stores)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"importing\n"
+    process.send_signal(number)
+    assert await ended(process) == Ended(0, "", "")
 
 
 async def test_the_status_of_a_failure_reaches_the_shell(sluice: Command) -> None:

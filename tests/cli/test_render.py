@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from cli import render
+from cli import render, welcome
+from cli.embedded import Urls
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ID = "019b7e3c-1c00-7000-8000-000000000001"
@@ -113,3 +115,20 @@ def test_an_error_is_one_line_however_long_its_reason(capsys: pytest.CaptureFixt
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "Error: a\\nb " + "c" * 300 + "\\x1b[0m\n"
+
+
+@pytest.mark.parametrize("name", ["[work]", "[/b]", "[red]x[/red]", ":boom:"])
+def test_a_directory_that_is_named_like_markup_is_shown_as_it_is(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    welcome.show(
+        url="http://[::1]:8000",
+        data=Path(name),
+        kept=True,
+        embedded=Urls("", f"unix:///a:/{name}"),
+        seconds=1,
+    )
+    told = capsys.readouterr().out
+    assert f"  {name} (kept)  " in told
+    assert "  http://[::1]:8000/docs  " in told
+    assert f"unix:///a:/{name}" in told

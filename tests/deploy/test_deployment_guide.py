@@ -8,6 +8,7 @@ import yaml
 from api.main import FLUSHERS, LOOKS_AT_ONCE
 from consumer.stores import HOT_CONNECTIONS
 from core.settings import ConsumerSettings
+from db.session import make_engine
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -72,5 +73,26 @@ def test_the_guide_and_the_compose_file_use_the_same_names(guide: str) -> None:
 def test_the_guide_counts_connections_as_the_pools_do(guide: str) -> None:
     own = HOT_CONNECTIONS + 1  # and the beat's
     handlers = ConsumerSettings.model_fields["handler_pool_size"].default
-    assert f"| API, each of `--workers` | {LOOKS_AT_ONCE + FLUSHERS} |" in guide
+    api = LOOKS_AT_ONCE + 2 * FLUSHERS  # of submissions and of batches
+    assert f"| API, each of `--workers` | {api} |" in guide
+    assert f"| the sum of both ({api + own + handlers} by default) |" in guide
     assert f"| {own} + `HANDLER_POOL_SIZE` ({own + handlers} by default;" in guide
+
+
+async def test_the_guide_has_a_pooler_ignore_each_setting_that_it_does_not_know(
+    guide: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: set[str] = set()
+
+    async def connect(*_: object, server_settings: dict[str, str], **__: object) -> None:
+        sent.update(server_settings)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("asyncpg.connect", connect)
+    with pytest.raises(ConnectionRefusedError):
+        async with make_engine("postgresql://nowhere", role="test", pool_size=1).connect():
+            pass
+
+    [ignored] = re.findall(r"^ignore_startup_parameters = (.*)$", guide, re.MULTILINE)
+    known_to_it = {"application_name", "timezone"}
+    assert set(ignored.split(", ")) == sent - known_to_it

@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 
 from api.errors import TABLE
-from api.main import create_app
+from api.main import FLUSHERS, LOOKS_AT_ONCE, create_app
 from consumer import Context
+from consumer.stores import HOT_CONNECTIONS
 from consumer.upkeep import promote, prune, reap, republish
 from core import events
 from core.lifecycle import TRANSITIONS
-from core.settings import ApiSettings
+from core.settings import ApiSettings, ConsumerSettings
 from core.task import Task
 from db.keys import Keys
 from tests.docs.markdown import ROOT, blocks, code, rows, section
 
 DOCS = ROOT / "docs"
 API, ARCHITECTURE, OPERATIONS = DOCS / "api.md", DOCS / "architecture.md", DOCS / "operations.md"
+PRODUCT = ("api", "cli", "consumer", "core", "db")
 GUARANTEES, HANDLERS = DOCS / "guarantees.md", DOCS / "handlers.md"
 
 
@@ -80,6 +82,22 @@ def test_every_log_event_is_told_with_its_level() -> None:
     ]
 
     assert told == {found.name: found.level for found in classes}
+
+
+def test_the_connections_are_told_with_their_names_in_pg_stat_activity() -> None:
+    told = section(OPERATIONS, "Connections")
+    sources = [path.read_text(encoding="utf-8") for top in PRODUCT for path in (ROOT / top).rglob("*.py")]
+    roles = {role for source in sources for role in re.findall(r'\brole="([a-z-]+)"', source)}
+
+    assert set(re.findall(r"`sluice/([a-z-]+)`", told)) == roles
+    api = LOOKS_AT_ONCE + 2 * FLUSHERS
+    assert (
+        f"| up to {api}: {LOOKS_AT_ONCE} that look, {FLUSHERS} for submissions, {FLUSHERS} for batches |"
+        in told
+    )
+    handlers = ConsumerSettings.model_fields["handler_pool_size"].default
+    both = api + HOT_CONNECTIONS + 1 + handlers
+    assert f"| the sum of both: {both} with a `HANDLER_POOL_SIZE` of {handlers} |" in told
 
 
 def test_every_endpoint_is_told_with_its_operation_and_its_answers(openapi: dict[str, Any]) -> None:
@@ -145,7 +163,7 @@ def test_the_context_is_told_whole() -> None:
 def test_every_rule_that_a_comment_names_is_told_and_every_told_rule_is_kept_somewhere() -> None:
     told = set(re.findall(r"^- \*\*([A-Z]\d)\b", section(GUARANTEES, "The rules"), re.MULTILINE))
     named: set[str] = set()
-    for top in ("api", "cli", "consumer", "core", "db"):
+    for top in PRODUCT:
         for path in [*(ROOT / top).rglob("*.py"), *(ROOT / top).rglob("*.sql")]:
             for found in re.findall(
                 r"\(((?:[A-Z]\d)(?:(?:, | to )[A-Z]\d)*)\)", path.read_text(encoding="utf-8")

@@ -134,4 +134,4 @@ async def test_a_signal_ends_a_parent_that_waits_for_postgresql(
 async def test_no_number_of_processes_is_wrong_usage(consumers: Consumers) -> None:
     parent = await consumers.launch("--processes", "0")
     assert await parent.ended(within=20) == 2
-    assert "it must be 1 or more" in parent.said[-1]
+    assert "it must be 1 to 256" in parent.said[-1]

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 from consumer.assembly import assemble
 from consumer.loops import loops
 from consumer.parts import Machine, Parts
-from consumer.serve import StopOrder, consume
+from consumer.serve import consume
 from consumer.shutdown import Ending
 from consumer.watch import Heartbeat
 from core.events import Event
 from core.settings import ConsumerSettings
+from core.stop import StopOrder
 from core.task import ConsumerId, TaskId
 from tests.simulation.handlers import SimChildren, SimThreads, registry
 from tests.simulation.history import History

@@ -212,9 +212,10 @@ async def test_a_child_is_not_waited_for_once_it_has_ended_although_a_process_th
 
 
 async def test_a_timeout_kills_the_child(children: Children, tmp_path: Path) -> None:
-    assert await outcome_of(
-        children, cpu_handlers.run_on, say=str(tmp_path / "pid"), timeout=0.05
-    ) == TimedOut(timedelta(seconds=0.05))
+    s = Scene(children, cpu_handlers.run_on, say=str(tmp_path / "pid"), timeout=0.05)
+    s.start()
+    assert await s.end() == TimedOut(timedelta(seconds=0.05))
+    assert [event.error for event in s.events.of(TryFailed)] == ["Timeout: did not end within 0.05 s"]
 
 
 async def test_a_run_that_is_stopped_while_its_child_starts_leaves_no_child(

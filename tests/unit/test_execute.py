@@ -17,7 +17,7 @@ from consumer.running import Run, Running, Stop
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 from core.task import JsonText
-from tests.unit.support import Events, claim, now, settled, virtual
+from tests.unit.support import Events, claim, now, settled, task_id, virtual
 
 Function = Callable[[Context, Any], Awaitable[Any]]
 
@@ -177,7 +177,7 @@ async def test_a_handler_that_overruns_its_time_is_canceled() -> None:
     outcome, events = await outcome_of(slow, timeout=2.5)
     assert outcome == TimedOut(timedelta(seconds=2.5))
     assert ended == [2.5]
-    assert events.all == [], "the verdict tells of it"
+    assert events.all == [TryFailed(str(task_id(1)), "test", 2, "Timeout: did not end within 2.5 s")]
 
 
 @virtual
@@ -226,7 +226,8 @@ def test_the_reason_of_a_stop_is_the_outcome_however_the_handler_takes_it(
         await settled()
         s.run.stop(stop)
         assert await s.end() == expected
-        assert s.events.all == []
+        told = [event.error for event in s.events.of(TryFailed)]
+        assert told == (["Timeout: did not end within 60 s"] if stop is Stop.TIMED_OUT else [])
         assert now() < 2
 
     scene()

@@ -137,6 +137,8 @@ async def test_a_thread_whose_row_need_not_wait_keeps_its_slot_until_it_returns(
         s.go.set()
         await eventually(lambda: s.vacated)
     assert (s.vacated, s.saw) == (1, [True])
+    told = [event.error for event in s.events.of(TryFailed)]
+    assert told == (["Timeout: did not end within 60 s"] if stop is Stop.TIMED_OUT else [])
 
 
 async def test_a_timeout_is_kept_by_the_clock(threads: ThreadPoolExecutor) -> None:
@@ -155,7 +157,7 @@ async def test_a_thread_that_a_drain_or_a_lost_lease_stops_is_waited_for(
         assert s.outcome is None, "its row must not start elsewhere beside it"
         s.go.set()
         assert await s.end() == Interrupted()
-    assert (s.vacated, s.saw) == (1, [True])
+    assert (s.vacated, s.saw, s.events.all) == (1, [True], [])
 
 
 async def test_a_drain_does_not_wait_for_a_thread_that_was_left_behind_before(

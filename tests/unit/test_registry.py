@@ -136,13 +136,19 @@ def test_a_kind_is_checked_where_it_is_written(kind: str) -> None:
     [
         {"max_attempts": 0},
         {"max_attempts": 101},
+        {"max_attempts": 2.5},
+        {"max_attempts": 2.0},
+        {"max_attempts": True},
+        {"max_attempts": "3"},
         {"timeout": 0.0009},
         {"timeout": 604801.0},
         {"timeout": float("nan")},
+        {"timeout": True},
+        {"timeout": "30"},
     ],
     ids=str,
 )
 def test_a_setting_is_checked_where_it_is_written(setting: dict[str, Any]) -> None:
-    [name] = setting
-    with pytest.raises(ValueError, match=f"^{name} is "):
+    [(name, value)] = setting.items()
+    with pytest.raises(ValueError, match=f"^{name} is .*, not {value!r}$"):
         handler("k", **setting)

@@ -198,6 +198,31 @@ def test_a_wrong_url_is_refused_without_showing_what_may_be_a_password(
     assert refused.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ftp://me:hush@h", "ftp://h"),
+        ("http://me:hush@h:0", "http://h:0"),
+        ("HTTP://me:12hush/hush?hush#hush@hush@h", "HTTP://h"),
+        ("http://me:hush@[h", "http://[h"),
+        ("http://me:hush\u2100@h", "http://h"),
+        ("me:hush@h", "h"),
+        ("me:hush://hush@h", "h"),
+        ("me:hu\nsh@h", "h"),
+    ],
+)
+def test_a_wrong_address_of_the_api_is_shown_without_its_password(
+    env: pytest.MonkeyPatch, url: str, shown: str
+) -> None:
+    env.setenv("SLUICE_URL", url)
+
+    with pytest.raises(ConfigurationError) as refused:
+        load(ClientSettings)
+
+    assert str(refused.value).startswith(f"SLUICE_URL is {shown!r}: it ")
+    assert "hush" not in str(refused.value)
+
+
 def test_an_empty_database_url_is_no_database_and_an_empty_redis_url_no_redis(
     env: pytest.MonkeyPatch,
 ) -> None:
