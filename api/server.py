@@ -38,7 +38,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 REQUESTS_END_SECONDS = 5
 """How long a stop waits for requests, and what takes longer is cut off: a slow body, or a batch on a busy server.
 
-Everything else is answered within two seconds once its body is there. A second stop waits as long for the application.
+Everything else is answered within two seconds once its body is there. A second stop that comes before the application
+has begun to end waits as long for that.
 """
 KEEP_ALIVE_SECONDS = 65
 """Longer than the usual load balancer keeps a connection, so that none is closed just when it is used again."""

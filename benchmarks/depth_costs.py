@@ -75,7 +75,7 @@ def _claim(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:
 
 def _claim_ready(explain: Explain) -> Awaitable[Cost]:
     lists = {"queues": [DEFAULT_QUEUE] * len(PRIORITIES), "priorities": list(reversed(PRIORITIES))}
-    return explain.statement("claim_ready", **lists, consumer_id=uuid4(), kinds=[KIND], n=_BATCH)
+    return explain.statement("claim_ready", **lists, consumer_id=uuid4(), kinds=[KIND], n=_BATCH, skip=0)
 
 
 def _finish(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:

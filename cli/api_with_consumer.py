@@ -54,7 +54,7 @@ async def _consume(settings: ConsumerSettings, registry: Registry, stop: StopOrd
 def _leave(ending: Ending) -> None:
     """End here: a thread that still runs cannot be awaited, nor a store that hangs."""
     if not ending.clean:
-        _say(f"PostgreSQL did not answer while stopping; other consumers will recover {ending.left} tasks")
+        _say(ending.complaint)
     log.finish()
     os._exit(0 if ending.clean else 1)
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from core.task import Claim, ConsumerId, Kind, ReadyList, TaskId
 
 
+_MOST_REFUSED = 10
+"""How many refused rows one claim without Redis passes over: each costs it several statements."""
+
+
 class ClaimsTasks(Protocol):
     """What the gate needs of the store."""
 
@@ -23,7 +27,7 @@ class ClaimsTasks(Protocol):
         self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
     ) -> list[Claim]: ...
     async def claim_ready(
-        self, lists: Sequence[ReadyList], n: int, *, consumer: ConsumerId, kinds: Sequence[Kind]
+        self, lists: Sequence[ReadyList], n: int, *, skip: int, consumer: ConsumerId, kinds: Sequence[Kind]
     ) -> list[Claim]: ...
 
 
@@ -75,36 +79,64 @@ class Gate:
         A row that PostgreSQL refuses, such as by a trigger of the user's, is left where it is, and alone (U1).
         """
         me = self._lease.consumer
-        return self._unless_dead(me, await self._bisected(me, ids))
+        return self._unless_dead(me, await self._counted(len(ids), self._bisected(me, ids)))
 
     async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> list[Claim]:
-        """Claim up to `n` tasks from these lists without Redis. As `claim`, but raises RowRefused for a refused row."""
+        """Claim up to `n` tasks from these lists without Redis. As `claim` otherwise."""
         me = self._lease.consumer
-        statement = self._store.claim_ready(lists, n, consumer=me, kinds=self._kinds)
-        return self._unless_dead(me, await self._counted(n, statement))
+        return self._unless_dead(me, await self._counted(n, self._walked(me, lists, n)))
 
     async def _bisected(self, me: ConsumerId, ids: Sequence[TaskId]) -> list[Claim]:
-        """One statement, or halves of it until the refused row is alone. What one half brought is ours in any case."""
+        """One statement, or halves of it until each refused row is alone."""
         try:
-            return await self._counted(len(ids), self._store.claim(ids, consumer=me, kinds=self._kinds))
+            return await self._store.claim(ids, consumer=me, kinds=self._kinds)
         except RowRefused as refused:
             if len(ids) == 1:
                 self._report(StepFailed("claim", reason=f"task {ids[0]} is refused: {refused.reason}"))
                 return []
+        claims: list[Claim] = []
         middle = len(ids) // 2
-        claims = await self._bisected(me, ids[:middle])
-        try:
-            return claims + await self._bisected(me, ids[middle:])
-        except StoreUnavailable:
-            if not claims:
-                raise
-            return claims
+        for half in (ids[:middle], ids[middle:]):
+            try:
+                claims += await self._bisected(me, half) if self._may_go_on(me) else []
+            except StoreUnavailable:
+                if not claims:
+                    raise  # otherwise what the first half brought is ours all the same
+        return claims
 
-    async def _counted(self, asked: int, statement: Awaitable[list[Claim]]) -> list[Claim]:
+    async def _walked(self, me: ConsumerId, lists: Sequence[ReadyList], n: int) -> list[Claim]:
+        """One statement, or smaller ones that come to the refused rows one by one and pass over them."""
+        claims: list[Claim] = []
+        size, refused_rows = n, 0
+        while size and refused_rows <= _MOST_REFUSED and (size == n or self._may_go_on(me)):
+            try:
+                found = await self._store.claim_ready(
+                    lists, size, skip=refused_rows, consumer=me, kinds=self._kinds
+                )
+            except RowRefused as refused:
+                if size == 1:
+                    self._report(StepFailed("claim", reason=f"a task is refused: {refused.reason}"))
+                    refused_rows += 1
+                size = size // 2 or n - len(claims)
+            except StoreUnavailable:
+                if not claims:
+                    raise
+                break
+            else:
+                claims += found
+                size = min(size, n - len(claims)) if len(found) == size else 0
+        return claims
+
+    def _may_go_on(self, me: ConsumerId) -> bool:
+        """Whether one more statement may follow under this id (L3)."""
+        return self._lease.trusted and me == self._lease.consumer
+
+    async def _counted(self, asked: int, claiming: Awaitable[list[Claim]]) -> list[Claim]:
+        """The claims; in flight until the last statement has its answer, so that none of them counts as a stray."""
         self._last = number = next(self._numbers)
         self._in_flight[number] = asked
         try:
-            claims = await statement
+            claims = await claiming
         finally:
             del self._in_flight[number]
         self._report(Claimed(len(claims), asked=asked))

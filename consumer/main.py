@@ -88,8 +88,7 @@ def _leave(ending: Ending) -> None:
 def _status(ending: Ending) -> int:
     if ending.clean:
         return 0
-    many = f"{ending.left - ending.unsure} to {ending.left}" if ending.unsure else str(ending.left)
-    _say(f"PostgreSQL did not answer while stopping; other consumers will recover {many} tasks")
+    _say(ending.complaint)
     return 1
 
 

@@ -7,8 +7,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Protocol
 
 from consumer.schedule import Hint
-from core.errors import RowRefused, StoreUnavailable
-from core.events import StepFailed, StoreLost
+from core.errors import StoreUnavailable
+from core.events import StoreLost
 from core.task import PRIORITIES, ReadyList
 
 if TYPE_CHECKING:
@@ -122,13 +122,9 @@ class Pull:
         self._slots.take(wanted)
         try:
             claims = await self._gate.claim_ready(next(self._lists), wanted)
-        except (StoreUnavailable, RowRefused) as failed:
+        except StoreUnavailable as away:
             self._slots.release(wanted)
-            self._report(
-                StepFailed("claim", reason=f"a task is refused: {failed.reason}")
-                if isinstance(failed, RowRefused)
-                else StoreLost(failed.store, doing="claim", reason=failed.reason)
-            )
+            self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_IDLE_WITHOUT_REDIS)
             return
         self._work.start(claims)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from consumer.parts import Parts
     from core.events import Report
-    from core.task import RunKey
     from db.claims import Pending
 
 LAST_ACTS = timedelta(milliseconds=600)
@@ -38,6 +37,12 @@ class Ending:
     threads: int
     clean: bool
     unsure: int = 0
+
+    @property
+    def complaint(self) -> str:
+        """What there is to say of one that is not clean."""
+        many = f"{self.left - self.unsure} to {self.left}" if self.unsure else str(self.left)
+        return f"PostgreSQL did not answer while stopping; other consumers will recover {many} tasks"
 
 
 class Shutdown:
@@ -89,10 +94,8 @@ class Shutdown:
             self._complete.cancel()  # what it would still publish are hints
         asked = parts.gate.asked
         await self._break_off_claims()
-        found = await self._give_back_the_rest()
-        returned = found is not None
-        # A claim that was broken off may still be committed: only what the rows show of it is known to be back.
-        unsure = max(0, asked - (found or 0))
+        returned = await self._give_back_the_rest()
+        unsure = 0 if returned else asked
         # What is handed in after the writer has ended goes back with the rest.
         unwritten = 0 if returned and parts.complete.ended else parts.complete.waiting
         left = unwritten + (0 if returned else len(parts.running)) + unsure
@@ -100,6 +103,10 @@ class Shutdown:
         clean = (
             returned and left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
         )
+        if asked and clean:
+            # A claim that was broken off in the middle of its commit is seen once a later commit has its answer.
+            clean = await self._give_back_the_rest()
+            left = unsure = 0 if clean else asked
         self._report(Drained(left=left))
         threads = parts.slots.capacity - parts.slots.free
         return Ending(left, threads if silent else threads + 1, clean, unsure)
@@ -136,20 +143,19 @@ class Shutdown:
         if claiming:
             await asyncio.wait(claiming, timeout=_BRIEFLY)
 
-    async def _give_back_the_rest(self) -> int | None:
+    async def _give_back_the_rest(self) -> bool:
         """What the rows still hold for this consumer goes back: handlers that did not end, claims without an answer.
 
-        How many of the latter there were; None when PostgreSQL did not take it.
+        Whether PostgreSQL took it.
         """
         pending: list[Pending] = []
-        claimed: list[RunKey] = []
-        if not await _done(self._return(pending, claimed), _BRIEFLY):
-            return None
+        if not await _done(self._return(pending), _BRIEFLY):
+            return False
         if pending:
             await _done(self._parts.publisher.publish_again(pending), _BRIEFLY)
-        return len(claimed)
+        return True
 
-    async def _return(self, pending: list[Pending], claimed: list[RunKey]) -> None:
+    async def _return(self, pending: list[Pending]) -> None:
         parts = self._parts
         held = await parts.claims.held(parts.lease.consumer) | parts.running.keys()
         if parts.lease.former is not None:
@@ -160,7 +166,6 @@ class Shutdown:
         rest = [Return(task_id, token) for task_id, token in held]
         if rest:
             pending += (await parts.claims.give_back(rest)).pending
-        claimed += held - parts.running.keys()
 
 
 def _last_acts_end(deadline: float) -> float:

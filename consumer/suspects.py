@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off, in the mean and at most."""
 _WAITS_AT_FIRST = 0.1
+LINGERS = timedelta(minutes=1)
+"""How long a thread that outlived its run keeps the next suspect waiting: it may never end."""
 
 
 def suspected(claim: Claim) -> bool:
@@ -41,26 +43,44 @@ class NamesSuspects(Protocol):
 
 
 class Suspects:
-    """`run`: the one that runs here, from its claim until its handler is out of the way."""
+    """At most one that runs here, from its claim until its handler is out of the way."""
 
     def __init__(self, *, consumers: NamesSuspects, clock: Clock, random: Random, report: Report) -> None:
         self._consumers = consumers
         self._clock = clock
         self._random = random
         self._report = report
-        self.run: Run | None = None
+        self._run: Run | None = None
+        self._left_at: float | None = None
+
+    def __contains__(self, run: Run) -> bool:
+        """Whether this run is the one."""
+        return run is self._run
+
+    def begin(self, run: Run) -> None:
+        """From now on it is the one."""
+        self._run, self._left_at = run, None
+
+    def left(self, run: Run) -> None:
+        """Its outcome is handed on. A thread may go on, and kill this process still."""
+        if run is self._run:
+            self._left_at = self._clock()
 
     def ended(self, run: Run) -> None:
-        """It cannot kill this process any more, if it was the one that might: the next suspect may start."""
-        if self.run is run:
-            self.run = None
+        """It is out of the way, if it was the one: the next suspect may start."""
+        if run is self._run:
+            self._run = None
 
-    def wait_for(self, suspect: Run) -> timedelta:
-        """About as long again as it has run, and by chance: those that one claim brought must not come back together.
+    def wait(self) -> timedelta | None:
+        """How long another one is to wait; None when it may start.
 
+        About as long again as the one has run, and by chance: those that one claim brought must not come back together.
         All that a consumer held when it died twice are suspects. With one delay for each they would run one a second.
         """
-        ran = max(self._clock() - suspect.started_at, _WAITS_AT_FIRST)
+        now = self._clock()
+        if self._run is None or (self._left_at is not None and now - self._left_at > LINGERS.total_seconds()):
+            return None
+        ran = max(now - self._run.started_at, _WAITS_AT_FIRST)
         return timedelta(seconds=self._random.uniform(0, 2) * min(ran, WAITS.total_seconds()))
 
     async def name(self, suspect: Run, consumer: ConsumerId) -> str | None:
@@ -68,7 +88,7 @@ class Suspects:
         try:
             if not await self._consumers.name_suspect(consumer, suspect.claim.id):
                 return "lease not trusted"
-        except Exception as error:  # noqa: BLE001 - whatever it is, an unnamed suspect must not run
+        except BaseException as error:  # noqa: BLE001 - whatever it is, an unnamed suspect must not run
             if not isinstance(error, StoreUnavailable):
                 self._report(StepFailed("name", reason=repr(error), traceback=traceback.format_exc()))
             return "its name could not be written"

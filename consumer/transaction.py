@@ -118,8 +118,9 @@ class Transaction:
         """Commit the handler's writes together with the fenced completion; False when the token was no longer ours.
 
         Raises what the flush, the completion or the commit raised. A flush that fails is the handler's failure, like
-        any statement of its own. From then on nothing is repeated and no read decides what became of a COMMIT: unless
-        the server surely refused it, the caller gives the try back, fenced. `abandon` follows.
+        any statement of its own, unless the connection was lost. From then on nothing is repeated and no read decides
+        what became of a COMMIT: unless the server surely refused it, the caller gives the try back, fenced. `abandon`
+        follows.
         """
         connection, session = self._connection, self._session
         if connection is None or session is None or self._outer is None:

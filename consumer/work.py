@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from consumer.context import Context
 from consumer.registry import Mode
 from consumer.running import Run
-from consumer.suspects import Suspects, suspected
+from consumer.suspects import WAITS, Suspects, suspected
 from consumer.transaction import Transaction
 from core.errors import StoreUnavailable
 from core.events import Fenced, GivenBack, StepFailed, TryFailed
 from core.outcome import Failed, Failure, Outcome, Succeeded
 from core.retry import FailForGood, GiveBack, RetryLater, verdict
 from db.claims import Completion, Failing, Return
-from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
+from db.faults import SURELY_ROLLED_BACK, connection_ended, from_postgresql, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from core.clock import Clock
     from core.events import Report
     from core.task import Claim, ConsumerId, Kind
-
-_FAULT_WAITS = timedelta(seconds=1)
-"""How long a task is put off that met a fault of ours."""
 
 
 class OwnTransaction(Protocol):
@@ -111,13 +108,12 @@ class Work:
             suspect = suspected(claim)
             if why_not is not None:
                 self._return(claim, timedelta(), why_not)
-            elif suspect and self._suspects.run is not None:
-                delay = self._suspects.wait_for(self._suspects.run)
-                self._return(claim, delay, "another suspect is running")
+            elif suspect and (wait := self._suspects.wait()) is not None:
+                self._return(claim, wait, "another suspect is running")
             else:
                 run = Run(claim, now, consumer)
                 if suspect:
-                    self._suspects.run = run
+                    self._suspects.begin(run)
                 self._running.start(run, self._live(run, consumer))
 
     def _why_not(self, consumer: ConsumerId) -> str | None:
@@ -141,19 +137,21 @@ class Work:
         It looks once more: a neighbour of the same claim may have blocked the loop since `start` looked (L3).
         """
         try:
-            why_not = self._why_not(consumer)
-            if why_not is None and run is self._suspects.run:
-                why_not = await self._suspects.name(run, consumer) or self._why_not(consumer)
+            why_not, delay = self._why_not(consumer), timedelta()
+            if why_not is None and run in self._suspects:
+                why_not = await self._suspects.name(run, consumer)
+                why_not, delay = (self._why_not(consumer), delay) if why_not is None else (why_not, WAITS)
             if why_not is not None:
-                write: Write | None = self._unstarted(run.claim, timedelta(), why_not)
+                write: Write | None = self._unstarted(run.claim, delay, why_not)
                 self._suspects.ended(run)
             else:
                 write = await self._write_of(run)
         except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
             self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
-            write = Return(run.claim.id, run.claim.token, _FAULT_WAITS)
+            write = Return(run.claim.id, run.claim.token, WAITS)
         if write is not None:
             self._complete.put(write)
+        self._suspects.left(run)
         self._running.remove(run)
 
     def _vacate(self, run: Run) -> None:
@@ -167,7 +165,7 @@ class Work:
         handler = self._registry[claim.kind]
         transaction = self._transaction(handler, claim)
         context = Context(run, transaction, self._clock)
-        vacate = self._slots.release if run is not self._suspects.run else partial(self._vacate, run)
+        vacate = self._slots.release if run not in self._suspects else partial(self._vacate, run)
         outcome = await self._execute(run, handler, context, vacate)
         self._pace(self._clock() - run.started_at)
         if transaction is not None:
@@ -208,8 +206,8 @@ class Work:
             return None
         except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
             surely_refused = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
-            ours = transaction.flushed and isinstance(from_postgresql(error), StoreUnavailable)
-            if ours and not surely_refused:
+            ours = transaction.flushed or connection_ended(error)
+            if ours and not surely_refused and isinstance(from_postgresql(error), StoreUnavailable):
                 return Return(claim.id, claim.token)
             failure = Failure.of(error)
             told = (

@@ -90,14 +90,21 @@ class Claims:
         return to_claims(rows)
 
     async def claim_ready(
-        self, lists: Sequence[ReadyList], n: int, *, consumer: ConsumerId, kinds: Sequence[Kind]
+        self,
+        lists: Sequence[ReadyList],
+        n: int,
+        *,
+        consumer: ConsumerId,
+        kinds: Sequence[Kind],
+        skip: int = 0,
     ) -> list[Claim]:
-        """Start up to `n` tries without Redis, from `lists` in their order (S4)."""
+        """Start up to `n` tries without Redis, from `lists` in their order (S4), after the first `skip` rows."""
         rows = await self._database.rows(
             "claim_ready",
             queues=[ready.queue for ready in lists],
             priorities=[ready.priority for ready in lists],
             n=n,
+            skip=skip,
             consumer_id=consumer,
             kinds=list(kinds),
         )

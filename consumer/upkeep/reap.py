@@ -51,7 +51,7 @@ class Reap:
             return self.period
         reaped = await self._reap(dead)
         self._report(UpkeepDone(reaped, step=STEP))
-        if len(dead) < CHUNK:
+        if len(dead) < CHUNK or not reaped:
             return self.period
         await self._store.end_turn(STEP, {}, timedelta())
         return timedelta()

@@ -1,4 +1,5 @@
--- The gate without Redis (S4): up to :n due tasks, list by list in the order given, oldest first in each.
+-- The gate without Redis (S4): up to :n due tasks, list by list in the order given, oldest first in each; the first
+-- :skip of them were refused and are passed over.
 -- One index probe a list; the outer LIMIT ends the walk at the first lists that fill it.
 WITH held AS MATERIALIZED (
   SELECT due.id
@@ -13,10 +14,11 @@ WITH held AS MATERIALIZED (
         AND kind = ANY (CAST(:kinds AS text[]))
         AND fencing_token < 9223372036854775807
       ORDER BY run_at, id
-      LIMIT CAST(:n AS integer)
+      LIMIT CAST(:n AS integer) + CAST(:skip AS integer)
         FOR UPDATE SKIP LOCKED
    ) AS due
    LIMIT CAST(:n AS integer)
+  OFFSET CAST(:skip AS integer)
 )
 UPDATE tasks AS task
    SET status = 'processing',

@@ -248,7 +248,7 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
         "get": ({"id": pending[0]}, by_key, 1),
         "get_many": ({"ids": pending}, by_key, BATCH),
         "ready_among": ({**LIST, "ids": pending}, by_key, BATCH),
-        "claim_ready": ({**start, **EVERY_LIST, "n": BATCH}, {READY, PRIMARY_KEY}, 2 * BATCH + 1),
+        "claim_ready": ({**start, **EVERY_LIST, "n": BATCH, "skip": 0}, {READY, PRIMARY_KEY}, 2 * BATCH + 1),
         "republish_chunk": ({**LIST, **after, "watermark": None, "slack": 3.0, "n": BATCH}, {READY}, BATCH),
         "ready_lists": ({}, {READY}, 3),
         "promote_due": ({**after, "n": BATCH}, {DELAYED}, BATCH),

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from consumer import Context
 from consumer.gate import Gate
 from consumer.lease import Lease
@@ -15,7 +17,7 @@ from core.clock import boottime
 from core.events import Event, OutcomeRefused, StepFailed, StoreBack, StoreLost, UpkeepDone
 from core.task import Status
 from tests.support.eventually import eventually
-from tests.support.stores import ECHO, Stores, new
+from tests.support.stores import DEFAULT_LIST, ECHO, Stores, new
 from tests.support.workbench import KIND, workbench
 
 
@@ -64,7 +66,10 @@ async def test_an_outcome_that_a_trigger_refuses_fails_alone(stores: Stores, dat
     assert len([event for event in bench.events if isinstance(event, OutcomeRefused)]) == 1
 
 
-async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer(stores: Stores) -> None:
+@pytest.mark.parametrize("redis", [True, False], ids=["by id", "without redis"])
+async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer(
+    stores: Stores, redis: bool
+) -> None:
     events: list[Event] = []
     lease = Lease(timedelta(minutes=10), boottime)
     lease.renewed(boottime())
@@ -79,7 +84,10 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
     tasks = [new(message=word) for word in ("good", "bad", "good", "good")]
     await stores.submit(*tasks)
     async with refusing(stores, "P0001", "NEW.status = 'processing' AND NEW.message = 'bad'"):
-        claims = await gate.claim([task.id for task in tasks])
+        if redis:
+            claims = await gate.claim([task.id for task in tasks])
+        else:
+            claims = await gate.claim_ready([DEFAULT_LIST], 10)
     assert [claim.message for claim in claims] == ["good"] * 3
     assert (await stores.get(tasks[1].id)).status is Status.PENDING
     assert [event.step for event in events if isinstance(event, StepFailed)] == ["claim"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from consumer import Context
 from core.task import Status
 from tests.support.effects import effects
+from tests.support.proxy import proxied
 from tests.support.stores import Stores
 from tests.support.workbench import workbench
 
@@ -46,3 +49,33 @@ async def test_a_flush_that_waits_too_long_for_a_lock_fails_the_try(
     assert row.error is not None
     assert "lock timeout" in row.error["message"]
     assert await effects(stores) == []
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the server says so", "cut off"])
+async def test_a_flush_whose_connection_is_lost_is_not_charged(
+    stores: Stores, database_url: str, told: bool
+) -> None:
+    """A restart of PostgreSQL is nobody's failure: with one try only it would end the task."""
+    written, may_end = asyncio.Event(), asyncio.Event()
+
+    async def adds(ctx: Context, payload: dict[str, Any]) -> None:
+        session = await ctx.session()
+        await session.execute(text("SELECT 1"))
+        session.add(_Effect(what="lost"))
+        written.set()
+        await may_end.wait()
+
+    async with proxied(database_url) as proxy, workbench(stores, proxy.url, adds) as bench:
+        claim = await bench.start(max_attempts=1)
+        await written.wait()
+        if told:
+            await stores.raw.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'sluice/handler' AND datname = current_database()"
+            )
+        else:
+            proxy.drop()
+        may_end.set()
+        await bench.ended()
+        row = await stores.get(claim.id)
+    assert (row.status, row.attempt, row.error) == (Status.PENDING, 0, None)

@@ -36,7 +36,13 @@ class SimClaims:
         ]
 
     async def claim_ready(
-        self, lists: Sequence[ReadyList], n: int, *, consumer: ConsumerId, kinds: Sequence[Kind]
+        self,
+        lists: Sequence[ReadyList],
+        n: int,
+        *,
+        consumer: ConsumerId,
+        kinds: Sequence[Kind],
+        skip: int = 0,
     ) -> list[Claim]:
         tables, now = self._tables, self._tables.now()
         found: list[TaskRow] = []
@@ -50,8 +56,8 @@ class SimClaims:
                 and row.kind in kinds
                 and not tables.locked(row.id)
             ]
-            found += sorted(due, key=by_place)[:n]
-        taken = {row.id: row for row in found[:n]}
+            found += sorted(due, key=by_place)[: n + skip]
+        taken = {row.id: row for row in found[skip : skip + n]}
         return [self._start(row, consumer, now) for row in taken.values()]
 
     async def finish(self, done: Sequence[Completion]) -> Written:

@@ -12,7 +12,7 @@ from consumer.presence import Presence
 from consumer.pull import Pull
 from consumer.schedule import Hint
 from consumer.slots import Slots
-from core.errors import StoreUnavailable
+from core.errors import OutcomeUnknown, StoreUnavailable
 from core.task import Claim, QueueName, ReadyList, TaskId
 from tests.unit.support import Events, claim, now, task_id, virtual
 
@@ -64,7 +64,7 @@ class Scene:
         self.open = True
         self.rows: list[int] = []
         self.claims: list[int] = []
-        self.claim_fails: Exception | None = None
+        self.claim_fails = False
         self.started: list[Claim] = []
         self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
         self.pace = Pace()
@@ -93,8 +93,8 @@ class Scene:
         assert LIST in lists
         self.claims.append(n)
         await asyncio.sleep(0.001)
-        if self.claim_fails is not None:
-            raise self.claim_fails
+        if self.claim_fails:
+            raise OutcomeUnknown("PostgreSQL", "gone")
         taken, self.rows = self.rows[:n], self.rows[n:]
         return [claim(number) for number in taken]
 

@@ -145,3 +145,18 @@ async def test_a_row_that_is_refused_stays_alone_and_its_neighbours_are_reaped()
     assert isinstance(told, StepFailed)
     assert str(bad[0]) in told.reason
     assert done == UpkeepDone(4, step="reap")
+
+
+@virtual
+async def test_a_chunk_of_which_every_row_is_refused_is_not_looked_at_again_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", 2)
+    s = Scene(dead=3)
+
+    async def reap(dead: Sequence[RunKey], spread: timedelta) -> int:
+        raise RowRefused("P0001", "none of them")
+
+    s.reap = reap  # type: ignore[method-assign]
+    assert await s.reap_step.step() == s.reap_step.period
+    assert s.ended == 0

@@ -9,7 +9,7 @@ import pytest
 from core.errors import OutcomeUnknown, RowRefused
 from core.outcome import TimedOut
 from db.claims import Return
-from tests.unit.support import claim, settled, task_id, virtual
+from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import DONE, Scene
 
 
@@ -71,6 +71,26 @@ async def test_a_suspects_thread_that_is_left_behind_keeps_the_next_suspect_wait
     assert s.slots.free == s.slots.capacity - 1
 
 
+@virtual
+async def test_a_suspects_thread_that_never_ends_keeps_the_next_one_waiting_for_a_minute() -> None:
+    s = Scene()
+    s.left_behind = True
+    await s.start(1, crashes=2)
+    await asyncio.sleep(100)
+    await s.end(0, TimedOut(timedelta(seconds=100)))
+    for number, pause in ((2, 59), (3, 2)):
+        await asyncio.sleep(pause)
+        s.lease.renewed(now())
+        await s.start(number, crashes=2)
+    assert [run.claim.id for run in s.runs] == [task_id(1), task_id(3)]
+
+    first = s.vacate
+    await s.start(4, crashes=2)
+    first()
+    await s.start(5, crashes=2)
+    assert len(s.runs) == 2, "the one that is over frees no other's place"
+
+
 @pytest.mark.parametrize("answer", ["away", "refused", "dead", "draining"])
 def test_a_suspect_that_may_not_run_any_more_when_it_is_named_goes_back(answer: str) -> None:
     @virtual
@@ -87,7 +107,8 @@ def test_a_suspect_that_may_not_run_any_more_when_it_is_named_goes_back(answer: 
             s.naming.set_result(answer != "dead")
         await settled()
         assert s.runs == []
-        assert s.writes == [Return(task_id(1), claim().token)]
+        delay = timedelta() if answer == "draining" else timedelta(seconds=1)
+        assert s.writes == [Return(task_id(1), claim().token, delay)]
         assert (len(s.running), s.slots.free) == (0, s.slots.capacity)
         s.naming = None
         s.work.draining = False
