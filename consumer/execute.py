@@ -61,6 +61,8 @@ class Execute:
                 result = await self._children.call(run, handler, DetachedContext.of(ctx), payload)
             outcome: Outcome = Succeeded(result)
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler is the handler's failure, not our end
+            if self._timeouts.over(run):
+                run.stop(Stop.TIMED_OUT)  # such as by the server, which ends its statements a second later
             outcome = self._failed(run, error)
         finally:
             self._timeouts.end(run)

@@ -107,8 +107,9 @@ class Gate:
     async def _walked(self, me: ConsumerId, lists: Sequence[ReadyList], n: int) -> list[Claim]:
         """One statement, or smaller ones that come to the refused rows one by one and pass over them."""
         claims: list[Claim] = []
-        size, refused_rows = n, 0
-        while size and refused_rows <= _MOST_REFUSED and (size == n or self._may_go_on(me)):
+        size, refused_rows, first = n, 0, True
+        while size and refused_rows <= _MOST_REFUSED and (first or self._may_go_on(me)):
+            first = False
             try:
                 found = await self._store.claim_ready(
                     lists, size, skip=refused_rows, consumer=me, kinds=self._kinds

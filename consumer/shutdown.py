@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from consumer.parts import Parts
     from core.events import Report
+    from core.task import RunKey
     from db.claims import Pending
 
 LAST_ACTS = timedelta(milliseconds=600)
@@ -94,8 +95,10 @@ class Shutdown:
             self._complete.cancel()  # what it would still publish are hints
         asked = parts.gate.asked
         await self._break_off_claims()
-        returned = await self._give_back_the_rest()
-        unsure = 0 if returned else asked
+        found = await self._give_back_the_rest()
+        returned = found is not None
+        # A claim that was broken off may still be committed: only what the rows show of it is known to be back.
+        unsure = max(0, asked - (found or 0))
         # What is handed in after the writer has ended goes back with the rest.
         unwritten = 0 if returned and parts.complete.ended else parts.complete.waiting
         left = unwritten + (0 if returned else len(parts.running)) + unsure
@@ -103,10 +106,6 @@ class Shutdown:
         clean = (
             returned and left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
         )
-        if asked and clean:
-            # A claim that was broken off in the middle of its commit is seen once a later commit has its answer.
-            clean = await self._give_back_the_rest()
-            left = unsure = 0 if clean else asked
         self._report(Drained(left=left))
         threads = parts.slots.capacity - parts.slots.free
         return Ending(left, threads if silent else threads + 1, clean, unsure)
@@ -143,19 +142,20 @@ class Shutdown:
         if claiming:
             await asyncio.wait(claiming, timeout=_BRIEFLY)
 
-    async def _give_back_the_rest(self) -> bool:
+    async def _give_back_the_rest(self) -> int | None:
         """What the rows still hold for this consumer goes back: handlers that did not end, claims without an answer.
 
-        Whether PostgreSQL took it.
+        How many of the latter there were; None when PostgreSQL did not take it.
         """
         pending: list[Pending] = []
-        if not await _done(self._return(pending), _BRIEFLY):
-            return False
+        claimed: list[RunKey] = []
+        if not await _done(self._return(pending, claimed), _BRIEFLY):
+            return None
         if pending:
             await _done(self._parts.publisher.publish_again(pending), _BRIEFLY)
-        return True
+        return len(claimed)
 
-    async def _return(self, pending: list[Pending]) -> None:
+    async def _return(self, pending: list[Pending], claimed: list[RunKey]) -> None:
         parts = self._parts
         held = await parts.claims.held(parts.lease.consumer) | parts.running.keys()
         if parts.lease.former is not None:
@@ -163,6 +163,7 @@ class Shutdown:
             held |= await parts.claims.held(parts.lease.former)
         if not parts.complete.ended:
             held -= parts.complete.keys()
+        claimed += held - parts.running.keys()
         rest = [Return(task_id, token) for task_id, token in held]
         if rest:
             pending += (await parts.claims.give_back(rest)).pending

@@ -42,6 +42,12 @@ class Timeouts:
         if self._far.pop(run, None) is None:
             self._near.pop(run).cancel()
 
+    def over(self, run: Run) -> bool:
+        """Whether its time is over: a loop that was held up may not have stopped it yet."""
+        timer = self._near.get(run)
+        ends_at = self._far[run] if timer is None else timer.when()
+        return ends_at <= asyncio.get_running_loop().time()
+
     def _look_at_all(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set a timer for each run whose time may be over before the next look but one."""
         soon = loop.time() + _NEAR_SECONDS

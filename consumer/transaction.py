@@ -67,7 +67,7 @@ class Transaction:
         self._opening: asyncio.Lock | None = None
         self._closed = False
         self.flushed = False
-        """Whether the handler's writes were all sent: what fails from then on are statements of ours."""
+        """Whether its connection has survived the handler and its last flush: what fails from then on is ours."""
 
     @property
     def used(self) -> bool:
@@ -118,17 +118,17 @@ class Transaction:
         """Commit the handler's writes together with the fenced completion; False when the token was no longer ours.
 
         Raises what the flush, the completion or the commit raised. A flush that fails is the handler's failure, like
-        any statement of its own, unless the connection was lost. From then on nothing is repeated and no read decides
-        what became of a COMMIT: unless the server surely refused it, the caller gives the try back, fenced. `abandon`
-        follows.
+        any statement of its own: given back uncharged, what fails each time would be tried for ever. From then on
+        nothing is repeated and no read decides what became of a COMMIT: unless the server surely refused it, the
+        caller gives the try back, fenced. `abandon` follows.
         """
         connection, session = self._connection, self._session
         if connection is None or session is None or self._outer is None:
             raise AssertionError("complete() is for a transaction that was used")
         await session.commit()
-        self.flushed = True
         async with asyncio.timeout(_ANSWER_SECONDS):
             await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1s'"))
+            self.flushed = True
             ours = await connection.execute(statement("finish"), finish_values([done]))
             if ours.rowcount == 0:
                 return False

@@ -21,7 +21,7 @@ from core.events import Fenced, GivenBack, StepFailed, TryFailed
 from core.outcome import Failed, Failure, Outcome, Succeeded
 from core.retry import FailForGood, GiveBack, RetryLater, verdict
 from db.claims import Completion, Failing, Return
-from db.faults import SURELY_ROLLED_BACK, connection_ended, from_postgresql, sqlstate
+from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -206,8 +206,8 @@ class Work:
             return None
         except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
             surely_refused = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
-            ours = transaction.flushed or connection_ended(error)
-            if ours and not surely_refused and isinstance(from_postgresql(error), StoreUnavailable):
+            ours = transaction.flushed and isinstance(from_postgresql(error), StoreUnavailable)
+            if ours and not surely_refused:
                 return Return(claim.id, claim.token)
             failure = Failure.of(error)
             told = (

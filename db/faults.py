@@ -31,15 +31,6 @@ def sqlstate(error: BaseException) -> str | None:
     return next((state for state in states if isinstance(state, str)), None)
 
 
-def connection_ended(error: BaseException) -> bool:
-    """Whether `error` is the end of its connection, in the server's words or in those of the drivers."""
-    return (
-        (sqlstate(error) or "").startswith(("08", "57P"))
-        or (isinstance(error, DBAPIError) and error.connection_invalidated)
-        or any(map(_of_dead_connection, _within(error)))
-    )
-
-
 def from_postgresql(error: BaseException) -> SluiceError | None:
     """Our word for `error`; None when it is a fault of the program and must be seen as it is."""
     state = sqlstate(error)
@@ -53,11 +44,11 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
         return StoreUnavailable(POSTGRESQL, "no connection became free in time")
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):  # nobody listens: nothing was sent
         return StoreUnavailable(POSTGRESQL, _brief(error))
-    if any(map(_of_dead_connection, _within(error))):
-        return OutcomeUnknown(POSTGRESQL, "the connection was lost")
-    drivers = isinstance(error, InterfaceError | asyncpg.InterfaceError | OSError | TimeoutError)
-    if drivers or connection_ended(error):
+    invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+    if invalidated or isinstance(error, InterfaceError | asyncpg.InterfaceError | OSError | TimeoutError):
         return OutcomeUnknown(POSTGRESQL, _brief(error))
+    if any(_of_dead_connection(each) for each in _within(error)):
+        return OutcomeUnknown(POSTGRESQL, "the connection was lost")
     return None
 
 

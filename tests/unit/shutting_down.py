@@ -41,7 +41,6 @@ class Scene:
         self.consumer, self.rows, self.asked = "me", set[RunKey](), 0
         self.former: str | None = None
         self.closed_at = 0.0
-        self.on_unregister: Callable[[], None] = lambda: None
 
     def _say(self, what: str, *, seconds: float = 0.0) -> Coroutine[None, None, None]:
         async def act() -> None:
@@ -113,7 +112,6 @@ class Scene:
 
     async def unregister(self, consumer: str) -> None:
         await self._say(f"unregister {consumer}")
-        self.on_unregister()
 
     def run(self, number: int, *, ends_after: float | None = None, on_stop: float | None = 0.0) -> Run:
         """A handler that ends by itself, or so long after it was stopped (None: never)."""

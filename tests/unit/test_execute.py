@@ -1,67 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
+import time
 from datetime import timedelta
-from typing import Any, cast
 
-import orjson
 import pytest
 
 from consumer import Context, Discard, Retry, Snooze
-from consumer.child import Children
-from consumer.execute import Execute
-from consumer.registry import Handler, Mode
-from consumer.running import Run, Running, Stop
+from consumer.running import Stop
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 from core.task import JsonText
-from tests.unit.support import Events, claim, now, settled, task_id, virtual
-
-Function = Callable[[Context, Any], Awaitable[Any]]
-
-
-class Scene:
-    """One run of an `async def` handler, in a task of its own as a consumer has it."""
-
-    def __init__(self, function: Function, *, timeout: float = 60, payload: str = "{}") -> None:
-        self.events = Events()
-        self.run = Run(claim(timeout=timeout, payload=JsonText(payload), attempt=2), now())
-        self.vacated: list[float] = []
-        self.outcome: Outcome | None = None
-        self.after: list[str] = []
-        self._handler = Handler(self.run.claim.kind, function, Mode.LOOP, orjson.loads, None, None, None)
-        self._execute = Execute(
-            threads=cast("Executor", None), children=cast("Children", None), report=self.events
-        )
-        self._running = Running()
-
-    async def _life(self) -> None:
-        ctx = Context(self.run, None, now)
-        self.outcome = await self._execute(self.run, self._handler, ctx, lambda: self.vacated.append(now()))
-        await asyncio.sleep(0)
-        task = asyncio.current_task()
-        assert task is not None
-        self.after.append(f"went on with {task.cancelling()} cancellations")
-        self._running.remove(self.run)
-
-    def start(self) -> None:
-        self._running.start(self.run, self._life())
-
-    async def end(self) -> Outcome:
-        await self._running.idle()
-        assert self.outcome is not None
-        assert self.after == ["went on with 0 cancellations"]
-        assert len(self.vacated) == 1
-        assert self.run.on_stop is None
-        return self.outcome
-
-
-async def outcome_of(function: Function, **facts: Any) -> tuple[Outcome, Events]:
-    s = Scene(function, **facts)
-    s.start()
-    return await s.end(), s.events
+from tests.unit.executing import Scene, outcome_of
+from tests.unit.support import now, settled, task_id, virtual
 
 
 @virtual
@@ -348,3 +299,16 @@ async def test_ctx_says_that_the_run_is_to_stop() -> None:
     s.run.stop(Stop.DRAIN)
     await s.end()
     assert seen == [False, True]
+
+
+async def test_an_error_that_comes_when_the_time_is_over_is_a_timeout() -> None:
+    """The loop was held up, so that its own timer comes behind."""
+
+    async def late(ctx: Context, payload: object) -> None:
+        time.sleep(0.05)  # noqa: ASYNC251 - that is what holds it up
+        raise ValueError("canceling statement due to statement timeout")
+
+    outcome, events = await outcome_of(late, timeout=0.02)
+    assert outcome == TimedOut(timedelta(seconds=0.02))
+    [told] = events.of(TryFailed)
+    assert told.error.startswith("Timeout")

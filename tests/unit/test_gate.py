@@ -270,3 +270,18 @@ async def test_nothing_more_is_claimed_under_an_id_that_was_declared_dead_meanwh
         assert await claiming == []
         assert len(asked) == 2
         assert s.refused == [claim(1)]
+
+
+@virtual
+async def test_a_row_that_is_refused_while_the_id_is_declared_dead_is_the_last_one() -> None:
+    s = Scene()
+    asked: list[object] = []
+
+    async def answer(*_: object, **__: object) -> list[Claim]:
+        asked.append(None)
+        s.lease.ended()
+        raise RowRefused("P0001", "not this one")
+
+    s.store.claim_ready = answer  # type: ignore[method-assign]
+    assert await s.gate.claim_ready(LISTS, 1) == []
+    assert len(asked) == 1
