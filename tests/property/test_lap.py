@@ -9,9 +9,9 @@ from hypothesis import given
 from consumer.upkeep.promote import from_place, to_place
 from consumer.upkeep.republish import PERIOD, Lap
 from core.task import TaskId
-from db.upkeep import Place
+from db.upkeep import BEGINNING, Place
 
-instants = st.datetimes(timezones=st.just(UTC))
+instants = st.datetimes(min_value=BEGINNING.run_at.replace(tzinfo=None), timezones=st.just(UTC))
 places = st.builds(Place, run_at=instants, id=st.uuids().map(TaskId))
 laps = st.builds(
     Lap,
