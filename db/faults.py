@@ -55,8 +55,8 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
 def from_our_statement(error: BaseException) -> SluiceError | None:
     """The same for a statement of ours: whatever else the server says may be mended while we wait, such as rights.
 
-    A handler's statement that is refused like that is the handler's failure. A connection that cannot be made comes in
-    SQLAlchemy's words for the driver's: only the driver's own are known here.
+    A handler's statement that is refused like that is the handler's failure. Where no connection can be made,
+    SQLAlchemy's adapter raises classes of its own: the driver's error is then the cause, or its state is all there is.
     """
     ours = from_postgresql(error)
     said = sqlstate(error) is not None or any(
