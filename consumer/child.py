@@ -58,7 +58,6 @@ class Children:
         payload: Any,  # noqa: ANN401 - what the handler takes
     ) -> JsonText | None:
         """The handler's result, encoded there. A stop kills the child. Raises what the handler raised, or ChildDied."""
-        loop = asyncio.get_running_loop()
         ours, theirs = self._context.Pipe(duplex=False)
         function = handler.function
         process = self._context.Process(
@@ -68,7 +67,7 @@ class Children:
         )
         self._alive.add(process)
         try:
-            await loop.run_in_executor(self._threads, process.start)
+            await self._start(process)
             theirs.close()
             run.on_stop = lambda _: process.kill()
             if run.stopping:
@@ -82,6 +81,13 @@ class Children:
                 process.kill()
                 process.join()
                 process.close()
+
+    async def _start(self, process: Any) -> None:  # noqa: ANN401 - a Process of some context
+        """Fork it. A fork server that is dead is replaced first; one that dies meanwhile may have forked already."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, process.start)
+        except (EOFError, ConnectionError) as error:
+            raise ChildDied("the fork server died as it started the child process") from error
 
     async def _answer(self, ours: Connection, process: Any) -> JsonText | None:  # noqa: ANN401 - a Process of some context
         """Wait without a thread for the answer or the child's end: a process that it left may keep the pipe open.

@@ -112,13 +112,51 @@ async def test_children_that_die_in_any_way_fail_their_own_task(stores: Stores, 
         return all([(await stores.get(task.id)).status == "failed" for task in tasks])
 
     await eventually(failed, timeout=20)
-    for server in psutil.Process(consumer.pid).children(recursive=True):
-        server.send_signal(signal.SIGKILL)  # the fork server and what watches over it
+    servers = psutil.Process(consumer.pid).children(recursive=True)  # and what watches over the fork server
+    for server in servers:
+        server.send_signal(signal.SIGKILL)
+    await eventually(lambda: all(_ended(server) for server in servers))
     again = new("raise.child", payload=payload(what="MemoryError"), max_attempts=1)
     await stores.submit_and_push([again])
     await eventually(lambda: _failed_with(stores, again.id, "MemoryError"), timeout=20)
     await neighbours_complete(stores, consumers)
     assert (await consumer.stop())[0] == 0
+
+
+async def test_a_fork_server_that_dies_as_it_starts_a_child_fails_that_task_alone(
+    stores: Stores, consumers: Consumers
+) -> None:
+    consumer = await start(consumers)
+    first, caught, again = [
+        new("raise.child", payload=payload(what="MemoryError"), max_attempts=1) for _ in range(3)
+    ]
+    await stores.submit_and_push([first])
+    await eventually(lambda: _failed_with(stores, first.id, "MemoryError"), timeout=20)
+
+    children = psutil.Process(consumer.pid).children()
+    (server,) = (child for child in children if "forkserver" in " ".join(child.cmdline()))
+    server.send_signal(signal.SIGSTOP)
+    assert _asked(server) == 1
+    await stores.submit_and_push([caught])
+    await eventually(lambda: _asked(server) == 2)
+    server.send_signal(signal.SIGKILL)
+    await eventually(lambda: _failed_with(stores, caught.id, "ChildDied"), timeout=20)
+
+    await stores.submit_and_push([again])
+    await eventually(lambda: _failed_with(stores, again.id, "MemoryError"), timeout=20)
+    await neighbours_complete(stores, consumers)
+    assert (await consumer.stop())[0] == 0
+
+
+def _asked(server: psutil.Process) -> int:
+    """How many sockets bear a fork server's address: the one it listens on, and one for each start it has not seen."""
+    addresses = {str(socket.laddr) for socket in server.net_connections("unix")}
+    return sum(line.split()[-1] in addresses for line in Path("/proc/net/unix").read_text().splitlines())
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Whether its sockets and pipes are closed; its parent may not have asked for its status yet."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 async def _failed_with(stores: Stores, task_id: object, kind: str) -> bool:
