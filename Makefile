@@ -68,7 +68,7 @@ chaos: install ## Real processes under load while everything breaks: MINUTES=10,
 
 .PHONY: model
 model: install ## Check the protocol's model, and that it needs each safeguard (spin, a C compiler)
-	@$(BIN)/python tools/check_model.py $(ARGS)
+	@$(BIN)/python -m tools.check_model $(ARGS)
 
 .PHONY: image-test
 image-test: install ## Build the image without a daemon and run every role from it (root, Linux)

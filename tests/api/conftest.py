@@ -25,3 +25,9 @@ async def client(urls: Urls, redis_prefix: str) -> AsyncIterator[httpx2.AsyncCli
     """An API of the test's own, on empty tables."""
     async with serving(settings(urls, redis_prefix)) as client:
         yield client
+
+
+@pytest.fixture
+def own(urls: Urls, redis_prefix: str) -> dict[str, str]:
+    """Settings that keep one test apart from others."""
+    return {"REDIS_PREFIX": redis_prefix}

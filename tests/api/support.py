@@ -1,4 +1,4 @@
-"""The application served for a test, and stores that can be cut off."""
+"""The application served for a test, what it says to raw bytes, and stores that can be cut off."""
 
 from __future__ import annotations
 
@@ -52,6 +52,18 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[httpx2.AsyncClient]:
                     yield client
             finally:
                 server.should_exit = True
+
+
+async def raw(client: httpx2.AsyncClient, request: bytes) -> bytes:
+    """What the server says to these bytes, until it closes the connection."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
 
 
 class Gate:

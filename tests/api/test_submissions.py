@@ -1,75 +1,16 @@
-"""Group commit with a store of a few lines: what shares a statement, who fails, what a lost answer means (A1)."""
+"""Group commit: what shares a statement, who fails, and how much may wait (A1)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 import pytest
 
 from api import submissions
-from api.submissions import MaybeAccepted, Submissions
-from core.errors import OutcomeUnknown, Overloaded, RowRefused, StoreUnavailable
-from core.events import Event
-from core.ids import new_task_id
-from core.task import JsonText, Kind, NewTask, TaskId
-from db.tasks import Accepted
-
-AT = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-def task(message: str = "", **values: object) -> NewTask:
-    return NewTask(id=new_task_id(), kind=Kind("echo"), message=message, **values)  # type: ignore[arg-type]
-
-
-class Store:
-    """Commits what it is given, unless `act` says otherwise; `statements` has the messages of each."""
-
-    def __init__(self) -> None:
-        self.statements: list[list[str | None]] = []
-        self.act: Callable[[Sequence[NewTask]], object] = lambda _: None
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def submit(self, new: Sequence[NewTask]) -> Mapping[TaskId, Accepted]:
-        self.statements.append([row.message for row in new])
-        await self.gate.wait()
-        self.act(new)
-        return {row.id: Accepted(AT, AT, due=True) for row in new}
-
-
-class Desk:
-    """Submissions with one flusher, and what they handed over."""
-
-    def __init__(self) -> None:
-        self.store = Store()
-        self.events: list[Event] = []
-        self.handed_over: list[str | None] = []
-        self.submissions = Submissions(self.store, hand_over=self._take, report=self.events.append)
-
-    def _take(self, new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]) -> None:
-        assert all(row.id in accepted for row in new)
-        self.handed_over += [row.message for row in new]
-
-    async def submit(self, *messages: str, patience: float = 5.0) -> Mapping[TaskId, Accepted]:
-        return await self.submissions.submit([task(message) for message in messages], patience=patience)
-
-
-@asynccontextmanager
-async def desk() -> AsyncIterator[Desk]:
-    made = Desk()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        group.create_task(made.submissions.run())
-        yield made
-        made.submissions.close()
-
-
-async def settled() -> None:
-    """Let everything that can run do so."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+from core.errors import Overloaded, RowRefused
+from core.task import JsonText, NewTask
+from tests.api.submitting import AT, desk, outcome, settled, task
 
 
 async def test_a_lone_submission_leaves_at_once_and_is_handed_over_after_its_commit() -> None:
@@ -162,74 +103,6 @@ async def test_a_batch_stands_or_falls_as_a_whole() -> None:
     assert made.store.statements == [["a", "bad", "b"]]
 
 
-async def test_a_lost_answer_is_repeated_as_it_stands() -> None:
-    seen: list[list[TaskId]] = []
-
-    def lose(new: Sequence[NewTask]) -> None:
-        seen.append([row.id for row in new])
-        if len(seen) < 3:
-            raise OutcomeUnknown("PostgreSQL", "gone")
-
-    async with desk() as made:
-        made.store.act = lose
-        [accepted] = (await made.submit("a")).values()
-
-    assert accepted.due
-    assert len(seen) == 3
-    assert seen[0] == seen[1] == seen[2]
-    assert made.handed_over == ["a"]
-
-
-async def test_a_submission_that_never_left_is_withdrawn_when_its_time_is_over() -> None:
-    async with desk() as made:
-        made.store.gate.clear()
-        async with asyncio.TaskGroup() as group:
-            first = group.create_task(outcome(made.submit("in flight", patience=0.05)))
-            await settled()
-            second = group.create_task(outcome(made.submit("waits", patience=0.05)))
-        made.store.gate.set()
-
-    assert isinstance(first.result(), MaybeAccepted)
-    assert type(second.result()) is StoreUnavailable
-    assert made.store.statements == [["in flight"]]
-    assert made.handed_over == ["in flight"]  # it was committed in the end, and will run
-
-
-async def test_the_answer_to_one_whose_outcome_is_unknown_carries_its_ids() -> None:
-    async with desk() as made:
-        made.store.gate.clear()
-        new = [task("a"), task("b")]
-        with pytest.raises(MaybeAccepted) as unknown:
-            await made.submissions.submit(new, patience=0.05)
-        made.store.gate.set()
-
-    assert unknown.value.ids == [row.id for row in new]
-
-
-async def test_a_store_that_did_nothing_for_sure_leaves_nothing_in_doubt() -> None:
-    def away(_: Sequence[NewTask]) -> None:
-        raise StoreUnavailable("PostgreSQL", "nobody listens")
-
-    async with desk() as made:
-        made.store.act = away
-        error = await outcome(made.submit("a", patience=0.1))
-
-    assert type(error) is StoreUnavailable
-    assert len(made.store.statements) > 1
-
-
-async def test_an_unknown_outcome_stays_unknown_when_later_tries_do_nothing() -> None:
-    def away(_: Sequence[NewTask]) -> None:
-        kind = OutcomeUnknown if len(made.store.statements) == 1 else StoreUnavailable
-        raise kind("PostgreSQL", "gone")
-
-    async with desk() as made:
-        made.store.act = away
-        error = await outcome(made.submit("a", patience=0.1))
-
-    assert isinstance(error, MaybeAccepted)
-
-
 async def test_too_much_that_waits_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submissions, "MOST_ROWS_WAITING", 3)
     async with desk() as made, asyncio.TaskGroup() as group:
@@ -298,12 +171,3 @@ async def test_closing_flushes_what_waits() -> None:
         made.store.gate.set()
 
     assert made.handed_over == ["in flight", "waits"]
-
-
-async def outcome(work: object) -> Exception | None:
-    """What it raised, None when it succeeded."""
-    try:
-        await work  # type: ignore[misc]
-    except Exception as error:  # noqa: BLE001 - the tests look at all of them
-        return error
-    return None

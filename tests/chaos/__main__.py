@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.chaos import hammer
-from tests.chaos.evidence import gather
+from tests.chaos.gathering import gather
 from tests.chaos.history import complaints, histories, read
 from tests.chaos.plan import plan
 from tests.chaos.recovery import AFTER, LAST

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from core.task import Status
 from tests.chaos.evidence import SECOND, Evidence
+from tests.chaos.guilty import Guilty
 from tests.chaos.plan import CLASSES
 from tests.chaos.recovery import AT_LEAST, Window, windows
-from tests.chaos.verdicts import POISONED, VERDICTS, Guilty
+from tests.chaos.verdicts import POISONED, VERDICTS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.chaos.evidence import gather
+from tests.chaos.gathering import gather
 from tests.chaos.history import complaints, histories, read
 from tests.chaos.plan import CLASSES, plan
 from tests.chaos.report import judge

@@ -4,68 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.chaos.evidence import (
-    SECOND,
-    Change,
-    Complaint,
-    Evidence,
-    Exit,
-    Fault,
-    Op,
-    Row,
-    Run,
-    gather,
+from tests.chaos.evidence import Complaint, Evidence, Exit, Fault, Op, Row
+from tests.chaos.innocence import (
+    BORN,
+    CLAIMED,
+    COMPLETED,
+    GOOD,
+    KILL,
+    ROW,
+    RUN,
+    SUBMIT,
+    T,
+    cancel,
+    change,
+    s,
+    with_,
 )
-from tests.chaos.history import complaints
 from tests.chaos.report import judge
 from tests.chaos.verdicts import VERDICTS
-
-T = "a task"
-MINUTE = 60 * SECOND
-
-
-def s(seconds: float) -> int:
-    return MINUTE + round(seconds * SECOND)
-
-
-def change(at: float, old: str | None, new: str | None, token: int, *, crashes: int = 0) -> Change:
-    before = None if old is None else token - 1
-    return Change(round(at * 1000), s(at), T, old, new, before, token, crashes)
-
-
-SUBMIT = Op(1, "submit", s(0), s(0.02), "ok", T, "pending", 0)
-BORN = change(0.01, None, "pending", 0)
-CLAIMED = change(0.1, "pending", "processing", 1)
-COMPLETED = change(0.2, "processing", "completed", 2)
-RUN = Run(T, 1, "consumer-1.1", "chaos.effect", s(0.11), s(0.19), "ok")
-ROW = Row(T, "completed", "chaos.effect", 1, 2)
-KILL = Fault("consumer killed", "consumer-1", s(1), s(3))
-
-GOOD = Evidence(
-    ops=[SUBMIT],
-    runs=[RUN],
-    faults=[],
-    exits=[Exit("consumer-1.1", s(100.5), 0)],
-    changes=[BORN, CLAIMED, COMPLETED],
-    rows={T: ROW},
-    effects={T: [1]},
-    samples=[],
-    load=(s(0), s(90)),
-    left_at=s(100),
-)
-
-
-def with_(**changes: object) -> Evidence:
-    return replace(GOOD, **changes)  # type: ignore[arg-type]
-
-
-def cancel(at: float, token: int, canceled_from: str) -> Op:
-    return Op(2, "cancel", s(at - 0.01), s(at), "ok", T, "canceled", token, canceled_from)
-
 
 CRIMES: dict[str, list[Evidence]] = {
     "lost": [
@@ -248,86 +207,3 @@ EXCUSED: list[Callable[[], Evidence]] = [
 def test_what_a_fault_or_a_client_explains_convicts_nobody(excused: Callable[[], Evidence]) -> None:
     found = judge(excused())
     assert found.clean, found.stories()
-
-
-def test_the_story_of_a_task_tells_in_order_what_clients_rows_handlers_and_faults_did() -> None:
-    story = with_(faults=[Fault("Redis flushed", "redis", s(0.15), s(0.16))]).story(T)
-    assert [line.split(" s  ")[1].split(" (")[0] for line in story] == [
-        "client asks: submit",
-        "row: None",
-        "client hears: submit ok pending 0",
-        "row: pending",
-        "consumer-1.1 starts the handler under token 1",
-        "fault: Redis flushed",
-        "healed: Redis flushed",
-        "consumer-1.1 ends it under token 1: ok",
-        "row: processing",
-    ]
-
-
-def test_tracebacks_and_failed_steps_are_complaints_and_what_faults_bring_along_is_none(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "log-consumer-1.1.jsonl").write_text(
-        '{"event": "step.failed", "level": "error", "reason": "KeyError(1)"}\n'
-        '{"event": "lease.lost", "level": "error"}\n'
-        '{"event": "task.failed", "level": "warning"}\n'
-        "sluice consumer: ending this process: handlers outlived the lease\n"
-    )
-    (tmp_path / "log-consumer-2.1.jsonl").write_text(
-        "Traceback (most recent call last):\n  here\nKeyError: 1\n"
-    )
-    assert [(found.member, found.text) for found in complaints(tmp_path)] == [
-        ("consumer-1.1", "step.failed: KeyError(1)"),
-        ("consumer-2.1", "it ended with a traceback: KeyError: 1"),
-    ]
-
-
-def test_histories_and_facts_become_evidence() -> None:
-    events = [
-        {"t": s(0), "event": "load", "rate": 1},
-        {"t": s(0), "event": "invoke", "n": 1, "op": "submit"},
-        {"t": s(0.02), "event": "ok", "n": 1, "id": T, "status": "pending", "fencing_token": 0},
-        {
-            "t": s(0.11),
-            "event": "start",
-            "id": T,
-            "token": 1,
-            "member": "consumer-1.1",
-            "kind": "chaos.effect",
-        },
-        {"t": s(0.19), "event": "end", "id": T, "token": 1, "member": "consumer-1.1", "how": "ok"},
-        {"t": s(90), "event": "load.end"},
-        {"t": s(100), "event": "leave"},
-        {"t": s(100.5), "event": "exit", "member": "consumer-1.1", "status": 0},
-    ]
-    facts = {
-        "settings": {"lease": 3.0, "drain": 3.0, "capacity": 20},
-        "rows": [
-            {
-                "id": T,
-                "status": "completed",
-                "kind": "chaos.effect",
-                "message": "1",
-                "token": 2,
-                "error": None,
-            }
-        ],
-        "effects": [{"id": T, "token": 1}],
-        "transitions": [
-            {
-                "seq": found.seq,
-                "t": found.at,
-                "id": T,
-                "old_status": found.old,
-                "new_status": found.new,
-                "old_token": found.old_token,
-                "new_token": found.new_token,
-                "crashes": found.crashes,
-            }
-            for found in GOOD.changes
-        ],
-    }
-    evidence = gather(events, facts)
-    assert evidence == GOOD
-    assert judge(evidence).clean

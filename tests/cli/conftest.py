@@ -17,6 +17,8 @@ from cli.embedded import Urls
 from tests.cli.support import Command, Within
 from tests.support.databases import migrated, named
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 async def empty_database(servers: Urls) -> AsyncIterator[str]:
@@ -35,6 +37,11 @@ async def empty_database(servers: Urls) -> AsyncIterator[str]:
 def sluice(tmp_path: Path) -> Command:
     """`sluice`, to be called with its arguments."""
     return Within(tmp_path)
+
+
+@pytest.fixture
+def alembic(tmp_path: Path) -> Command:
+    return Command(tmp_path, ("-m", "alembic", "-c", str(ROOT / "alembic.ini")))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from tests.support.clocked import ORIGIN
 START = ORIGIN
 """When a test begins, as the database sees it."""
 SECOND = timedelta(seconds=1)
+NOTHING = timedelta()
 FAILURE = Failure("ValueError", "no")
 
 

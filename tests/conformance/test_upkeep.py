@@ -1,52 +1,13 @@
-"""Beats, turns, reap, promote, republish, prune: the same from PostgreSQL and from its stand-in."""
+"""Turns, promote, republish, prune: the same from PostgreSQL and from its stand-in."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-import pytest
-
-from core.ids import new_consumer_id, new_task_id
-from core.task import DEFAULT_QUEUE, Kind, QueueName, ReadyList, TaskId
-from db.claims import Written
-from db.consumers import Registration
+from core.ids import new_task_id
+from core.task import DEFAULT_QUEUE, QueueName, ReadyList, TaskId
 from db.upkeep import BEGINNING, DueRow, LookedAt, Place, Turn
-from tests.conformance.scenes import SECOND, START, back, claimed, done, failing, living, row
+from tests.conformance.scenes import NOTHING, SECOND, START, claimed, done, failing, living
 from tests.conformance.world import World
-from tests.support.stores import DEFAULT_LIST, ECHO, new
-
-NOTHING = timedelta()
-
-
-async def test_a_beat_renews_a_lease_of_this_consumers_own_length(world: World) -> None:
-    short, long = await living(world, lease=2 * SECOND), await living(world, lease=20 * SECOND)
-    await world.advance(1)
-
-    assert await world.consumers.beat(short, 3)
-    found = (await world.rows("consumers"))[short]
-    assert (found["running"], found["beat_at"], found["expires_at"]) == (
-        3,
-        START + SECOND,
-        START + 3 * SECOND,
-    )
-    await world.advance(2)
-    assert not await world.consumers.beat(short, 3), "dead at the very moment"
-    assert (await world.rows("consumers"))[short] == found
-    assert await world.consumers.beat(long, 0)
-    assert not await world.consumers.beat(new_consumer_id(), 0)
-
-
-async def test_registering_again_revives_nobody(world: World) -> None:
-    me = await living(world, lease=SECOND)
-    before = await world.rows("consumers")
-    await world.advance(2)
-    facts = Registration("other", 2, [QueueName("q")], [ECHO], 1, 10 * SECOND)
-    await world.consumers.register(me, facts)
-    assert await world.rows("consumers") == before
-    assert not await world.consumers.beat(me, 0)
-    await world.consumers.unregister(me)
-    await world.consumers.unregister(me)
-    assert await world.rows("consumers") == {}
+from tests.support.stores import DEFAULT_LIST, new
 
 
 async def test_a_turn_is_won_once_a_period(world: World) -> None:
@@ -89,82 +50,6 @@ async def test_a_turn_ends_with_the_next_one_sooner_but_never_later(world: World
     await world.upkeep.end_turn("nobody", {}, SECOND)
     await world.upkeep.bring_forward("nobody", SECOND)
     assert set(await world.rows("upkeep")) == {"s"}
-
-
-async def test_the_tries_of_dead_and_absent_consumers_are_found(world: World) -> None:
-    alive, dying = await living(world), await living(world, lease=SECOND)
-    claims = [
-        (await claimed(world, new(), consumer=consumer))[0] for consumer in (alive, dying, new_consumer_id())
-    ]
-    await claimed(world, new(), consumer=alive)
-    assert await world.upkeep.dead_tries(10) == [claims[2].key]
-    await world.advance(1)
-    assert set(await world.upkeep.dead_tries(10)) == {claim.key for claim in claims[1:]}
-    assert len(await world.upkeep.dead_tries(1)) == 1
-    await world.claims.finish([done(claims[1])])
-    await world.claims.give_back([back(claims[2])])
-    assert await world.upkeep.dead_tries(10) == []
-
-
-async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: World) -> None:
-    consumer = await living(world, lease=60 * SECOND)
-    [claim] = await claimed(world, new())
-    for crashes in (1, 2):
-        await world.advance(10)
-        assert await world.upkeep.reap([claim.key], 2 * SECOND) == 1
-        found = await row(world, claim.id)
-        assert (found["status"], found["crashes"], found["attempt"]) == ("pending", crashes, 0)
-        assert found["run_at"] == START + (10 * crashes + 1) * SECOND + (crashes - 1) * SECOND
-        assert (found["consumer_id"], found["error"], found["fencing_token"]) == (None, None, 2 * crashes)
-        await world.advance(1)
-        [claim] = await world.claims.claim([claim.id], consumer=consumer, kinds=[ECHO])
-        assert (claim.crashes, claim.attempt) == (crashes, 1)
-    assert await world.consumers.name_suspect(consumer, claim.id)
-    assert await world.upkeep.reap([claim.key], 2 * SECOND) == 1
-    found = await row(world, claim.id)
-    assert (found["status"], found["crashes"], found["attempt"]) == ("failed", 3, 0)
-    assert (found["finished_at"], found["consumer_id"]) == (START + 22 * SECOND, found["consumer_id"])
-    assert found["consumer_id"] is not None
-    assert found["error"] == {
-        "type": "poisoned",
-        "message": "3 consumers died while they ran it",
-        "at": "2026-01-01T00:00:22.000000Z",
-    }
-
-
-async def test_the_last_crash_is_charged_to_the_task_that_was_named_and_to_no_other(world: World) -> None:
-    consumer = await living(world)
-    named, before, never, gone = tasks = [new() for _ in range(4)]
-    for holder in (new_consumer_id(), new_consumer_id()):
-        await world.upkeep.reap(
-            [claim.key for claim in await claimed(world, *tasks, consumer=holder)], 0 * SECOND
-        )
-    claims = {claim.id: claim for claim in await claimed(world, named, before, never, consumer=consumer)}
-    [claims[gone.id]] = await claimed(world, gone, consumer=new_consumer_id())
-    for task in (before, named):
-        assert await world.consumers.name_suspect(consumer, task.id)
-    await world.advance(60)
-    assert not await world.consumers.name_suspect(consumer, never.id), "the dead name nothing"
-    assert not await world.consumers.name_suspect(new_consumer_id(), never.id)
-
-    assert await world.upkeep.reap([claim.key for claim in claims.values()], 2 * SECOND) == 4
-    for task in tasks:
-        found = await row(world, task.id)
-        assert (found["status"], found["crashes"]) == (("failed", 3) if task is named else ("pending", 2))
-        assert (found["attempt"], found["fencing_token"]) == (0, claims[task.id].token + 1)
-
-
-async def test_reap_acts_on_nothing_but_the_try_that_it_saw(world: World) -> None:
-    completed, again, canceled = await claimed(world, new(), new(), new())
-    await world.claims.finish([done(completed)])
-    await world.claims.give_back([back(again)])
-    await world.claims.claim([again.id], consumer=new_consumer_id(), kinds=[ECHO])
-    await world.tasks.cancel(canceled.id)
-    before = await world.rows("tasks")
-    dead = [claim.key for claim in (completed, again, canceled)]
-    assert await world.upkeep.reap([*dead, (new_task_id(), completed.token)], NOTHING) == 0
-    assert await world.upkeep.reap([], NOTHING) == 0
-    assert await world.rows("tasks") == before
 
 
 async def test_delayed_rows_are_found_in_the_order_in_which_they_fall_due(world: World) -> None:
@@ -260,29 +145,3 @@ async def test_prune_takes_what_ended_long_ago_the_oldest_first(world: World) ->
     assert await world.upkeep.prune(SECOND, 10) == 2
     assert await world.upkeep.prune(SECOND, 10) == 0
     assert set(await world.rows("tasks")) == {retried.id, waiting.id}
-
-
-async def test_consumers_are_forgotten_an_hour_after_their_death(world: World) -> None:
-    await living(world, lease=SECOND)
-    late = await living(world, lease=2 * SECOND)
-    await world.advance(3601)
-    assert await world.upkeep.prune_consumers() == 0
-    await world.advance(0.000001)
-    assert await world.upkeep.prune_consumers() == 1
-    assert set(await world.rows("consumers")) == {late}
-
-
-@pytest.mark.parametrize("kinds", [["echo"], ["echo", "other"]])
-async def test_a_zombie_comes_back_to_tries_that_are_no_longer_its_own(
-    world: World, kinds: list[str]
-) -> None:
-    zombie = await living(world, lease=SECOND)
-    mine, other = await claimed(world, new(), new(kinds[-1]), consumer=zombie)
-    await world.advance(2)
-    assert await world.upkeep.reap(await world.upkeep.dead_tries(10), NOTHING) == 2
-    successor = await living(world)
-    served = [Kind(kind) for kind in kinds]
-    assert len(await world.claims.claim([mine.id, other.id], consumer=successor, kinds=served)) == 2
-    assert await world.claims.finish([done(mine), done(other)]) == Written(0)
-    assert await world.claims.held(zombie) == set()
-    assert len(await world.claims.held(successor)) == 2

@@ -13,7 +13,8 @@ import pytest
 
 from cli.embedded import Urls
 from core.task import MAX_ERROR_BYTES
-from tests.hostile.handlers import DONE, RAISED, RETURNED
+from tests.hostile.doing import DONE
+from tests.hostile.handlers import RAISED, RETURNED
 from tests.support.consuming import ROOT, Consumer, Consumers
 from tests.support.counting import over, payload
 from tests.support.eventually import eventually

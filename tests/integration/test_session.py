@@ -8,10 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from consumer import Context, Snooze
-from consumer.running import Stop
 from core.events import Event, Fenced, StepFailed, TryFailed
 from core.ids import new_consumer_id
 from core.task import Kind, Status
@@ -128,50 +126,6 @@ async def test_a_handler_that_raises_leaves_no_effect(
         row = await bench.run()
     assert (row.status, row.attempt) == (Status.PENDING, attempt)
     assert await effects(stores) == []
-
-
-@pytest.mark.parametrize("reason", list(Stop))
-async def test_a_handler_that_is_stopped_leaves_no_effect_whatever_it_returns(
-    stores: Stores, database_url: str, reason: Stop
-) -> None:
-    started = asyncio.Event()
-
-    async def swallows(ctx: Context, payload: dict[str, Any]) -> str:
-        await write(await ctx.session(), "never")
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return "as if nothing had happened"
-        return "unreachable"
-
-    async with workbench(stores, database_url, swallows) as bench:
-        claim = await bench.start()
-        await started.wait()
-        bench.running.stop(claim.key, reason)
-        await bench.ended()
-    row = await stores.get(claim.id)
-    assert row.status is Status.PENDING
-    assert (row.error or {}).get("type") == ("Timeout" if reason is Stop.TIMED_OUT else None)
-    assert await effects(stores) == []
-
-
-async def test_a_stop_in_the_middle_of_a_statement_frees_the_connection(
-    stores: Stores, database_url: str
-) -> None:
-    async def sleeps_in_the_server(ctx: Context, payload: dict[str, Any]) -> None:
-        session = await ctx.session()
-        await write(session, "never")
-        if ctx.message == "slow":
-            await session.execute(text("SELECT pg_sleep(60)"))
-
-    async with workbench(stores, database_url, sleeps_in_the_server, pool_size=1) as bench:
-        row = await bench.run(message="slow", timeout=0.2)
-        assert row.error is not None
-        assert row.error["type"] == "Timeout"
-        again = await bench.run(message="quick")
-        assert again.status is Status.COMPLETED
-    assert await effects(stores) == ["never"]
 
 
 async def test_a_zombie_writes_nothing(stores: Stores, database_url: str) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tools.check_model import ABLATIONS, Ablation, check, missing
+from tools.check_model import check, missing
+from tools.model_settings import ABLATIONS, Ablation
 
 pytestmark = [
     pytest.mark.skipif(missing() is not None, reason=str(missing())),

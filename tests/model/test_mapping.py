@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.check_model import ABLATIONS, MODEL, SETTINGS
+from tools.check_model import MODEL
+from tools.model_settings import ABLATIONS, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 README = (MODEL / "README.md").read_text(encoding="utf-8")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tools.check_model import SETTINGS, Setting, Verdict, check, missing, never_reached
+from tools.check_model import Verdict, check, missing, never_reached
+from tools.model_settings import SETTINGS, Setting
 
 pytestmark = [
     pytest.mark.skipif(missing() is not None, reason=str(missing())),

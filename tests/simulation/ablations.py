@@ -1,34 +1,33 @@
-"""Safeguards left out, one at a time: what the simulation must notice. A World takes one; the product has no such flag.
+"""Safeguards left out, one at a time: what the simulation must notice.
 
-What a broken twin does is what an unwary author might have written, or what a system of the field does.
+A World takes one; the product has no such flag.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from consumer.lease import Lease
-from consumer.running import Running, Stop
-from consumer.work import Work
-from core.errors import SluiceError
-from core.outcome import Succeeded
-from core.task import NewTask, ReadyList
-from db.claims import Completion
-from db.session import DEFAULT_LIMITS
+from tests.simulation.broken_twins import (
+    Change,
+    PushesFirst,
+    beats_stop_first,
+    cancel_without_token,
+    completion_repeated_alone,
+    drop,
+    edge_triggered_sweep,
+    no_local_deadline,
+    patient_beyond_the_lease,
+    read_decides,
+    reap_after_outage,
+    slot_released_early,
+)
 from tests.simulation.store_tables import INTACT as WHOLE_STORE
 from tests.simulation.store_tables import Broken
 
 if TYPE_CHECKING:
     from consumer.loops import Loop
-    from consumer.upkeep.reap import Reap
-    from consumer.upkeep.republish import Republish
     from tests.simulation.process import SimProcess
-
-Change = Callable[["SimProcess", "list[Loop]"], "list[Loop]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,201 +54,6 @@ class Ablation:
 
 
 INTACT = Ablation("intact", "all of them")
-
-
-def _drop(*names: str) -> Change:
-    """Without these loops."""
-
-    def change(_: SimProcess, found: list[Loop]) -> list[Loop]:
-        return [loop for loop in found if loop.name not in names]
-
-    return change
-
-
-class PushesFirst:
-    """Ids go to Redis before their rows are committed."""
-
-    def __init__(self, store: Any, publisher: Any) -> None:
-        self._store = store
-        self._publisher = publisher
-
-    async def submit(self, new: Sequence[NewTask]) -> Any:
-        for task in new:
-            await self._publisher.publish({ReadyList(task.queue, task.priority): [task.id]})
-        accepted = await self._store.submit(new)
-        return {task_id: replace(row, due=False) for task_id, row in accepted.items()}
-
-
-class Trusting(Lease):
-    """Believes in itself from its first beat on."""
-
-    @property
-    def trusted(self) -> bool:
-        return self._good_since is not None or self._trusted_until > float("-inf")
-
-    @property
-    def remaining(self) -> float:
-        return self.duration if self.trusted else -1.0
-
-    def ended(self) -> None:
-        """It does not take note."""
-
-
-def _no_local_deadline(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    _parts(process).lease.__class__ = Trusting
-    return found
-
-
-def _reap_after_outage(_: SimProcess, found: list[Loop]) -> list[Loop]:
-    for reap in _steps(found, "reap"):
-        hasty: Reap = reap
-        hasty._lease = _as_hasty(hasty._lease)
-    return found
-
-
-def _as_hasty(lease: Lease) -> Any:
-    class View:
-        @property
-        def unbroken(self) -> bool:
-            return lease.trusted
-
-    return View()
-
-
-class BlindToTokens(Running):
-    """A cancel message stops whatever run of the task is here."""
-
-    def stop(self, key: Any, reason: Stop) -> None:
-        for other in list(self._runs):
-            if other[0] == key[0]:
-                super().stop(other, reason)
-
-
-def _cancel_without_token(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    _parts(process).running.__class__ = BlindToTokens
-    return found
-
-
-def _beats_stop_first(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    parts = _parts(process)
-    request = parts.intake.request
-
-    def stop_beat_too() -> None:
-        request()
-        process.loop.start(process.beat, parts.beat.stop())
-
-    parts.intake.request = stop_beat_too
-    return found
-
-
-def _slot_released_early(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    """A run that is told to stop frees its place at once, whether or not its handler goes on."""
-    parts = _parts(process)
-    execute = parts.work._execute
-
-    async def early(run: Any, handler: Any, ctx: Any, vacate: Callable[[], None]) -> Any:
-        vacated: list[bool] = []
-
-        def once() -> None:
-            if not vacated:
-                vacated.append(True)
-                vacate()
-
-        async def look() -> None:
-            while not (run.stopping or vacated):
-                await asyncio.sleep(0.01)
-            once()
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(look())
-            return await execute(run, handler, ctx, once)
-
-    parts.work._execute = early
-    return found
-
-
-class RepeatsAlone(Work):
-    """After a lost COMMIT the completion is sent again, by itself."""
-
-    async def _end(self, transaction: Any, outcome: Any, claim: Any) -> Any:
-        if not isinstance(outcome, Succeeded):
-            return await super()._end(transaction, outcome, claim)
-        try:
-            await transaction.complete(Completion(claim.id, claim.token, outcome.result))
-        except OSError:
-            return Completion(claim.id, claim.token, outcome.result)
-        finally:
-            await transaction.abandon()
-        return None
-
-
-def _patient_beyond_the_lease(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    """An outcome on a connection that fell silent is waited for longer than others wait to judge."""
-    process.links.hot.limit = DEFAULT_LIMITS.answer.total_seconds()
-    return found
-
-
-def _completion_repeated_alone(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    _parts(process).work.__class__ = RepeatsAlone
-    return found
-
-
-def _read_decides(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    """After a lost COMMIT the row is read; while it is still processing the writes are made once more, with it."""
-
-    class Reads(Work):
-        async def _end(self, transaction: Any, outcome: Any, claim: Any) -> Any:
-            if not isinstance(outcome, Succeeded):
-                return await super()._end(transaction, outcome, claim)
-            done = Completion(claim.id, claim.token, outcome.result)
-            try:
-                await transaction.complete(done)
-            except OSError:
-                with suppress(SluiceError):
-                    if claim.key in await process.links.claims.held(process.history.holders[claim.key]):
-                        process.links.store.effects.append((claim.id, claim.token))
-                        return done
-            finally:
-                await transaction.abandon()
-            return None
-
-    _parts(process).work.__class__ = Reads
-    return found
-
-
-def _edge_triggered_sweep(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    """Republish pushes only what nobody ever pushed."""
-    pushed = process.world.redis_server.pushed
-
-    class Once:
-        def __init__(self, ready: Any) -> None:
-            self._ready = ready
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._ready, name)
-
-        async def push_oldest(self, ids: Any) -> None:
-            fresh = {
-                ready: [one for one in found if str(one).encode() not in pushed]
-                for ready, found in ids.items()
-            }
-            await self._ready.push_oldest(fresh)
-
-    for step in _steps(found, "republish"):
-        sweep: Republish = step
-        sweep._ready = Once(sweep._ready)
-    return found
-
-
-def _parts(process: SimProcess) -> Any:
-    if process.parts is None:
-        raise AssertionError("it is put together before it is changed")
-    return process.parts
-
-
-def _steps(found: list[Loop], name: str) -> list[Any]:
-    """The objects whose `step` the loops of this name repeat."""
-    return [getattr(loop.step, "__self__") for loop in found if loop.name == name]  # noqa: B009 - a method has one
 
 
 ABLATIONS = {
@@ -292,40 +96,38 @@ ABLATIONS = {
             Broken(unnamed_suspects_charged=True),
             seen_by=28,
         ),
-        Ablation(
-            "no local deadline", "L3: trust ends before the lease", change=_no_local_deadline, seen_by=3
-        ),
-        Ablation("no reaper", "U2: the tries of the dead are taken back", change=_drop("reap")),
-        Ablation("no reconcile", "L4: a lost claim answer is found", change=_drop("reconcile"), seen_by=18),
-        Ablation("no republish", "U4: ids lost in Redis are pushed again", change=_drop("republish")),
-        Ablation("sweep of the unpublished", "U4: level-triggered", change=_edge_triggered_sweep),
+        Ablation("no local deadline", "L3: trust ends before the lease", change=no_local_deadline, seen_by=3),
+        Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap")),
+        Ablation("no reconcile", "L4: a lost claim answer is found", change=drop("reconcile"), seen_by=18),
+        Ablation("no republish", "U4: ids lost in Redis are pushed again", change=drop("republish")),
+        Ablation("sweep of the unpublished", "U4: level-triggered", change=edge_triggered_sweep),
         Ablation(
             "push before the commit",
             "A1: ids are pushed after the commit",
-            change=_drop("republish"),
+            change=drop("republish"),
             push_first=True,
         ),
-        Ablation("beats stop first", "C3: the beat stops last", change=_beats_stop_first, seen_by=170),
+        Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=170),
         Ablation(
-            "slot released early", "C2: a slot covers the handler", change=_slot_released_early, seen_by=4
+            "slot released early", "C2: a slot covers the handler", change=slot_released_early, seen_by=4
         ),
         Ablation(
             "completion repeated alone",
             "R6: nothing is repeated",
-            change=_completion_repeated_alone,
+            change=completion_repeated_alone,
             seen_by=31,
         ),
-        Ablation("a read decides", "R6: no read decides", change=_read_decides, seen_by=89),
+        Ablation("a read decides", "R6: no read decides", change=read_decides, seen_by=89),
         Ablation(
-            "cancel without token", "S3: a message names its run", change=_cancel_without_token, seen_by=54
+            "cancel without token", "S3: a message names its run", change=cancel_without_token, seen_by=54
         ),
         Ablation(
-            "reap after an outage", "U2: only who was well may judge", change=_reap_after_outage, seen_by=58
+            "reap after an outage", "U2: only who was well may judge", change=reap_after_outage, seen_by=58
         ),
         Ablation(
             "patient beyond the lease",
             "U2: what a silence swallowed is sent again before others judge",
-            change=_patient_beyond_the_lease,
+            change=patient_beyond_the_lease,
             seen_by=83,
         ),
     )

@@ -11,12 +11,13 @@ import asyncio
 import heapq
 import sys
 from asyncio import events
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import contextmanager, suppress
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
+
+from tests.simulation.hosts import Host, SimTask, current_host, here
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -25,56 +26,6 @@ _CLOSINGS = 1000
 
 class Stuck(Exception):
     """Nothing is left to do although something is waited for, or the steps do not end."""
-
-
-class Host:
-    """Where callbacks run. While paused they wait, timers too; once dead they are dropped.
-
-    `loop_host`: for a thread without a loop of its own, the host whose loop it calls back.
-    """
-
-    def __init__(self, name: str, loop_host: Host | None = None) -> None:
-        self.name = name
-        self.loop_host = loop_host or self
-        self.ready: deque[asyncio.Handle] = deque()
-        self.pauses = 0
-        self.dead = False
-
-    def pause(self) -> None:
-        """Freeze; as often as it is resumed."""
-        self.pauses += 1
-
-    def resume(self) -> None:
-        """Go on with everything that came due meanwhile."""
-        self.pauses -= 1
-
-    def die(self) -> None:
-        """Nothing of it runs any more."""
-        self.dead = True
-        self.ready.clear()
-
-
-_host: ContextVar[Host | None] = ContextVar("host", default=None)
-
-
-def here() -> Host | None:
-    """The host that is running."""
-    return _host.get()
-
-
-class SimTask(asyncio.Task[Any]):
-    """A task whose place in a set does not depend on its address."""
-
-    def __init__(self, number: int, coro: Coroutine[Any, Any, Any], **options: Any) -> None:
-        self.number = number
-        self.coroutine = coro
-        super().__init__(coro, **options)
-
-    def __hash__(self) -> int:
-        return self.number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 class SimLoop(asyncio.AbstractEventLoop):
@@ -103,7 +54,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     def context(self, host: Host) -> Context:
         """A context in which what is begun runs on `host`."""
         context = copy_context()
-        context.run(_host.set, host)
+        context.run(current_host.set, host)
         return context
 
     def spawn(self, host: Host, coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -207,7 +158,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     # The steps.
 
     def _make_ready(self, handle: asyncio.Handle) -> None:
-        host: Host = handle._context.get(_host) or self._world  # type: ignore[attr-defined] # where Handle keeps it
+        host: Host = handle._context.get(current_host) or self._world  # type: ignore[attr-defined] # where Handle keeps it
         if not host.dead:
             host.ready.append(handle)
 

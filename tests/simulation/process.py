@@ -1,13 +1,11 @@
 """One simulated consumer process: the real consumer, put together by the real assembly, on hosts of the simulated loop.
 
-Its main thread, its beat's thread and its handlers' threads are hosts of their own: the main one may be blocked while
-the beat goes on, all may be frozen together, and all die together.
+Its main thread, its beat's thread and its handlers' threads are hosts of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +14,6 @@ from consumer.loops import loops
 from consumer.parts import Machine, Parts
 from consumer.serve import consume
 from consumer.shutdown import Ending
-from consumer.watch import Heartbeat
 from core.events import Event
 from core.settings import ConsumerSettings
 from core.stop import StopOrder
@@ -24,7 +21,7 @@ from core.task import ConsumerId, TaskId
 from tests.simulation.handlers import SimChildren, SimThreads, registry
 from tests.simulation.history import History
 from tests.simulation.links import Links
-from tests.simulation.loop import Host, SimLoop
+from tests.simulation.process_hosts import BeatHost, ProcessHosts
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -32,51 +29,16 @@ if TYPE_CHECKING:
 _QUIET = {"tasks.claimed", "tasks.finished", "tasks.submitted"}
 
 
-class BeatHost:
-    """BeatThread's place: the same heartbeat on a host beside the main one."""
-
-    def __init__(self, heartbeat: Heartbeat, *, loop: SimLoop, host: Host) -> None:
-        self._heartbeat = heartbeat
-        self._loop = loop
-        self._host = host
-        self._life: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._life = self._loop.spawn(self._host, self._heartbeat.run())
-
-    async def stop(self) -> None:
-        self._loop.call_soon(self._heartbeat.request_stop, context=self._loop.context(self._host))
-        if self._life is not None:
-            await asyncio.wait({self._life})
-
-
-@dataclass(frozen=True, slots=True)
-class Freeze:
-    """When a process stood still."""
-
-    begin: float
-    end: float
-
-
-class SimProcess:
+class SimProcess(ProcessHosts):
     """Starts on construction. `left` is set when it has ended by itself or died."""
 
     def __init__(self, world: World, name: str) -> None:
-        self.world = world
-        self.name = name
-        self.loop: SimLoop = world.loop
+        super().__init__(world, name)
         self.history: History = world.history
         self.capacity = world.plan.capacity
         self.parts: Parts | None = None
-        self.dead = False
-        self.paused = False
         self.draining_since: float | None = None
-        self.freezes: list[Freeze] = []
         self.left = asyncio.Event()
-        self.main = self.loop.host(f"{name}.main")
-        self.beat = self.loop.host(f"{name}.beat")
-        self._hosts = [self.main, self.beat]
-        self._threads = 0
         self._stop = StopOrder()
         self._random = world.random(name)
         self.links = Links(
@@ -106,32 +68,6 @@ class SimProcess:
         self.history.process_died(self)
         self.links.roll_back(commits=False)
         self.left.set()
-
-    def pause(self, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after `seconds`."""
-        if self.dead or self.paused:
-            return
-        self.paused = True
-        self._freeze(list(self._hosts), seconds)
-        self.loop.call_later(seconds, self._resumed, context=self.world.context)
-
-    def _resumed(self) -> None:
-        self.paused = False
-
-    def block(self, seconds: float) -> None:
-        """A handler keeps the main thread; the beat's goes on."""
-        self._freeze([self.main], seconds)
-
-    def _freeze(self, hosts: list[Host], seconds: float) -> None:
-        now = self.loop.time()
-        self.freezes.append(Freeze(now, now + seconds))
-        for host in hosts:
-            host.pause()
-            self.loop.call_later(seconds, host.resume, context=self.world.context)
-
-    def was_frozen(self, since: float) -> bool:
-        """Whether it stood still at some time since then."""
-        return any(freeze.end >= since for freeze in self.freezes)
 
     @property
     def stops_within(self) -> float:
@@ -171,14 +107,6 @@ class SimProcess:
         """How often this has happened to this task, in all processes."""
         self.world.memory[task_id, what] += 1
         return self.world.memory[task_id, what]
-
-    def thread_host(self) -> Host:
-        """A host for one more thread or child."""
-        self._threads += 1
-        host = self.loop.host(f"{self.name}.{self._threads}", self.main)
-        host.pauses = int(self.paused)
-        self._hosts = [one for one in self._hosts if not one.dead] + [host]
-        return host
 
     def _report(self, event: Event) -> None:
         if self.history.over:

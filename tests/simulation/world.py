@@ -14,13 +14,14 @@ from random import Random
 from typing import Any
 
 from consumer.loops import STEPS
-from core.task import ReadyList, TaskId
+from core.task import TaskId
 from tests.simulation.ablations import INTACT, Ablation
 from tests.simulation.api import Clients, SimApi
+from tests.simulation.disasters import Disasters
 from tests.simulation.history import History
-from tests.simulation.links import KEYS, WatchedRedis
+from tests.simulation.links import WatchedRedis
 from tests.simulation.loop import Stuck, make_loop
-from tests.simulation.plan import Disaster, Plan, plan
+from tests.simulation.plan import Plan, plan
 from tests.simulation.ports import Call, Server, State
 from tests.simulation.process import SimProcess
 from tests.simulation.store import SimStore
@@ -61,8 +62,6 @@ class World:
         self.context = self.loop.context(self._nemesis)
         self.memory: Counter[tuple[TaskId, str]] = Counter()
         self.outages: list[tuple[float, float]] = []
-        self._refusals: list[float] = []
-        self.history.too_soon_to_judge = self._too_soon_to_judge
         self.consumers: list[SimProcess] = []
         self.api: SimApi | None = None
         self.recovery = 0.0
@@ -71,6 +70,8 @@ class World:
         self._survivor: SimProcess | None = None
         self._over = False
         self._random = self.random("world")
+        self._disasters = Disasters(self, self._random)
+        self.history.too_soon_to_judge = self._disasters.too_soon_to_judge
 
     def random(self, name: str) -> Random:
         """A source of its own for each part, so that a change in one does not shift the others."""
@@ -118,7 +119,7 @@ class World:
             self._start(number)
         clients = Clients(self, self.random("clients"))
         beside = [clients.run(errand) for errand in self.plan.errands]
-        beside += [self._strike(disaster) for disaster in self.plan.disasters]
+        beside += [self._disasters.strike(disaster) for disaster in self.plan.disasters]
         tasks = [self.loop.spawn(self._nemesis, one) for one in beside]
         await asyncio.sleep(self.plan.chaos_seconds)
         if not self.plan.live:
@@ -157,7 +158,7 @@ class World:
         random = self._random
         for weather in (self.postgresql.weather, self.redis.weather):
             weather.calm()
-        self._restore(self.postgresql)
+        self._disasters.restore(self.postgresql)
         if self.plan.redis_stays:
             self.redis_server.readonly = False
             self.redis.change(State.UP)
@@ -174,92 +175,6 @@ class World:
                     (partial(other.die, "at the healing"), partial(other.pause, FOREVER), _nothing)
                 )()
         self.note(f"healed; {survivor.name} survives")
-
-    # Disasters.
-
-    async def _strike(self, disaster: Disaster) -> None:
-        await asyncio.sleep(disaster.at)
-        self.note(f"disaster: {disaster.what} for {disaster.seconds:.3f} s")
-        self.history.marks[f"disaster: {disaster.what}"] += 1
-        what, seconds = disaster.what, disaster.seconds
-        if what in {"kill", "pause", "terminate"}:
-            victim = self._random.choice(self.consumers) if self.consumers else None
-            if victim is not None:
-                _befall(victim, what, seconds)
-        elif what.startswith("postgresql"):
-            await self._outage(what, seconds)
-        elif what in {"redis refuses", "redis dark"}:
-            self.redis_server.hang_up()
-            self.redis.change(State.REFUSING if what == "redis refuses" else State.DARK)
-            await asyncio.sleep(seconds)
-            self.redis.change(State.UP)
-        elif what == "readonly":
-            self.redis_server.readonly = True
-            await asyncio.sleep(seconds)
-            self.redis_server.readonly = False
-        elif what == "kill api":
-            await self._replace_api()
-        else:
-            self._meddle(what)
-
-    async def _outage(self, what: str, seconds: float) -> None:
-        begin = self.loop.time()
-        self.outages.append((begin, float("inf")))
-        refusing = what == "postgresql refuses"
-        if refusing:
-            self._refusals.append(begin)
-            for process in self.consumers:
-                process.links.roll_back(commits=True)
-        self.postgresql.change(State.REFUSING if refusing else State.DARK)
-        await asyncio.sleep(seconds)
-        self._restore(self.postgresql)
-
-    def _too_soon_to_judge(self) -> bool:
-        """Whether everybody was cut off for more than a lease, and that ended less than a lease ago."""
-        now, lease = self.loop.time(), self.plan.lease
-        return self.plan.calm_postgresql and any(
-            begin in self._refusals and end - begin > lease and now - end < 0.9 * lease
-            for begin, end in self.outages
-        )
-
-    def _restore(self, server: Server) -> None:
-        server.change(State.UP)
-        now = self.loop.time()
-        self.outages = [(begin, min(end, now)) for begin, end in self.outages]
-
-    async def _replace_api(self) -> None:
-        if self.api is not None:
-            self.api.die()
-            self.api = None
-            await asyncio.sleep(self._random.uniform(0.05, 1.0))
-            self.api = SimApi(self)
-
-    def _meddle(self, what: str) -> None:
-        """With what Redis holds."""
-        server, random = self.redis_server, self._random
-        queue = random.choice(self.plan.queues)
-        key = KEYS.ready(ReadyList(queue, random.choice((0, 5, 9))))  # type: ignore[arg-type]
-        if what == "redis restarts empty":
-            server.restart_empty()
-        elif what == "flush":
-            server.flush()
-        elif what == "lose":
-            server.lose(lambda _: random.random() < 0.5)
-        elif what == "double":
-            server.double(random)
-        elif what == "spoil":
-            server.spoil(key)
-        elif what == "litter" and server.type(key) != "string":
-            server.litter(key, random.choice((b"", b"no id", b"\xff" * 40)), oldest=random.random() < 0.5)
-
-
-def _befall(victim: SimProcess, what: str, seconds: float) -> None:
-    if what == "kill":
-        victim.die("killed")
-    elif what == "pause":
-        victim.pause(seconds)
-    else:
-        victim.terminate()
 
 
 def _nothing_rests_on_it(_: Call) -> None:

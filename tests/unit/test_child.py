@@ -1,36 +1,26 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
-import pickle
 import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import psutil
 import pytest
 
-from consumer import Context
-from consumer.child import Children, _child_main, _pickled_error
-from consumer.context import DetachedContext
-from consumer.execute import Execute
-from consumer.registry import Handler, Mode
-from consumer.running import Run, Running, Stop
-from core.clock import boottime
+from consumer.child import Children
+from consumer.running import Stop
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 from core.task import JsonText
 from tests.support.eventually import eventually
 from tests.unit import cpu_handlers
-from tests.unit.support import Events, claim
-
-WITHIN = 20.0
+from tests.unit.forking import WITHIN, Scene, outcome_of
 
 
 @pytest.fixture(scope="module")
@@ -41,51 +31,6 @@ async def children() -> AsyncIterator[Children]:
     yield children
     children.kill_all()
     starters.shutdown()
-
-
-class Scene:
-    """One run of a CPU-bound handler."""
-
-    def __init__(
-        self, children: Children, function: Callable[..., Any], *, timeout: float = 60, **payload: Any
-    ) -> None:
-        self.events, self.vacated = Events(), 0
-        self._function = function
-        self.run = Run(
-            claim(timeout=timeout, attempt=2, payload=JsonText(orjson.dumps(payload).decode())), 0.0
-        )
-        self.outcome: Outcome | None = None
-        self._execute = Execute(
-            threads=cast("ThreadPoolExecutor", None), children=children, report=self.events
-        )
-        self._running = Running()
-
-    def start(self) -> None:
-        handler = Handler(self.run.claim.kind, self._function, Mode.PROCESS, orjson.loads, None, None, None)
-
-        async def life() -> None:
-            ctx = Context(self.run, None, boottime)
-            self.outcome = await self._execute(self.run, handler, ctx, self._vacate)
-            self._running.remove(self.run)
-
-        self._running.start(self.run, life())
-
-    def _vacate(self) -> None:
-        self.vacated += 1
-
-    async def end(self) -> Outcome:
-        async with asyncio.timeout(WITHIN):
-            await self._running.idle()
-        assert self.outcome is not None
-        assert self.vacated == 1
-        assert self.run.on_stop is None
-        return self.outcome
-
-
-async def outcome_of(children: Children, function: Callable[..., Any], **facts: Any) -> Outcome:
-    s = Scene(children, function, **facts)
-    s.start()
-    return await s.end()
 
 
 async def test_a_cpu_bound_handler_runs_in_a_process_of_its_own_with_a_plain_context(
@@ -244,27 +189,3 @@ async def test_all_children_are_ended_when_the_consumer_is_about_to_exit(
         outcome = await s.end()
         assert isinstance(outcome, Failed)
         assert outcome.failure.type == "ChildDied"
-
-
-class RefusesNotes(Exception):
-    def add_note(self, note: str) -> None:
-        raise TypeError(note)
-
-
-@pytest.mark.parametrize("error", [RefusesNotes("x"), cpu_handlers.TwoArguments("a", "b")], ids=repr)
-def test_an_exception_always_travels_somehow(error: Exception) -> None:
-    succeeded, arrived = pickle.loads(_pickled_error(error))  # noqa: S301 - made on this line
-    assert not succeeded
-    assert isinstance(arrived, RuntimeError)
-    assert str(arrived) == f"{type(error).__name__}: {error}"
-
-
-def test_a_child_whose_consumer_was_killed_ends_in_silence() -> None:
-    ours, theirs = multiprocessing.get_context("forkserver").Pipe(duplex=False)
-    ours.close()
-    with pytest.MonkeyPatch.context() as patched:
-        for name in ("die_with_parent", "_let_fork_server_go", "signal.signal", "log.configure"):
-            patched.setattr(f"consumer.child.{name}", lambda *_: None)
-        ctx = cast("DetachedContext", SimpleNamespace(attempt=1, canceled=False))
-        _child_main(theirs, cpu_handlers.__name__, "answer", ctx, {})
-    assert theirs.closed

@@ -1,125 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
-from consumer.complete import Complete, Write
-from consumer.periodic import Bell
 from core.errors import OutcomeUnknown, RowRefused, StoreUnavailable
 from core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
-from core.outcome import Failure
-from core.task import DEFAULT_QUEUE, FencingToken, JsonText, ReadyList
-from db.claims import Completion, Failing, Pending, Return, Written
-from tests.unit.support import Events, now, settled, task_id, virtual
-
-TOKEN = FencingToken(3)
-BROKEN = Failure("ValueError", "broken")
-
-
-def done(number: int, result: str = "1") -> Completion:
-    return Completion(task_id(number), TOKEN, JsonText(result))
-
-
-def failed(number: int) -> Failing:
-    return Failing(task_id(number), TOKEN, BROKEN, timedelta(seconds=1))
-
-
-def back(number: int) -> Return:
-    return Return(task_id(number), TOKEN)
-
-
-def pending(number: int) -> Pending:
-    return Pending(task_id(number), ReadyList(DEFAULT_QUEUE, 5), due=True, due_in=timedelta())
-
-
-class Store:
-    """Rows that hold their token until a write takes it. Each statement takes a second, and one row may be bad."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, list[int]]] = []
-        self.times: list[float] = []
-        self.written: dict[int, Write] = {}
-        self.bad: set[int] = set()
-        self.refuses = {"finish"}
-        self.errors: list[Exception | None] = []
-        self.answer_lost = False
-
-    async def finish(self, writes: Sequence[Completion]) -> Written:
-        return await self._take("finish", writes)
-
-    async def fail(self, writes: Sequence[Failing]) -> Written:
-        return await self._take("fail", writes)
-
-    async def give_back(self, writes: Sequence[Return]) -> Written:
-        return await self._take("give_back", writes)
-
-    async def _take(self, verb: str, writes: Sequence[Write]) -> Written:
-        numbers = [write.id.int for write in writes]
-        self.sent.append((verb, numbers))
-        self.times.append(now())
-        await asyncio.sleep(1)
-        error = self.errors.pop(0) if self.errors else None
-        if error is not None and not self.answer_lost:
-            raise error
-        if verb in self.refuses and self.bad & set(numbers):
-            raise RowRefused("22P02", "invalid input\0 for type json")
-        fresh = [write for write in writes if write.id.int not in self.written]
-        self.written.update((write.id.int, write) for write in fresh)
-        if error is not None:
-            raise error
-        again = () if verb == "finish" else tuple(pending(write.id.int) for write in fresh)
-        return Written(len(fresh), again)
-
-
-class Scene:
-    """A Complete over such a store. It is itself the publisher."""
-
-    def __init__(self, high_mark: int = 10) -> None:
-        self.store, self.events = Store(), Events()
-        self.published: list[int] = []
-        self.lowered = 0
-        self.publishing_takes = 0.0
-        self.complete = Complete(
-            store=self.store,
-            publisher=self,
-            report=self.events,
-            bell=Bell(),
-            high_mark=high_mark,
-            lowered=self._lower,
-        )
-
-    def _lower(self) -> None:
-        self.lowered += 1
-
-    async def publish_again(self, rows: Iterable[Pending]) -> None:
-        await asyncio.sleep(self.publishing_takes)
-        self.published += [row.id.int for row in rows]
-
-    async def put(self, *writes: Write) -> None:
-        for write in writes:
-            self.complete.put(write)
-        await settled()
-
-
-def scene(test: Callable[[Scene], Awaitable[None]]) -> Callable[[], Any]:
-    """Run the test beside the writing, which is closed at its end and must come to one."""
-
-    @virtual
-    async def run() -> None:
-        s = Scene()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(s.complete.run())
-            await settled()
-            await test(s)
-            s.complete.close()
-
-    run.__name__ = test.__name__
-    return run
+from db.claims import Completion, Failing, Return
+from tests.unit.completing import TOKEN, Scene, back, done, failed, scene
+from tests.unit.support import now, settled, task_id, virtual
 
 
 @scene

@@ -1,0 +1,56 @@
+"""A gate, and a store whose answers a test gives by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from consumer.gate import Gate
+from consumer.lease import Lease
+from core.task import Claim, ConsumerId, Kind, QueueName, ReadyList, TaskId
+from tests.unit.support import Clock, Events, trusted
+
+KINDS = [Kind("test")]
+LISTS = [ReadyList(QueueName("default"), 5)]
+
+
+class Store:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, object, ConsumerId, Sequence[Kind]]] = []
+        self.answers: list[asyncio.Future[list[Claim]]] = []
+
+    async def claim(
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]:
+        return await self._answer("claim", list(ids), consumer, kinds)
+
+    async def claim_ready(
+        self, lists: Sequence[ReadyList], n: int, *, skip: int, consumer: ConsumerId, kinds: Sequence[Kind]
+    ) -> list[Claim]:
+        assert skip == 0
+        return await self._answer("claim_ready", (lists, n), consumer, kinds)
+
+    async def _answer(self, verb: str, what: object, me: ConsumerId, kinds: Sequence[Kind]) -> list[Claim]:
+        self.asked.append((verb, what, me, kinds))
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+
+class Scene:
+    """A gate over a store that answers by hand."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.lease: Lease = trusted(self.clock)
+        self.store, self.events, self.refused = Store(), Events(), list[Claim]()
+        self.allowed = True
+        self.gate = Gate(
+            store=self.store,
+            kinds=KINDS,
+            lease=self.lease,
+            allowed=lambda: self.allowed,
+            refuse=self.refused.append,
+            report=self.events,
+        )

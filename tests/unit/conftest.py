@@ -1,0 +1,45 @@
+"""What more than one file of unit tests sets up before its tests: numbers, an environment, a stand-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from consumer import work
+from consumer.upkeep import republish
+from tests.unit.configuring import ALL, REQUIRED
+from tests.unit.working import Transaction
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small numbers instead of thousands, for republish."""
+    monkeypatch.setattr(republish, "CHUNK", 10)
+    monkeypatch.setattr(republish, "SHORT", 4)
+    monkeypatch.setattr(republish, "SAMPLE", 5)
+
+
+@pytest.fixture
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment and a directory that say nothing about settings."""
+    monkeypatch.chdir(tmp_path)
+    for kind in ALL:
+        for name in kind.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def env(nothing_is_set: None, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment in which what is required is set."""
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Transaction]:
+    """The transactions that work made, which only stand in for a handler's."""
+    monkeypatch.setattr(work, "Transaction", Transaction)
+    Transaction.made = []
+    return Transaction.made

@@ -1,0 +1,67 @@
+"""One run of a CPU-bound handler in a child process, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import orjson
+
+from consumer import Context
+from consumer.child import Children
+from consumer.execute import Execute
+from consumer.registry import Handler, Mode
+from consumer.running import Run, Running
+from core.clock import boottime
+from core.outcome import Outcome
+from core.task import JsonText
+from tests.unit.support import Events, claim
+
+WITHIN = 20.0
+
+
+class Scene:
+    """One run of a CPU-bound handler."""
+
+    def __init__(
+        self, children: Children, function: Callable[..., Any], *, timeout: float = 60, **payload: Any
+    ) -> None:
+        self.events, self.vacated = Events(), 0
+        self._function = function
+        self.run = Run(
+            claim(timeout=timeout, attempt=2, payload=JsonText(orjson.dumps(payload).decode())), 0.0
+        )
+        self.outcome: Outcome | None = None
+        self._execute = Execute(
+            threads=cast("ThreadPoolExecutor", None), children=children, report=self.events
+        )
+        self._running = Running()
+
+    def start(self) -> None:
+        handler = Handler(self.run.claim.kind, self._function, Mode.PROCESS, orjson.loads, None, None, None)
+
+        async def life() -> None:
+            ctx = Context(self.run, None, boottime)
+            self.outcome = await self._execute(self.run, handler, ctx, self._vacate)
+            self._running.remove(self.run)
+
+        self._running.start(self.run, life())
+
+    def _vacate(self) -> None:
+        self.vacated += 1
+
+    async def end(self) -> Outcome:
+        async with asyncio.timeout(WITHIN):
+            await self._running.idle()
+        assert self.outcome is not None
+        assert self.vacated == 1
+        assert self.run.on_stop is None
+        return self.outcome
+
+
+async def outcome_of(children: Children, function: Callable[..., Any], **facts: Any) -> Outcome:
+    s = Scene(children, function, **facts)
+    s.start()
+    return await s.end()

@@ -1,0 +1,101 @@
+"""Promote in its loop, over delayed rows that fall due by the loop's clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from consumer.periodic import Bell, Stopping, every
+from consumer.upkeep.promote import Promote
+from core.errors import OutcomeUnknown
+from core.task import QueueName, ReadyList, TaskId
+from db.upkeep import DueRow, Place, Turn
+from tests.unit.support import Events, now, task_id
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LIST = ReadyList(QueueName("default"), 5)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+class Store:
+    """Delayed rows and the turn, by the loop's clock. It is itself the ready lists."""
+
+    def __init__(self) -> None:
+        self.rows: dict[TaskId, float] = {}
+        self.next_run_at = 0.0
+        self.cursor: dict[str, Any] = {}
+        self.turns = 0
+        self.pushed: list[tuple[int, float]] = []
+        self.away = False
+
+    async def take_turn(self, step: str, period: timedelta) -> Turn | None:
+        assert step == "promote"
+        if self.next_run_at > now():
+            return None
+        self.turns += 1
+        self.next_run_at = now() + period.total_seconds()
+        return Turn(self.cursor, at(now()))
+
+    async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None:
+        assert step == "promote"
+        self.cursor = cursor
+        if again is not None:
+            self.next_run_at = min(self.next_run_at, now() + again.total_seconds())
+
+    async def bring_forward(self, step: str, within: timedelta) -> None:
+        assert step == "promote"
+        self.next_run_at = min(self.next_run_at, now() + within.total_seconds())
+
+    async def due(self, after: Place, n: int) -> list[DueRow]:
+        places = sorted(Place(at(due), found) for found, due in self.rows.items() if due <= now())
+        return [DueRow(place, LIST) for place in places if place > after][:n]
+
+    async def next_due_in(self) -> timedelta | None:
+        waiting = [due - now() for due in self.rows.values() if due > now()]
+        return timedelta(seconds=min(waiting)) if waiting else None
+
+    async def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
+        if self.away:
+            raise OutcomeUnknown("Redis", "gone")
+        self.pushed += [(found.int, now()) for found in ids[LIST]]
+
+
+class Scene:
+    """Promote in its loop, over rows that fall due."""
+
+    def __init__(self, **due: float) -> None:
+        self.store, self.events = Store(), Events()
+        self.stopping = Stopping()
+        self.wake = Bell()
+        for name, moment in due.items():
+            self.add(int(name.removeprefix("row")), moment)
+        self.promote = self.another()
+
+    def another(self) -> Promote:
+        """A promote of some process."""
+        return Promote(store=self.store, ready=self.store, wake=self.wake.ring, report=self.events)
+
+    def add(self, number: int, due: float) -> None:
+        self.store.rows[task_id(number)] = due
+
+    async def run(self, until: float) -> None:
+        asyncio.get_running_loop().call_later(until, self.stopping.request)
+        asyncio.get_running_loop().call_later(until, self.wake.ring)
+        await every(
+            "promote",
+            self.promote.step,
+            stopping=self.stopping,
+            report=self.events,
+            random=Random(1),
+            bell=self.wake,
+        )
+
+    @property
+    def pushed(self) -> list[int]:
+        return [number for number, _ in self.store.pushed]

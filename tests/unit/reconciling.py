@@ -1,0 +1,88 @@
+"""A consumer's own view of what it runs, beside rows that may say otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+from consumer.complete import Complete
+from consumer.gate import Gate
+from consumer.reconcile import Reconcile
+from consumer.running import Run, Running
+from core.task import Claim, ConsumerId, FencingToken, RunKey
+from db.claims import Return
+from tests.unit.support import Clock, Events, claim, task_id, trusted
+
+TOKEN = FencingToken(1)
+
+
+def key(number: int) -> RunKey:
+    return (task_id(number), TOKEN)
+
+
+class Scene:
+    """A consumer's own view and what the rows say. It is itself the store and the writing of outcomes."""
+
+    def __init__(self) -> None:
+        self.lease = trusted(Clock())
+        self.running = Running()
+        self.writing: set[RunKey] = set()
+        self.rows: dict[ConsumerId, set[RunKey]] = {self.lease.consumer: set()}
+        self.put_back: list[Return] = []
+        self.looks = 0
+        self.during_the_look: Callable[[], Any] = lambda: None
+        self.answers: list[asyncio.Future[list[Claim]]] = []
+        self.events = Events()
+        self.gate = Gate(
+            store=self,
+            kinds=[],
+            lease=self.lease,
+            allowed=lambda: True,
+            refuse=lambda _: None,
+            report=self.events,
+        )
+        self.reconcile = Reconcile(
+            store=self,
+            lease=self.lease,
+            gate=self.gate,
+            running=self.running,
+            complete=cast("Complete", self),
+            report=self.events,
+        )
+
+    @property
+    def mine(self) -> set[RunKey]:
+        return self.rows[self.lease.consumer]
+
+    async def held(self, consumer: ConsumerId) -> set[RunKey]:
+        self.looks += 1
+        self.during_the_look()
+        seen = set(self.rows.get(consumer, ()))
+        await asyncio.sleep(0)
+        return seen
+
+    async def claim(self, *_: object, **__: object) -> list[Claim]:
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+    async def claim_ready(self, *_: object, **__: object) -> list[Claim]:
+        raise AssertionError
+
+    def keys(self) -> set[RunKey]:
+        return self.writing
+
+    def put(self, write: Return) -> None:
+        self.put_back.append(write)
+        self.writing.add((write.id, write.token))
+
+    def runs(self, *numbers: int) -> list[Run]:
+        """Runs that are on and whose rows say so."""
+        found = [Run(claim(number), 0.0) for number in numbers]
+        self.running._runs.update((run.claim.key, run) for run in found)
+        self.mine.update(run.claim.key for run in found)
+        return found
+
+    async def look(self) -> timedelta:
+        return await self.reconcile.step()

@@ -1,0 +1,105 @@
+"""A schedule between hints that wait, claims that the test answers and a Redis that takes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from consumer.periodic import Stopping
+from consumer.schedule import Hint, Schedule
+from consumer.slots import Slots
+from core.errors import StoreUnavailable
+from core.task import Claim, QueueName, ReadyList, TaskId
+from tests.unit.support import Events, claim, now, settled, task_id, virtual
+
+HIGH, LOW = ReadyList(QueueName("default"), 9), ReadyList(QueueName("default"), 1)
+
+
+class Scene:
+    """A schedule and a gate whose claims the test answers. It is itself the gate, the work and Redis."""
+
+    def __init__(self, capacity: int = 4) -> None:
+        self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
+        self.stopping = Stopping()
+        self.bell = self.stopping.bell()
+        self.slots = Slots(capacity, self.bell.ring)
+        self.events = Events()
+        self.open = True
+        self.asked: list[list[TaskId]] = []
+        self.answers: list[asyncio.Future[list[Claim]]] = []
+        self.slots_at_claim: list[int] = []
+        self.started: list[Claim] = []
+        self.returned: list[dict[ReadyList, list[TaskId]]] = []
+        self.redis_away = False
+        self._numbers = count(1)
+        self.paces_forgotten = 0
+        self.waited_when_told: list[int] = []
+        self.schedule = Schedule(
+            queue=self.queue,
+            slots=self.slots,
+            gate=self,  # type: ignore[arg-type] # the two members that it uses
+            work=self,
+            ready=self,
+            stopping=self.stopping,
+            bell=self.bell,
+            taken=self._taken,
+            too_far_ahead=self._forget_pace,
+            clock=now,
+            report=self.events,
+        )
+
+    def _taken(self) -> None:
+        self.waited_when_told.append(self.queue.qsize())
+
+    def _forget_pace(self) -> None:
+        self.paces_forgotten += 1
+
+    async def claim(self, ids: Sequence[TaskId]) -> list[Claim]:
+        self.asked.append(list(ids))
+        self.slots_at_claim.append(self.slots.free)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        self.started.extend(claims)
+
+    async def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
+        if self.redis_away:
+            raise StoreUnavailable("Redis", "gone")
+        self.returned.append({ready: list(found) for ready, found in ids.items()})
+
+    async def feed(self, n: int, ready: ReadyList = LOW) -> None:
+        for number in (next(self._numbers) for _ in range(n)):
+            self.queue.put_nowait(Hint(task_id(number), ready, now()))
+        self.bell.ring()
+        await settled()
+
+    async def answer(self, *numbers: int) -> None:
+        """The newest claim brings these."""
+        self.answers[-1].set_result([claim(number) for number in numbers])
+        await settled()
+
+
+def scene(test: Callable[[Scene], Awaitable[None]]) -> Callable[[], Any]:
+    """Run the test beside a schedule that is stopped at its end."""
+
+    @virtual
+    async def run() -> None:
+        s = Scene()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.schedule.run())
+            await settled()
+            await test(s)
+            s.stopping.request()
+            for answer in s.answers:
+                if not answer.done():
+                    answer.set_result([])
+
+    run.__name__ = test.__name__
+    return run
+
+
+def ids(*numbers: int) -> list[TaskId]:
+    return [task_id(number) for number in numbers]

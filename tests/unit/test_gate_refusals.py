@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from core.errors import OutcomeUnknown, RowRefused
+from core.events import Claimed, StepFailed
+from core.task import Claim, ConsumerId, TaskId
+from tests.unit.claiming import LISTS, Scene
+from tests.unit.support import claim, task_id, virtual
+
+
+@virtual
+async def test_a_row_that_is_refused_is_left_alone_and_its_neighbours_are_claimed() -> None:
+    s = Scene()
+    before = s.gate.last
+
+    async def answer(ids: Sequence[TaskId], **_: object) -> list[Claim]:
+        assert s.gate.asked == 5, "in flight as a whole: what one half brought is no stray"
+        assert s.gate.settled(before)
+        assert not s.gate.settled(s.gate.last)
+        if task_id(3) in ids:
+            raise RowRefused("P0001", "not this one")
+        return [claim(number) for number in range(1, 6) if task_id(number) in ids]
+
+    s.store.claim = answer  # type: ignore[method-assign]
+    claims = await s.gate.claim([task_id(number) for number in range(1, 6)])
+    assert [found.id for found in claims] == [task_id(number) for number in (1, 2, 4, 5)]
+    [told] = s.events.of(StepFailed)
+    assert str(task_id(3)) in told.reason
+    assert "not this one" in told.reason
+    assert s.events.of(Claimed) == [Claimed(4, asked=5)]
+    assert s.gate.settled(s.gate.last)
+
+
+@pytest.mark.parametrize("refused", [{1}, {3}, {5}, {1, 2, 4}, set(range(1, 6))], ids=str)
+def test_without_redis_refused_rows_are_passed_over(refused: set[int]) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        rows = list(range(1, 6))
+
+        async def answer(_: object, n: int, *, skip: int, **__: object) -> list[Claim]:
+            found = rows[skip : skip + n]
+            if refused & set(found):
+                raise RowRefused("P0001", "not this one")
+            rows[skip : skip + n] = []
+            return [claim(number) for number in found]
+
+        s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
+        claims = await s.gate.claim_ready(LISTS, 8)
+        assert {found.id for found in claims} == {task_id(n) for n in {1, 2, 3, 4, 5} - refused}
+        assert len(s.events.of(StepFailed)) == len(refused)
+
+    scene()
+
+
+@virtual
+async def test_without_redis_no_more_is_claimed_than_was_asked_for_and_refusals_have_a_bound() -> None:
+    s = Scene()
+    rows, asked = list(range(1, 200)), list[tuple[int, int]]()
+
+    async def answer(_: object, n: int, *, skip: int, **__: object) -> list[Claim]:
+        asked.append((n, skip))
+        if set(rows[skip : skip + n]) & {2, *range(10, 100)}:
+            raise RowRefused("P0001", "not this one")
+        found = rows[skip : skip + n]
+        rows[skip : skip + n] = []
+        return [claim(number) for number in found]
+
+    s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
+    assert len(await s.gate.claim_ready(LISTS, 4)) == 4
+    await s.gate.claim_ready(LISTS, 4)
+    assert await s.gate.claim_ready(LISTS, 4) == []
+    assert max(skip for _, skip in asked) == 10
+    assert len(asked) < 60
+
+
+@virtual
+async def test_what_one_half_brought_is_kept_when_the_other_has_no_answer() -> None:
+    s = Scene()
+    answers: list[list[Claim] | Exception] = []
+
+    async def answer(*_: object, **__: object) -> list[Claim]:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    s.store.claim = answer  # type: ignore[method-assign]
+    s.store.claim_ready = answer  # type: ignore[method-assign]
+    first: list[list[Claim] | Exception] = [RowRefused("P0001", "one of them"), [claim(1)]]
+    answers[:] = [*first, OutcomeUnknown("PostgreSQL", "gone")]
+    assert await s.gate.claim([task_id(1), task_id(2)]) == [claim(1)]
+    answers[:] = [*first, OutcomeUnknown("PostgreSQL", "gone")]
+    assert await s.gate.claim_ready(LISTS, 2) == [claim(1)]
+    for claiming in (s.gate.claim([task_id(1), task_id(2)]), s.gate.claim_ready(LISTS, 2)):
+        answers[:] = [first[0], OutcomeUnknown("PostgreSQL", "gone"), OutcomeUnknown("PostgreSQL", "gone")]
+        with pytest.raises(OutcomeUnknown):
+            await claiming
+
+
+@virtual
+async def test_nothing_more_is_claimed_under_an_id_that_was_declared_dead_meanwhile() -> None:
+    s = Scene()
+    asked: list[object] = []
+
+    async def answer(what: Sequence[object], *_: object, consumer: ConsumerId, **__: object) -> list[Claim]:
+        assert consumer == me
+        asked.append(what)
+        if len(asked) == 1:
+            raise RowRefused("P0001", "one of them")
+        s.lease.ended()
+        return [claim(1)]
+
+    s.store.claim = s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
+    for by_id in (True, False):
+        asked.clear()
+        s.refused.clear()
+        s.lease.renewed(s.clock())
+        me = s.lease.consumer
+        claiming = s.gate.claim([task_id(1), task_id(2)]) if by_id else s.gate.claim_ready(LISTS, 2)
+        assert await claiming == []
+        assert len(asked) == 2
+        assert s.refused == [claim(1)]
+
+
+@virtual
+async def test_a_row_that_is_refused_while_the_id_is_declared_dead_is_the_last_one() -> None:
+    s = Scene()
+    asked: list[object] = []
+
+    async def answer(*_: object, **__: object) -> list[Claim]:
+        asked.append(None)
+        s.lease.ended()
+        raise RowRefused("P0001", "not this one")
+
+    s.store.claim_ready = answer  # type: ignore[method-assign]
+    assert await s.gate.claim_ready(LISTS, 1) == []
+    assert len(asked) == 1

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from consumer.registry import Mode
+from consumer.running import Stop
+from core.events import Fenced
+from core.outcome import Failed, Interrupted, Outcome, Snoozed
+from core.task import JsonText, Kind
+from db.claims import Completion, Failing, Return
+from tests.unit.support import claim, settled, task_id, virtual
+from tests.unit.working import BROKEN, DONE, Scene, ServerSays, Transaction
+
+
+@virtual
+async def test_only_a_handler_on_the_loop_has_a_transaction(made: list[Transaction]) -> None:
+    s = Scene()
+    for mode in Mode:
+        await s.start(1, kind=Kind(mode.name), timeout=7.0)
+
+    assert [transaction.limit for transaction in made] == [7.0]
+    assert made[0].engine == "engine"
+    sessions: list[object] = [ctx._transaction for ctx in s.contexts]
+    assert sessions == [made[0], None, None]
+    for at in range(3):
+        await s.end(at, DONE)
+
+
+@virtual
+async def test_the_outcome_of_a_handler_that_used_its_session_is_written_there(
+    made: list[Transaction],
+) -> None:
+    s = Scene()
+    await s.start(1)
+    made[0].used = True
+    await s.end(0, DONE)
+
+    assert made[0].log == [Completion(task_id(1), claim().token, JsonText('"done"')), "abandon"]
+    assert s.writes == []
+    assert len(s.running) == 0
+
+
+@virtual
+async def test_a_transaction_that_was_never_asked_for_can_not_be_opened_afterwards(
+    made: list[Transaction],
+) -> None:
+    s = Scene()
+    await s.start(1)
+    await s.end(0, DONE)
+    assert made[0].log == ["abandon"]
+    assert len(s.writes) == 1
+
+
+@virtual
+async def test_what_a_handler_that_did_not_succeed_wrote_is_rolled_back(made: list[Transaction]) -> None:
+    s = Scene()
+    outcomes: list[Outcome] = [Failed(BROKEN, final=True), Snoozed(timedelta()), Interrupted()]
+    for at, outcome in enumerate(outcomes):
+        await s.start(at)
+        made[at].used = True
+        await s.end(at, outcome)
+        assert made[at].log == ["abandon"]
+    assert [type(write) for write in s.writes] == [Failing, Return, Return]
+
+
+@virtual
+async def test_a_completion_whose_token_is_no_longer_ours_is_fenced(made: list[Transaction]) -> None:
+    s = Scene()
+    await s.start(1)
+    made[0].used, made[0].ours = True, False
+    await s.end(0, DONE)
+
+    assert s.events.all == [Fenced(1)]
+    assert s.writes == []
+    assert made[0].log[-1] == "abandon"
+
+
+def driver_error(sqlstate: str, kind: type[DBAPIError] = DBAPIError) -> DBAPIError:
+    return kind("INSERT", {}, ServerSays(sqlstate))
+
+
+@pytest.mark.parametrize(
+    ("error", "write"),
+    [
+        (driver_error("23505", IntegrityError), "fails"),
+        (driver_error("22P02"), "fails"),
+        (driver_error("40001"), "fails"),
+        (driver_error("55P03"), "goes back"),
+        (ValueError("a flush of the user's models"), "fails"),
+        (driver_error("42P01"), "fails"),
+        (driver_error("57P01"), "goes back"),
+        (driver_error("08006"), "goes back"),
+        (ConnectionResetError(), "goes back"),
+        (TimeoutError(), "goes back"),
+    ],
+    ids=lambda value: getattr(getattr(value, "orig", value), "sqlstate", type(value).__name__),
+)
+def test_unless_the_server_surely_refused_a_commit_the_try_goes_back_fenced(
+    error: Exception, write: str, made: list[Transaction]
+) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        await s.start(1)
+        made[0].used, made[0].fails = True, error
+        await s.end(0, DONE)
+
+        [found] = s.writes
+        if write == "fails":
+            assert isinstance(found, Failing)
+            assert found.delay is not None
+        else:
+            assert found == Return(task_id(1), claim().token)
+        assert made[0].log[-1] == "abandon"
+        assert len(s.running) == 0
+
+    scene()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [driver_error("55P03"), driver_error("57014"), driver_error("57P01"), ConnectionResetError()],
+    ids=lambda value: getattr(getattr(value, "orig", value), "sqlstate", type(value).__name__),
+)
+def test_a_flush_that_fails_is_the_handlers_failure_as_any_statement_of_its_own(
+    error: Exception, made: list[Transaction]
+) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        await s.start(1)
+        made[0].used, made[0].flushed, made[0].fails = True, False, error
+        await s.end(0, DONE)
+        [found] = s.writes
+        assert isinstance(found, Failing)
+
+    scene()
+
+
+@virtual
+async def test_a_stop_that_comes_while_the_outcome_is_committed_changes_nothing(
+    made: list[Transaction],
+) -> None:
+    s = Scene()
+    await s.start(1)
+    made[0].used = True
+    s.ends[0].set_result(DONE)
+    s.runs[0].stop(Stop.DRAIN)
+    await settled()
+    assert s.writes == []
+    assert made[0].log[0] == Completion(task_id(1), claim().token, JsonText('"done"'))
