@@ -72,9 +72,10 @@ def _targets(sessions: Sequence[Session]) -> Canvas | None:
 
 
 def _share(figure: Figure, ratio: float) -> float:
-    """A figure with a target by that; one with a bound alone by how far it stays below."""
+    """A figure with a target by that, or by the value that suffices; one with a bound by how far it stays below."""
     if figure.target is not None:
-        return max(ratio / figure.target, 1e-3)
+        by_value = figure.value / figure.suffices if figure.suffices else 0.0
+        return max(ratio / figure.target, by_value, 1e-3)
     if figure.most is not None:
         return figure.most / max(ratio, 1e-3)
     return 1 / max(figure.value / (figure.at_most or 1.0) * ratio / (figure.ratio or 1.0), 1e-3)

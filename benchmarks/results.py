@@ -53,7 +53,7 @@ class Comparison:
     """One of our figures beside another side of the same workload, or alone beside a bound.
 
     `target`: the least ratio, if one is set, and `most` the highest: for what is better when it is less. `at_most`: the
-    most that our value itself may be, in its own unit.
+    most that our value itself may be, in its own unit. `suffices`: a value of ours that is enough whatever the ratio.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Comparison:
     target: float | None = None
     at_most: float | None = None
     most: float | None = None
+    suffices: float | None = None
 
     def __post_init__(self) -> None:
         if self.beside is None and self.at_most is None:
@@ -86,6 +87,7 @@ class Figure:
     target: float | None
     at_most: float | None = None
     most: float | None = None
+    suffices: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -96,7 +98,9 @@ class Figure:
 
     @property
     def within(self) -> bool:
-        """Whether the ratio is what it should be, if that is said."""
+        """Whether the ratio is what it should be, if that is said, or our value enough without it."""
+        if self.suffices is not None and self.value >= self.suffices:
+            return True
         enough = self.target is None or self.ratio >= self.target
         return enough and (self.most is None or self.ratio <= self.most)
 
@@ -139,6 +143,7 @@ def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figu
                 target=comparison.target,
                 at_most=comparison.at_most,
                 most=comparison.most,
+                suffices=comparison.suffices,
             )
         )
     return made

@@ -100,9 +100,10 @@ def table(figures: Sequence[Figure], runs: Sequence[Run]) -> None:
 
 
 def aim(figure: Figure) -> str:
-    """What was aimed at: a least ratio, a highest one, a most value."""
+    """What was aimed at: a least ratio, or a value that is enough without it, a highest ratio, a most value."""
+    instead = "" if figure.suffices is None else f" or {figure.suffices:,.0f} {figure.unit}"
     aims = (
-        "" if figure.target is None else f"≥ {figure.target:g}",
+        "" if figure.target is None else f"≥ {figure.target:g}{instead}",
         "" if figure.most is None else f"≤ {figure.most:g}",
         "" if figure.at_most is None else f"≤ {figure.at_most:g} {figure.unit}",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.results import BOUND, Comparison, Run, counted, figures, turns
+from benchmarks.show import aim
 
 
 def run(side: str, value: float, *, number: int = 1, attempt: int = 1, others: float = 0.0) -> Run:
@@ -43,6 +44,14 @@ def test_a_ratio_and_a_bound_must_both_be_met(
     runs = [run("ours", 20.0), run("theirs", 10.0)]
     (figure,) = figures(runs, [Comparison("x", "w", "ours", "theirs", target=target, at_most=at_most)])
     assert (figure.ratio, figure.met) == (2.0, met)
+
+
+@pytest.mark.parametrize(("suffices", "met"), [(None, False), (20.1, False), (20.0, True)])
+def test_a_value_that_suffices_needs_no_ratio(suffices: float | None, met: bool) -> None:
+    runs = [run("ours", 20.0), run("theirs", 10.0)]
+    (figure,) = figures(runs, [Comparison("x", "w", "ours", "theirs", target=3, suffices=suffices)])
+    assert figure.met is met
+    assert aim(figure) == ("≥ 3" if suffices is None else "≥ 3 or 20 ms")
 
 
 def test_a_comparison_stands_beside_something() -> None:
