@@ -24,6 +24,8 @@ LAST_ACTS = timedelta(milliseconds=600)
 """What is left after DRAIN_SECONDS for canceled handlers to end and for outcomes to be written."""
 _BRIEFLY = 0.15
 """How long one answer is waited for, in seconds."""
+_PATIENTLY = 1.0
+"""The same for PostgreSQL's while the drain has time left: a slow commit is no outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +97,15 @@ class Shutdown:
             self._complete.cancel()  # what it would still publish are hints
         asked = parts.gate.asked
         await self._break_off_claims()
-        found = await self._give_back_the_rest()
+        found = await self._give_back_the_rest(self._patience(deadline))
         returned = found is not None
         # A claim that was broken off may still be committed: only what the rows show of it is known to be back.
         unsure = max(0, asked - (found or 0))
         # What is handed in after the writer has ended goes back with the rest.
         unwritten = 0 if returned and parts.complete.ended else parts.complete.waiting
         left = unwritten + (0 if returned else len(parts.running)) + unsure
-        silent = await _done(parts.beat.stop(), _BRIEFLY)
-        clean = (
-            returned and left == 0 and await _done(parts.consumers.unregister(parts.lease.consumer), _BRIEFLY)
-        )
+        silent = await _done(parts.beat.stop(), self._patience(deadline))
+        clean = returned and left == 0 and await self._unregistered(self._patience(deadline))
         self._report(Drained(left=left))
         threads = parts.slots.capacity - parts.slots.free
         return Ending(left, threads if silent else threads + 1, clean, unsure)
@@ -142,14 +142,21 @@ class Shutdown:
         if claiming:
             await asyncio.wait(claiming, timeout=_BRIEFLY)
 
-    async def _give_back_the_rest(self) -> int | None:
+    def _patience(self, deadline: float) -> float:
+        """How long an answer of PostgreSQL's is waited for."""
+        return max(_BRIEFLY, 0.0 if self._forced.is_set() else min(_PATIENTLY, deadline - _now()))
+
+    async def _unregistered(self, seconds: float) -> bool:
+        return await _done(self._parts.consumers.unregister(self._parts.lease.consumer), seconds)
+
+    async def _give_back_the_rest(self, seconds: float) -> int | None:
         """What the rows still hold for this consumer goes back: handlers that did not end, claims without an answer.
 
         How many of the latter there were; None when PostgreSQL did not take it.
         """
         pending: list[Pending] = []
         claimed: list[RunKey] = []
-        if not await _done(self._return(pending, claimed), _BRIEFLY):
+        if not await _done(self._return(pending, claimed), seconds):
             return None
         if pending:
             await _done(self._parts.publisher.publish_again(pending), _BRIEFLY)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from consumer.shutdown import Ending
 from tests.unit.shutting_down import FOREVER, Scene, after
 from tests.unit.support import claim, now, virtual
@@ -124,3 +126,16 @@ async def test_an_outcome_that_is_still_being_written_is_left_to_the_writer_and_
 
     assert await s.shut_down() == Ending(left=1, threads=0, clean=False)
     assert "give back [1]" not in s.log
+
+
+@pytest.mark.parametrize("slow", ["held by me", "stop the beat", "unregister me"])
+def test_a_slow_answer_is_no_outage_while_the_drain_has_time(slow: str) -> None:
+    async def run() -> None:
+        for drain, seconds, clean in ((25.0, 0.9, True), (25.0, FOREVER, False), (0.0, 0.9, False)):
+            began, s = now(), Scene(drain=drain)
+            s.takes[slow] = seconds
+            ending = await s.shut_down()
+            assert (ending.clean and not ending.threads) is clean
+            assert now() - began < 2, "nor is a silent one waited for as long as the drain"
+
+    virtual(run)()
