@@ -105,7 +105,10 @@ class Shutdown:
         unwritten = 0 if returned and parts.complete.ended else parts.complete.waiting
         left = unwritten + (0 if returned else len(parts.running)) + unsure
         silent = await _done(parts.beat.stop(), self._patience(deadline))
-        clean = returned and left == 0 and await self._unregistered(self._patience(deadline))
+        clean = returned and left == 0
+        if clean:
+            me = parts.lease.consumer
+            clean = await _done(parts.consumers.unregister(me), self._patience(deadline))
         self._report(Drained(left=left))
         threads = parts.slots.capacity - parts.slots.free
         return Ending(left, threads if silent else threads + 1, clean, unsure)
@@ -145,9 +148,6 @@ class Shutdown:
     def _patience(self, deadline: float) -> float:
         """How long an answer of PostgreSQL's is waited for."""
         return max(_BRIEFLY, 0.0 if self._forced.is_set() else min(_PATIENTLY, deadline - _now()))
-
-    async def _unregistered(self, seconds: float) -> bool:
-        return await _done(self._parts.consumers.unregister(self._parts.lease.consumer), seconds)
 
     async def _give_back_the_rest(self, seconds: float) -> int | None:
         """What the rows still hold for this consumer goes back: handlers that did not end, claims without an answer.

@@ -7,8 +7,9 @@ import pytest
 
 from cli import migrate
 from db import schema
-from tests.cli.migrating import check, connected
+from tests.cli.migrating import check
 from tests.cli.support import Command, all_ended
+from tests.support.databases import connected
 from tests.support.proxy import proxied
 
 

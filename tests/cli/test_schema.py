@@ -13,8 +13,9 @@ from cli import migrate
 from core.errors import ConfigurationError, SchemaAhead, SchemaBehind
 from db import schema
 from db.models import Base
-from tests.cli.migrating import check, connected
+from tests.cli.migrating import check
 from tests.cli.support import Command
+from tests.support.databases import connected
 
 SHAPE = """
     SELECT 'column', attrelid::regclass::text, attnum::text, concat_ws(' ', attname, format_type(atttypid, atttypmod),

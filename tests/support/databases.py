@@ -22,20 +22,20 @@ def named(url: str, name: str) -> str:
 @asynccontextmanager
 async def migrated(url: str, name: str) -> AsyncIterator[str]:
     """The URL of a new database with our schema; dropped at the end, whoever still uses it."""
-    async with _connected(url) as admin:
+    async with connected(url) as admin:
         await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await admin.execute(f'CREATE DATABASE "{name}"')
     await upgrade(named(url, name))
     try:
         yield named(url, name)
     finally:
-        async with _connected(url) as admin:
+        async with connected(url) as admin:
             await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 async def clear(url: str) -> None:
     """Empty every table of ours. Deleting beats TRUNCATE on tables as small as a test's, except after a large one."""
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         tables = await connection.fetch(
             "SELECT relname, pg_relation_size(oid) AS size FROM pg_class "
             "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
@@ -52,7 +52,8 @@ async def clear(url: str) -> None:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection of its own, closed at the end."""
     connection: asyncpg.Connection[Any] = await asyncpg.connect(url)
     try:
         yield connection
