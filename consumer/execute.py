@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from consumer.registry import Handler
     from core.events import Report
 
+_LOOP, _THREAD = Mode.LOOP, Mode.THREAD
+"""Looked up once: a member's name is resolved by Python code before 3.12, and this is asked for every task."""
+
 
 class Execute:
     """Calls handlers where their mode says. `linger` is told of a thread that outlives its run's outcome."""
@@ -51,9 +54,9 @@ class Execute:
         left_behind = False
         try:
             payload = handler.decode(run.claim.payload)
-            if handler.mode is Mode.LOOP:
+            if handler.mode is _LOOP:
                 result = encode(await _on_loop(run, handler.function(ctx, payload)))
-            elif handler.mode is Mode.THREAD:
+            elif handler.mode is _THREAD:
                 work = self._threads.submit(handler.function, ctx, payload)
                 left_behind = await _in_thread(run, work, vacate)
                 result = None if left_behind else encode(work.result())

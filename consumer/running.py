@@ -61,6 +61,7 @@ class Running:
         self._runs: dict[RunKey, Run] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._canceled_early: OrderedDict[RunKey, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -78,8 +79,9 @@ class Running:
         self._runs[run.key] = run
         if self._canceled_early and self._canceled_early.pop(run.key, 0) is None:
             run.stop(Stop.CANCELED)
-        loop = asyncio.get_running_loop()
-        run.task = loop.create_task(life)  # owner: this table, until the run removes itself
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # kept: before Python 3.12 it asks the kernel for our id each time
+        run.task = self._loop.create_task(life)  # owner: this table, until the run removes itself
 
     def remove(self, run: Run) -> None:
         """It has ended."""

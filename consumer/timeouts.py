@@ -25,11 +25,13 @@ class Timeouts:
         self._far: dict[Run, float] = {}
         self._near: dict[Run, asyncio.TimerHandle] = {}
         self._look: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self, run: Run) -> None:
         """Its time runs from now on."""
-        loop = asyncio.get_running_loop()
-        left = run.claim.timeout
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # kept, as in Running
+        loop, left = self._loop, run.claim.timeout
         if left <= _NEAR_SECONDS:
             self._near[run] = loop.call_later(left, run.stop, Stop.TIMED_OUT)
             return

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from core.task import Claim, ConsumerId, Kind
 
 
+_LOOP = Mode.LOOP  # as in Execute
+
+
 class OwnTransaction(Protocol):
     """The handler's own transaction, as Transaction keeps it (R6)."""
 
@@ -175,7 +178,7 @@ class Work:
         return self._judge(outcome, claim)
 
     def _transaction(self, handler: Handler, claim: Claim) -> OwnTransaction | None:
-        if handler.mode is not Mode.LOOP:
+        if handler.mode is not _LOOP:
             return None
         return self._make_transaction(self._engine, claim.timeout, self._lease.margin / 2)
 
