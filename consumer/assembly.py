@@ -20,10 +20,10 @@ from consumer.pull import Pull
 from consumer.reconcile import Reconcile
 from consumer.running import Running
 from consumer.schedule import Hint, Schedule
+from consumer.sessions import Sessions
 from consumer.slots import Slots
 from consumer.watch import Heartbeat, Watch
 from consumer.work import Work
-from db.claims import Return
 from db.consumers import Registration
 
 if TYPE_CHECKING:
@@ -71,35 +71,34 @@ def assemble(
         high_mark=max(1000, 10 * capacity),
         lowered=freed,
     )
-    gate = Gate(
-        store=stores.claims,
-        kinds=list(registry),
-        lease=lease,
-        allowed=lambda: not complete.full,
-        refuse=lambda claim: complete.put(Return(claim.id, claim.token)),
-        report=report,
-    )
-    execute = Execute(threads=threads, children=children, report=report)
     work = Work(
         registry=registry,
-        execute=execute,
+        execute=Execute(threads=threads, children=children, report=report),
+        sessions=Sessions(
+            engine=stores.handler_engine, running=running, lease=lease, transaction=machine.transaction
+        ),
         complete=complete,
         consumers=stores.consumers,
         running=running,
         slots=slots,
         lease=lease,
-        engine=stores.handler_engine,
         pace=pace,
         clock=clock,
         random=random,
         report=report,
-        transaction=machine.transaction,
+    )
+    gate = Gate(
+        store=stores.claims,
+        kinds=list(registry),
+        lease=lease,
+        allowed=lambda: not complete.full,
+        start=work.start,
+        report=report,
     )
     schedule = Schedule(
         queue=queue,
         slots=slots,
         gate=gate,
-        work=work,
         ready=stores.ready,
         stopping=intake,
         bell=fed,
@@ -116,7 +115,6 @@ def assemble(
         queue=queue,
         slots=slots,
         gate=gate,
-        work=work,
         pace=pace,
         fed=fed,
         stopping=intake,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from core.ids import plain
 from core.task import TaskId
@@ -13,36 +13,21 @@ from core.telemetry.log import logger
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from consumer.running import Run
+    from consumer.sessions import Sessions
     from core.clock import Clock
-    from core.task import Claim, FencingToken, Kind
-
-
-class RunOfClaim(Protocol):
-    """What a context needs of its run."""
-
-    @property
-    def claim(self) -> Claim: ...
-    @property
-    def started_at(self) -> float: ...
-    @property
-    def stopping(self) -> bool: ...
-
-
-class OpensSession(Protocol):
-    """What opens the session that commits together with the completion."""
-
-    async def open(self) -> AsyncSession: ...
+    from core.task import FencingToken, Kind
 
 
 class Context:
     """One try of one task, as its handler sees it. Safe to read from the handler's thread."""
 
-    __slots__ = ("_claim", "_clock", "_run", "_transaction")
+    __slots__ = ("_claim", "_clock", "_run", "_sessions")
 
-    def __init__(self, run: RunOfClaim, transaction: OpensSession | None, clock: Clock) -> None:
+    def __init__(self, run: Run, sessions: Sessions | None, clock: Clock) -> None:
         self._run = run
         self._claim = run.claim
-        self._transaction = transaction
+        self._sessions = sessions
         self._clock = clock
 
     @property
@@ -103,9 +88,9 @@ class Context:
         Opened on first use; `commit()` inside ends a savepoint only. For `async def` handlers: raises RuntimeError in
         others. Waits for a connection at most as long as the task's timeout.
         """
-        if self._transaction is None:
+        if self._sessions is None:
             raise RuntimeError("ctx.session() is for `async def` handlers only")
-        return await self._transaction.open()
+        return await self._sessions.open(self._run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from consumer.reconcile import Reconcile
     from consumer.running import Running
     from consumer.schedule import Schedule
+    from consumer.sessions import MakesTransaction
     from consumer.slots import Slots
     from consumer.watch import CarriesHeartbeat, Heartbeat, Watch
-    from consumer.work import MakesTransaction, Work
+    from consumer.work import Work
     from db.claims import Claims
     from db.consumers import Consumers
     from db.publisher import Publisher

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from consumer.pace import Pace
     from consumer.periodic import Bell, Stopping
     from consumer.presence import Presence
-    from consumer.schedule import Starts
     from consumer.slots import Slots
     from core.clock import Clock
     from core.events import Report
@@ -49,7 +48,6 @@ class Pull:
         queue: asyncio.Queue[Hint],
         slots: Slots,
         gate: Gate,
-        work: Starts,
         pace: Pace,
         fed: Bell,
         stopping: Stopping,
@@ -63,7 +61,6 @@ class Pull:
         self._queue = queue
         self._slots = slots
         self._gate = gate
-        self._work = work
         self._pace = pace
         self._fed = fed
         self._stopping = stopping
@@ -121,15 +118,14 @@ class Pull:
             return
         self._slots.take(wanted)
         try:
-            claims = await self._gate.claim_ready(next(self._lists), wanted)
+            claimed = await self._gate.claim_ready(next(self._lists), wanted)
         except StoreUnavailable as away:
             self._slots.release(wanted)
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_IDLE_WITHOUT_REDIS)
             return
-        self._work.start(claims)
-        self._slots.release(wanted - len(claims))
-        if not claims:
+        self._slots.release(wanted - claimed)
+        if not claimed:
             await self._idle_without_redis()
 
     async def _idle_without_redis(self) -> None:

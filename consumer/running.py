@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
+    from consumer.transaction import OwnTransaction
     from core.task import Claim, ConsumerId, RunKey
 
 _REMEMBERED = 10_000
@@ -27,12 +28,13 @@ class Stop(Enum):
 class Run:
     """One claim being worked on, under the id that claimed it.
 
-    `on_stop` is set while something can be stopped, and is called at most once.
+    `on_stop` is set while something can be stopped, and is called at most once. `transaction` is there once the handler
+    has asked for a session.
     """
 
-    __slots__ = ("claim", "consumer", "key", "on_stop", "started_at", "stop_reason", "task")
+    __slots__ = ("claim", "consumer", "key", "on_stop", "started_at", "stop_reason", "task", "transaction")
 
-    def __init__(self, claim: Claim, started_at: float, consumer: ConsumerId | None = None) -> None:
+    def __init__(self, claim: Claim, started_at: float, consumer: ConsumerId) -> None:
         self.claim = claim
         self.consumer = consumer
         self.key = claim.key
@@ -40,6 +42,7 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self.stop_reason: Stop | None = None
         self.on_stop: Callable[[Stop], object] | None = None
+        self.transaction: OwnTransaction | None = None
 
     @property
     def stopping(self) -> bool:
@@ -80,7 +83,9 @@ class Running:
         if self._canceled_early and self._canceled_early.pop(run.key, 0) is None:
             run.stop(Stop.CANCELED)
         if self._loop is None:
-            self._loop = asyncio.get_running_loop()  # kept: before Python 3.12 it asks the kernel for our id each time
+            self._loop = (
+                asyncio.get_running_loop()
+            )  # kept: before Python 3.12 each call asks for the process's id
         run.task = self._loop.create_task(life)  # owner: this table, until the run removes itself
 
     def remove(self, run: Run) -> None:

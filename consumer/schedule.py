@@ -1,4 +1,4 @@
-"""Stage two: waits for a free slot, claims what waits in one batch, hands the claims to work. Calls no handler."""
+"""Stage two: waits for a free slot and claims what waits in one batch. Calls no handler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from consumer.slots import Slots
     from core.clock import Clock
     from core.events import Report
-    from core.task import Claim, ReadyList, TaskId
+    from core.task import ReadyList, TaskId
 
 UNSTARTED = timedelta(seconds=1)
 """How long an id may wait in a full consumer before it goes back to where others find it."""
@@ -41,12 +41,6 @@ class TakesBack(Protocol):
     async def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None: ...
 
 
-class Starts(Protocol):
-    """Where claims go."""
-
-    def start(self, claims: Sequence[Claim]) -> None: ...
-
-
 class Schedule:
     """Takes hints from the bounded queue and claims as many at once as there are free slots, but half of many slots.
 
@@ -60,7 +54,6 @@ class Schedule:
         queue: asyncio.Queue[Hint],
         slots: Slots,
         gate: Gate,
-        work: Starts,
         ready: TakesBack | None,
         stopping: Stopping,
         bell: Bell,
@@ -72,7 +65,6 @@ class Schedule:
         self._queue = queue
         self._slots = slots
         self._gate = gate
-        self._work = work
         self._ready = ready
         self._stopping = stopping
         self._bell = bell
@@ -112,16 +104,15 @@ class Schedule:
         """Slots first, then the claim; what does not come back is dropped (R1)."""
         self._slots.take(len(hints))
         try:
-            claims = await self._gate.claim([hint.id for hint in hints])
+            claimed = await self._gate.claim([hint.id for hint in hints])
         except StoreUnavailable as away:
             # Nobody knows which of them are ours now: reconcile finds those, republish the others (L4, U4).
             self._slots.release(len(hints))
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_PAUSE)
             return
-        self._work.start(claims)
-        if len(claims) < len(hints):
-            self._slots.release(len(hints) - len(claims))
+        if claimed < len(hints):
+            self._slots.release(len(hints) - claimed)
 
     async def _wait_for_room(self, oldest: Hint) -> None:
         """Until something changes or the oldest hint has waited too long; then all of them go back."""

@@ -53,10 +53,6 @@ class Suspects:
         self._run: Run | None = None
         self._left_at: float | None = None
 
-    def __contains__(self, run: Run) -> bool:
-        """Whether this run is the one."""
-        return run is self._run
-
     def begin(self, run: Run) -> None:
         """From now on it is the one."""
         self._run, self._left_at = run, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = DEFAULT_LIMITS.answer.total_seconds()
 """How long our own statements in it are waited for. The handler's own have the task's timeout."""
+
+
+class OwnTransaction(Protocol):
+    """The handler's own transaction (R6)."""
+
+    @property
+    def used(self) -> bool: ...
+    @property
+    def flushed(self) -> bool: ...
+    async def open(self) -> AsyncSession: ...
+    async def complete(self, done: Completion) -> bool: ...
+    async def abandon(self) -> None: ...
 
 
 class Session(AsyncSession):

@@ -15,7 +15,7 @@ from consumer.lease import Lease
 from consumer.upkeep.reap import STEP, Reap
 from core.clock import boottime
 from core.events import Event, OutcomeRefused, StepFailed, StoreBack, StoreLost, UpkeepDone
-from core.task import Status
+from core.task import Claim, Status
 from tests.support.eventually import eventually
 from tests.support.stores import DEFAULT_LIST, ECHO, Stores, new
 from tests.support.workbench import KIND, workbench
@@ -73,21 +73,23 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
     events: list[Event] = []
     lease = Lease(timedelta(minutes=10), boottime)
     lease.renewed(boottime())
+    claims: list[Claim] = []
     gate = Gate(
         store=stores.claims,
         kinds=[ECHO],
         lease=lease,
         allowed=lambda: True,
-        refuse=lambda _: None,
+        start=lambda found, _: claims.extend(found),
         report=events.append,
     )
     tasks = [new(message=word) for word in ("good", "bad", "good", "good")]
     await stores.submit(*tasks)
     async with refusing(stores, "P0001", "NEW.status = 'processing' AND NEW.message = 'bad'"):
         if redis:
-            claims = await gate.claim([task.id for task in tasks])
+            claimed = await gate.claim([task.id for task in tasks])
         else:
-            claims = await gate.claim_ready([DEFAULT_LIST], 10)
+            claimed = await gate.claim_ready([DEFAULT_LIST], 10)
+    assert claimed == 3
     assert [claim.message for claim in claims] == ["good"] * 3
     assert (await stores.get(tasks[1].id)).status is Status.PENDING
     assert [event.step for event in events if isinstance(event, StepFailed)] == ["claim"]

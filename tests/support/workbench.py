@@ -20,6 +20,7 @@ from consumer.lease import Lease
 from consumer.periodic import Bell
 from consumer.registry import MARK, Handler, handler, handlers_of
 from consumer.running import Running
+from consumer.sessions import Sessions
 from consumer.slots import Slots
 from consumer.work import Work
 from core.clock import boottime
@@ -58,7 +59,7 @@ class Workbench:
     def restart(self, *claims: Claim) -> None:
         """Start runs of claims that a test has made."""
         self.slots.take(len(claims))
-        self.work.start(claims)
+        self.work.start(claims, self.lease.consumer)
 
     async def ended(self) -> None:
         """Until every run has ended and every outcome is written."""
@@ -109,12 +110,12 @@ async def workbench(
     work = Work(
         registry=registry,
         execute=Execute(threads=threads, children=Children(starters, preload=[]), report=events.append),
+        sessions=Sessions(engine=engine, running=running, lease=lease),
         complete=complete,
         consumers=stores.consumers,
         running=running,
         slots=slots,
         lease=lease,
-        engine=engine,
         pace=lambda _: None,
         clock=boottime,
         random=Random(7),

@@ -44,13 +44,14 @@ class Scene:
     def __init__(self) -> None:
         self.clock = Clock()
         self.lease: Lease = trusted(self.clock)
-        self.store, self.events, self.refused = Store(), Events(), list[Claim]()
+        self.store, self.events = Store(), Events()
+        self.started: list[tuple[list[Claim], ConsumerId]] = []
         self.allowed = True
         self.gate = Gate(
             store=self.store,
             kinds=KINDS,
             lease=self.lease,
             allowed=lambda: self.allowed,
-            refuse=self.refused.append,
+            start=lambda claims, consumer: self.started.append((list(claims), consumer)),
             report=self.events,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer import work
+from consumer import sessions
 from consumer.upkeep import republish
 from tests.unit.configuring import ALL, REQUIRED
 from tests.unit.working import Transaction
@@ -39,7 +39,7 @@ def env(nothing_is_set: None, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyP
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Transaction]:
-    """The transactions that work made, which only stand in for a handler's."""
-    monkeypatch.setattr(work, "Transaction", Transaction)
+    """The transactions that were made, which only stand in for a handler's."""
+    monkeypatch.setattr(sessions, "Transaction", Transaction)
     Transaction.made = []
     return Transaction.made

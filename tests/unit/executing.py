@@ -13,10 +13,10 @@ from consumer import Context
 from consumer.child import Children
 from consumer.execute import Execute
 from consumer.registry import Handler, Mode
-from consumer.running import Run, Running
+from consumer.running import Running
 from core.outcome import Outcome
 from core.task import JsonText
-from tests.unit.support import Events, claim, now
+from tests.unit.support import Events, begun, claim, now
 
 Function = Callable[[Context, Any], Awaitable[Any]]
 
@@ -26,7 +26,7 @@ class Scene:
 
     def __init__(self, function: Function, *, timeout: float = 60, payload: str = "{}") -> None:
         self.events = Events()
-        self.run = Run(claim(timeout=timeout, payload=JsonText(payload), attempt=2), now())
+        self.run = begun(claim(timeout=timeout, payload=JsonText(payload), attempt=2), now())
         self.vacated: list[float] = []
         self.outcome: Outcome | None = None
         self.after: list[str] = []

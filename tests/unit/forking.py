@@ -13,11 +13,11 @@ from consumer import Context
 from consumer.child import Children
 from consumer.execute import Execute
 from consumer.registry import Handler, Mode
-from consumer.running import Run, Running
+from consumer.running import Running
 from core.clock import boottime
 from core.outcome import Outcome
 from core.task import JsonText
-from tests.unit.support import Events, claim
+from tests.unit.support import Events, begun, claim
 
 WITHIN = 20.0
 
@@ -30,9 +30,7 @@ class Scene:
     ) -> None:
         self.events, self.vacated = Events(), 0
         self._function = function
-        self.run = Run(
-            claim(timeout=timeout, attempt=2, payload=JsonText(orjson.dumps(payload).decode())), 0.0
-        )
+        self.run = begun(claim(timeout=timeout, attempt=2, payload=JsonText(orjson.dumps(payload).decode())))
         self.outcome: Outcome | None = None
         self._execute = Execute(
             threads=cast("ThreadPoolExecutor", None), children=children, report=self.events

@@ -13,8 +13,8 @@ from consumer.pull import Pull
 from consumer.schedule import Hint
 from consumer.slots import Slots
 from core.errors import OutcomeUnknown, StoreUnavailable
-from core.task import Claim, QueueName, ReadyList, TaskId
-from tests.unit.support import Events, claim, now, task_id, virtual
+from core.task import QueueName, ReadyList, TaskId
+from tests.unit.support import Events, now, task_id, virtual
 
 LIST = ReadyList(QueueName("default"), 5)
 Found = tuple[ReadyList, list[TaskId]] | None
@@ -56,7 +56,7 @@ class Redis:
 
 
 class Scene:
-    """A pull between a Redis, rows to claim and a queue that nobody empties. It is itself the gate and the work."""
+    """A pull between a Redis, rows to claim and a queue that nobody empties. It is itself the gate."""
 
     def __init__(self, capacity: int = 4, *, without_redis: bool = False) -> None:
         self.redis = Redis()
@@ -65,7 +65,7 @@ class Scene:
         self.rows: list[int] = []
         self.claims: list[int] = []
         self.claim_fails = False
-        self.started: list[Claim] = []
+        self.claimed: list[int] = []
         self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
         self.pace = Pace()
         self.stopping = Stopping()
@@ -80,7 +80,6 @@ class Scene:
             queue=self.queue,
             slots=self.slots,
             gate=self,  # type: ignore[arg-type] # the two members that it uses
-            work=self,
             pace=self.pace,
             fed=self.fed,
             stopping=self.stopping,
@@ -89,17 +88,15 @@ class Scene:
             report=self.events,
         )
 
-    async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> list[Claim]:
+    async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> int:
         assert LIST in lists
         self.claims.append(n)
         await asyncio.sleep(0.001)
         if self.claim_fails:
             raise OutcomeUnknown("PostgreSQL", "gone")
         taken, self.rows = self.rows[:n], self.rows[n:]
-        return [claim(number) for number in taken]
-
-    def start(self, claims: Sequence[Claim]) -> None:
-        self.started.extend(claims)
+        self.claimed += taken
+        return len(taken)
 
     def waiting(self) -> list[TaskId]:
         return [hint.id for hint in self.queue._queue]  # type: ignore[attr-defined] # a look that takes nothing

@@ -13,7 +13,7 @@ from consumer.reconcile import Reconcile
 from consumer.running import Run, Running
 from core.task import Claim, ConsumerId, FencingToken, RunKey
 from db.claims import Return
-from tests.unit.support import Clock, Events, claim, task_id, trusted
+from tests.unit.support import Clock, Events, begun, claim, task_id, trusted
 
 TOKEN = FencingToken(1)
 
@@ -40,7 +40,7 @@ class Scene:
             kinds=[],
             lease=self.lease,
             allowed=lambda: True,
-            refuse=lambda _: None,
+            start=lambda *_: None,
             report=self.events,
         )
         self.reconcile = Reconcile(
@@ -79,7 +79,7 @@ class Scene:
 
     def runs(self, *numbers: int) -> list[Run]:
         """Runs that are on and whose rows say so."""
-        found = [Run(claim(number), 0.0) for number in numbers]
+        found = [begun(claim(number)) for number in numbers]
         self.running._runs.update((run.claim.key, run) for run in found)
         self.mine.update(run.claim.key for run in found)
         return found

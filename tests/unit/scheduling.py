@@ -11,14 +11,14 @@ from consumer.periodic import Stopping
 from consumer.schedule import Hint, Schedule
 from consumer.slots import Slots
 from core.errors import StoreUnavailable
-from core.task import Claim, QueueName, ReadyList, TaskId
-from tests.unit.support import Events, claim, now, settled, task_id, virtual
+from core.task import QueueName, ReadyList, TaskId
+from tests.unit.support import Events, now, settled, task_id, virtual
 
 HIGH, LOW = ReadyList(QueueName("default"), 9), ReadyList(QueueName("default"), 1)
 
 
 class Scene:
-    """A schedule and a gate whose claims the test answers. It is itself the gate, the work and Redis."""
+    """A schedule and a gate whose claims the test answers. It is itself the gate and Redis."""
 
     def __init__(self, capacity: int = 4) -> None:
         self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
@@ -28,9 +28,8 @@ class Scene:
         self.events = Events()
         self.open = True
         self.asked: list[list[TaskId]] = []
-        self.answers: list[asyncio.Future[list[Claim]]] = []
+        self.answers: list[asyncio.Future[int]] = []
         self.slots_at_claim: list[int] = []
-        self.started: list[Claim] = []
         self.returned: list[dict[ReadyList, list[TaskId]]] = []
         self.redis_away = False
         self._numbers = count(1)
@@ -40,7 +39,6 @@ class Scene:
             queue=self.queue,
             slots=self.slots,
             gate=self,  # type: ignore[arg-type] # the two members that it uses
-            work=self,
             ready=self,
             stopping=self.stopping,
             bell=self.bell,
@@ -56,14 +54,11 @@ class Scene:
     def _forget_pace(self) -> None:
         self.paces_forgotten += 1
 
-    async def claim(self, ids: Sequence[TaskId]) -> list[Claim]:
+    async def claim(self, ids: Sequence[TaskId]) -> int:
         self.asked.append(list(ids))
         self.slots_at_claim.append(self.slots.free)
         self.answers.append(asyncio.get_running_loop().create_future())
         return await self.answers[-1]
-
-    def start(self, claims: Sequence[Claim]) -> None:
-        self.started.extend(claims)
 
     async def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
         if self.redis_away:
@@ -76,9 +71,9 @@ class Scene:
         self.bell.ring()
         await settled()
 
-    async def answer(self, *numbers: int) -> None:
-        """The newest claim brings these."""
-        self.answers[-1].set_result([claim(number) for number in numbers])
+    async def answer(self, claimed: int) -> None:
+        """The newest claim brings so many."""
+        self.answers[-1].set_result(claimed)
         await settled()
 
 
@@ -95,7 +90,7 @@ def scene(test: Callable[[Scene], Awaitable[None]]) -> Callable[[], Any]:
             s.stopping.request()
             for answer in s.answers:
                 if not answer.done():
-                    answer.set_result([])
+                    answer.set_result(0)
 
     run.__name__ = test.__name__
     return run

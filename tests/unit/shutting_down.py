@@ -14,7 +14,7 @@ from consumer.slots import Slots
 from core.errors import StoreUnavailable
 from core.task import RunKey
 from db.claims import Pending, Return, Written
-from tests.unit.support import Events, claim, now
+from tests.unit.support import Events, begun, claim, now
 
 FOREVER = 10_000.0
 Part = Any
@@ -115,7 +115,7 @@ class Scene:
 
     def run(self, number: int, *, ends_after: float | None = None, on_stop: float | None = 0.0) -> Run:
         """A handler that ends by itself, or so long after it was stopped (None: never)."""
-        run = Run(claim(number), 0.0)
+        run = begun(claim(number))
         self.slots.take(1)
         stopped = asyncio.Event()
 

@@ -11,8 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from consumer.lease import Lease
+from consumer.running import Run
 from core.events import Event
-from core.task import DEFAULT_QUEUE, Claim, FencingToken, JsonText, Kind, TaskId
+from core.task import DEFAULT_QUEUE, Claim, ConsumerId, FencingToken, JsonText, Kind, TaskId
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=Event)
@@ -110,6 +111,11 @@ def claim(number: int = 1, **changes: Any) -> Claim:
         "timeout": 60.0,
     }
     return Claim(**{**facts, **changes})
+
+
+def begun(of: Claim, at: float = 0.0) -> Run:
+    """A run that began at this instant, under an id that no lease has."""
+    return Run(of, at, ConsumerId(UUID(int=0)))
 
 
 def trusted(clock: Callable[[], float], seconds: float = 30) -> Lease:

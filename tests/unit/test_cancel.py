@@ -7,10 +7,10 @@ import pytest
 
 from consumer.cancel import Listener
 from consumer.periodic import Stopping
-from consumer.running import Run, Running, Stop
+from consumer.running import Running, Stop
 from core.errors import StoreUnavailable
 from core.task import FencingToken, RunKey
-from tests.unit.support import claim, task_id, virtual
+from tests.unit.support import begun, claim, task_id, virtual
 
 
 class Scene:
@@ -21,7 +21,7 @@ class Scene:
         self.heard = 0
         self.running, self.stopping = Running(), Stopping()
         self.missed, self.delays = Stopping().bell(), list[timedelta]()
-        self.run = Run(claim(1, token=FencingToken(3)), 0.0)
+        self.run = begun(claim(1, token=FencingToken(3)))
         self.running._runs[self.run.claim.key] = self.run
         self.listener = Listener(
             signals=self,

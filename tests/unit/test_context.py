@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,26 +12,26 @@ from consumer import Context
 from consumer.context import DetachedContext
 from consumer.running import Run, Stop
 from core.task import FencingToken
-from tests.unit.support import Clock, claim, task_id, virtual
+from tests.unit.support import Clock, begun, claim, task_id, virtual
 
 CLAIM = claim(7, token=FencingToken(4), message="hello", attempt=2, max_attempts=9)
 
 
-class Transaction:
-    """Counts how often it was asked for the session."""
+class Sessions:
+    """Remembers whose session was asked for."""
 
     def __init__(self) -> None:
-        self.opened = 0
+        self.runs: list[Run] = []
         self.session = cast("AsyncSession", object())
 
-    async def open(self) -> AsyncSession:
-        self.opened += 1
+    async def open(self, run: Run) -> AsyncSession:
+        self.runs.append(run)
         return self.session
 
 
-def context(transaction: Transaction | None = None, *, clock: Clock | None = None) -> tuple[Context, Run]:
-    run = Run(CLAIM, 0.0)
-    return Context(run, transaction, clock or Clock(0.0)), run
+def context(sessions: Sessions | None = None, *, clock: Clock | None = None) -> tuple[Context, Run]:
+    run = begun(CLAIM)
+    return Context(run, cast("Any", sessions), clock or Clock(0.0)), run
 
 
 @pytest.mark.parametrize("detached", [False, True])
@@ -66,11 +66,12 @@ def test_canceled_says_whether_the_run_is_to_stop() -> None:
 
 
 @virtual
-async def test_the_session_is_asked_of_the_transaction() -> None:
-    transaction = Transaction()
-    ctx, _ = context(transaction)
-    assert transaction.opened == 0
-    assert await ctx.session() is transaction.session
+async def test_the_session_is_asked_for_when_the_handler_does() -> None:
+    sessions = Sessions()
+    ctx, run = context(sessions)
+    assert sessions.runs == []
+    assert await ctx.session() is sessions.session
+    assert sessions.runs == [run]
 
 
 @virtual

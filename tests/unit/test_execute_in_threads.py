@@ -15,13 +15,13 @@ from consumer import Context
 from consumer.child import Children
 from consumer.execute import Execute
 from consumer.registry import Handler, Mode
-from consumer.running import Run, Running, Stop
+from consumer.running import Running, Stop
 from core.clock import boottime
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Succeeded, TimedOut
 from core.task import JsonText
 from tests.support.eventually import eventually
-from tests.unit.support import Events, claim
+from tests.unit.support import Events, begun, claim
 
 WITHIN = 10.0
 
@@ -31,7 +31,7 @@ class Scene:
 
     def __init__(self, threads: ThreadPoolExecutor, *, timeout: float = 60) -> None:
         self.events = Events()
-        self.run = Run(claim(timeout=timeout), 0.0)
+        self.run = begun(claim(timeout=timeout))
         self.began, self.go = threading.Event(), threading.Event()
         self.vacated = 0
         self.outcome: Outcome | None = None

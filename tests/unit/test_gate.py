@@ -37,7 +37,8 @@ async def test_a_claim_names_this_consumer_and_the_kinds_it_serves() -> None:
         ("claim", [task_id(1), task_id(2)], me, KINDS),
         ("claim_ready", (LISTS, 3), me, KINDS),
     ]
-    assert (by_id.result(), by_list.result()) == ([claim(1)], [claim(2)])
+    assert (by_id.result(), by_list.result()) == (1, 1)
+    assert s.started == [([claim(1)], me), ([claim(2)], me)]
     assert s.events.all == [Claimed(1, asked=2), Claimed(1, asked=3)]
 
 
@@ -96,14 +97,37 @@ async def test_a_claim_whose_answer_is_lost_is_no_longer_in_flight() -> None:
 
 
 @virtual
-async def test_what_a_claim_brings_to_a_consumer_that_was_declared_dead_meanwhile_is_refused() -> None:
+async def test_whoever_claimed_goes_on_before_the_claims_start_and_until_then_they_are_in_flight() -> None:
+    """The next claim leaves first; to reconcile they would be strays (L4)."""
     s = Scene()
+    seen: list[tuple[int, int, bool]] = []
+
+    def see(*_: object) -> None:
+        seen.append((len(s.started), s.gate.asked, s.gate.settled(s.gate.last)))
+
+    async def look() -> None:
+        assert await s.gate.claim([task_id(1), task_id(2), task_id(3)]) == 2
+        see()
+
     async with asyncio.TaskGroup() as group:
-        claiming = group.create_task(s.gate.claim([task_id(1), task_id(2)]))
+        looking = group.create_task(look())
+        await settled()
+        looking.add_done_callback(see)
+        s.store.answers[0].set_result([claim(1), claim(2)])
+
+    assert seen == [(0, 2, False), (1, 0, True)], "whoever waits for the end of the task finds them started"
+
+
+@virtual
+async def test_claims_start_under_the_id_that_made_them_although_it_was_declared_dead_meanwhile() -> None:
+    s = Scene()
+    former = s.lease.consumer
+    async with asyncio.TaskGroup() as group:
+        group.create_task(s.gate.claim([task_id(1), task_id(2)]))
         await settled()
         s.lease.ended()
         s.lease.renewed(s.clock())
         s.store.answers[0].set_result([claim(1), claim(2)])
 
-    assert claiming.result() == []
-    assert s.refused == [claim(1), claim(2)]
+    assert s.lease.consumer != former
+    assert s.started == [([claim(1), claim(2)], former)]

@@ -6,7 +6,7 @@ from consumer.pull import lists_in_turn
 from core.events import StoreLost
 from core.task import QueueName
 from tests.unit.pulling import LIST, Scene, beside, scene
-from tests.unit.support import claim, settled, task_id, virtual
+from tests.unit.support import settled, task_id, virtual
 
 
 @scene
@@ -156,7 +156,7 @@ async def test_when_redis_is_lost_rows_are_claimed_and_when_it_is_back_its_lists
     s.redis.away = True
     s.rows = [7, 8]
     await asyncio.sleep(0.02)
-    assert s.started == [claim(7), claim(8)]
+    assert s.claimed == [7, 8]
     assert s.events.of(StoreLost) == [StoreLost("Redis", doing="pull", reason="gone")]
 
     s.redis.away = False
@@ -177,7 +177,7 @@ async def test_without_redis_claims_are_for_free_slots_alone_and_take_them_befor
         assert s.slots.free == 0
         await asyncio.sleep(0.01)
         assert s.claims == [3]
-        assert s.started == [claim(1), claim(2), claim(3)]
+        assert s.claimed == [1, 2, 3]
 
         s.slots.release()
         await asyncio.sleep(0.01)

@@ -9,11 +9,11 @@ from consumer import running as module
 from consumer.running import Run, Running, Stop
 from core.ids import new_consumer_id
 from core.task import FencingToken
-from tests.unit.support import claim, now, settled, task_id, virtual
+from tests.unit.support import begun, claim, now, settled, task_id, virtual
 
 
 def a_run(number: int = 1, token: int = 1) -> Run:
-    return Run(claim(number, token=FencingToken(token)), 0.0)
+    return begun(claim(number, token=FencingToken(token)))
 
 
 async def until_stopped(running: Running, run: Run, told: list[Stop]) -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from consumer.running import Run, Stop
 from consumer.timeouts import Timeouts
-from tests.unit.support import claim, now, virtual
+from tests.unit.support import begun, claim, now, virtual
 
 
 def began(timeouts: Timeouts, number: int, timeout: float) -> tuple[Run, list[Any]]:
     """A run whose time begins now, and when it was stopped."""
-    run = Run(claim(number, timeout=timeout), now())
+    run = begun(claim(number, timeout=timeout), now())
     stops: list[Any] = []
     begin = now()
     run.on_stop = lambda reason: stops.append((reason, now() - begin))

@@ -87,7 +87,7 @@ def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_befor
     async def scene() -> None:
         s = Scene()
         s.slots.take(1)
-        s.work.start([claim(1, kind=Kind("LOOP"))])
+        s.work.start([claim(1, kind=Kind("LOOP"))], s.lease.consumer)
         meanwhile(s.work, s.lease)
         await settled()
 
@@ -97,6 +97,20 @@ def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_befor
         assert (s.slots.free, len(s.running)) == (4, 0)
 
     scene()
+
+
+@virtual
+async def test_what_was_claimed_under_an_id_that_was_declared_dead_goes_back() -> None:
+    s = Scene()
+    former = s.lease.consumer
+    s.lease.ended()
+    s.lease.renewed(now())
+    s.slots.take(2)
+    s.work.start([claim(1, kind=Kind("LOOP")), claim(2, kind=Kind("LOOP"))], former)
+    await settled()
+    assert s.runs == []
+    assert s.writes == [Return(task_id(1), claim().token), Return(task_id(2), claim().token)]
+    assert s.slots.free == 4
 
 
 @virtual

@@ -16,15 +16,21 @@ from tests.unit.working import BROKEN, DONE, Scene, ServerSays, Transaction
 
 
 @virtual
-async def test_only_a_handler_on_the_loop_has_a_transaction(made: list[Transaction]) -> None:
+async def test_only_a_handler_on_the_loop_has_a_transaction_and_only_once_it_asks(
+    made: list[Transaction],
+) -> None:
     s = Scene()
     for mode in Mode:
         await s.start(1, kind=Kind(mode.name), timeout=7.0)
+    assert made == []
 
-    assert [transaction.limit for transaction in made] == [7.0]
-    assert made[0].engine == "engine"
-    sessions: list[object] = [ctx._transaction for ctx in s.contexts]
-    assert sessions == [made[0], None, None]
+    on_loop, *others = s.contexts
+    opened: list[object] = [await on_loop.session(), await on_loop.session()]
+    assert opened == [made[0], made[0]]
+    assert [(transaction.engine, transaction.limit) for transaction in made] == [("engine", 7.0)]
+    for ctx in others:
+        with pytest.raises(RuntimeError):
+            await ctx.session()
     for at in range(3):
         await s.end(at, DONE)
 
@@ -34,8 +40,7 @@ async def test_the_outcome_of_a_handler_that_used_its_session_is_written_there(
     made: list[Transaction],
 ) -> None:
     s = Scene()
-    await s.start(1)
-    made[0].used = True
+    await s.start_with_session(1)
     await s.end(0, DONE)
 
     assert made[0].log == [Completion(task_id(1), claim().token, JsonText('"done"')), "abandon"]
@@ -44,13 +49,27 @@ async def test_the_outcome_of_a_handler_that_used_its_session_is_written_there(
 
 
 @virtual
-async def test_a_transaction_that_was_never_asked_for_can_not_be_opened_afterwards(
+async def test_a_session_that_was_never_asked_for_can_not_be_opened_afterwards(
     made: list[Transaction],
 ) -> None:
     s = Scene()
     await s.start(1)
     await s.end(0, DONE)
-    assert made[0].log == ["abandon"]
+    with pytest.raises(RuntimeError, match="this run has ended"):
+        await s.contexts[0].session()
+    assert made == []
+    assert len(s.writes) == 1
+
+
+@virtual
+async def test_a_transaction_that_is_still_being_opened_when_the_handler_ends_is_abandoned(
+    made: list[Transaction],
+) -> None:
+    s = Scene()
+    transaction = await s.start_with_session(1)
+    transaction.used = False
+    await s.end(0, DONE)
+    assert transaction.log == ["abandon"]
     assert len(s.writes) == 1
 
 
@@ -59,8 +78,7 @@ async def test_what_a_handler_that_did_not_succeed_wrote_is_rolled_back(made: li
     s = Scene()
     outcomes: list[Outcome] = [Failed(BROKEN, final=True), Snoozed(timedelta()), Interrupted()]
     for at, outcome in enumerate(outcomes):
-        await s.start(at)
-        made[at].used = True
+        await s.start_with_session(at)
         await s.end(at, outcome)
         assert made[at].log == ["abandon"]
     assert [type(write) for write in s.writes] == [Failing, Return, Return]
@@ -69,8 +87,7 @@ async def test_what_a_handler_that_did_not_succeed_wrote_is_rolled_back(made: li
 @virtual
 async def test_a_completion_whose_token_is_no_longer_ours_is_fenced(made: list[Transaction]) -> None:
     s = Scene()
-    await s.start(1)
-    made[0].used, made[0].ours = True, False
+    (await s.start_with_session(1)).ours = False
     await s.end(0, DONE)
 
     assert s.events.all == [Fenced(1)]
@@ -104,8 +121,7 @@ def test_unless_the_server_surely_refused_a_commit_the_try_goes_back_fenced(
     @virtual
     async def scene() -> None:
         s = Scene()
-        await s.start(1)
-        made[0].used, made[0].fails = True, error
+        (await s.start_with_session(1)).fails = error
         await s.end(0, DONE)
 
         [found] = s.writes
@@ -131,8 +147,8 @@ def test_a_flush_that_fails_is_the_handlers_failure_as_any_statement_of_its_own(
     @virtual
     async def scene() -> None:
         s = Scene()
-        await s.start(1)
-        made[0].used, made[0].flushed, made[0].fails = True, False, error
+        transaction = await s.start_with_session(1)
+        transaction.flushed, transaction.fails = False, error
         await s.end(0, DONE)
         [found] = s.writes
         assert isinstance(found, Failing)
@@ -145,8 +161,7 @@ async def test_a_stop_that_comes_while_the_outcome_is_committed_changes_nothing(
     made: list[Transaction],
 ) -> None:
     s = Scene()
-    await s.start(1)
-    made[0].used = True
+    await s.start_with_session(1)
     s.ends[0].set_result(DONE)
     s.runs[0].stop(Stop.DRAIN)
     await settled()

@@ -8,11 +8,14 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, cast
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from consumer import Context
 from consumer.complete import Complete, Write
 from consumer.execute import Execute
 from consumer.registry import Handler, Mode
 from consumer.running import Run, Running
+from consumer.sessions import Sessions
 from consumer.slots import Slots
 from consumer.work import Work
 from core.outcome import Failure, Outcome, Succeeded
@@ -34,7 +37,7 @@ class ServerSays(Exception):
 
 
 class Transaction:
-    """Stands in for the handler's transaction."""
+    """Stands in for the handler's transaction. It is itself the session."""
 
     made: list[Transaction]
 
@@ -46,6 +49,10 @@ class Transaction:
         self.ours = True
         self.fails: Exception | None = None
         Transaction.made.append(self)
+
+    async def open(self) -> AsyncSession:
+        self.used = True
+        return cast("AsyncSession", self)
 
     async def complete(self, done: Completion) -> bool:
         self.log.append(done)
@@ -80,12 +87,12 @@ class Scene:
         self.work = Work(
             registry=HANDLERS,
             execute=cast("Execute", self.execute),
+            sessions=Sessions(engine=cast("Any", "engine"), running=self.running, lease=self.lease),
             complete=cast("Complete", self),
             consumers=self,
             running=self.running,
             slots=self.slots,
             lease=self.lease,
-            engine=cast("Any", "engine"),
             pace=self.seconds.append,
             clock=now,
             random=Random(1),
@@ -115,8 +122,15 @@ class Scene:
 
     async def start(self, *numbers: int, **facts: Any) -> None:
         self.slots.take(len(numbers))
-        self.work.start([claim(number, **{"kind": Kind("LOOP"), **facts}) for number in numbers])
+        claims = [claim(number, **{"kind": Kind("LOOP"), **facts}) for number in numbers]
+        self.work.start(claims, self.lease.consumer)
         await settled()
+
+    async def start_with_session(self, number: int) -> Transaction:
+        """A run whose handler has asked for its session; the transaction behind it."""
+        await self.start(number)
+        await self.contexts[-1].session()
+        return Transaction.made[-1]
 
     async def end(self, at: int, outcome: Outcome | Exception) -> None:
         if isinstance(outcome, Exception):
