@@ -85,13 +85,22 @@ class ReadyLists:
         key = self._keys.ready(ready)
         return int(await self._or_unlink([key], lambda client: ask(client, "LLEN", key)) or 0)
 
-    async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> None:
-        """Remove these entries, looking from the old end. One that is gone already is no matter."""
-        async with self._broker.speaking():
-            pipeline = self._broker.commands.pipeline(transaction=False)
-            for entry in entries:
-                _ = ask(pipeline, "LREM", self._keys.ready(ready), -1, entry)
-            await pipeline.execute()
+    async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> bool:
+        """Remove these entries, the oldest first, from the old end. False: others popped there since, nothing is done.
+
+        Nothing is sought: one entry that is gone would have Redis read the whole list, and serve nobody meanwhile.
+        """
+        if await self.oldest(ready, 1) != list(entries[:1]):
+            return False
+        key = self._keys.ready(ready)
+        found = await self._or_unlink(
+            [key], lambda client: ask(client, "LMPOP", 1, key, "RIGHT", "COUNT", len(entries))
+        )
+        gone = set(entries)
+        if others := [entry for entry in (found[1] if found else ()) if entry not in gone]:
+            async with self._broker.speaking():  # somebody popped in between after all
+                await ask(self._broker.commands, "RPUSH", key, *reversed(others))
+        return True
 
     async def unlink(self, ready: ReadyList) -> None:
         """Drop the whole list: every entry is only a hint."""

@@ -28,6 +28,7 @@ CHUNK = 5000
 SHORT = 500
 """A list with fewer entries counts as running dry: what it lacks is pushed, and what it holds is pushed twice."""
 SAMPLE = 100
+"""Entries at the old end that are looked at. When all are stale ten times as many are, and then fifty times."""
 MAX_SLACK = timedelta(seconds=3)
 _SOON = timedelta(milliseconds=30)
 
@@ -49,7 +50,7 @@ class Lists(Protocol):
 
     async def length(self, ready: ReadyList) -> int: ...
     async def oldest(self, ready: ReadyList, n: int) -> list[bytes]: ...
-    async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> None: ...
+    async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> bool: ...
     async def unlink(self, ready: ReadyList) -> None: ...
     async def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None: ...
 
@@ -121,21 +122,28 @@ class Republish:
     async def _watermark(self, ready: ReadyList) -> tuple[int, datetime | None]:
         """How many entries are listed, and the run_at of the oldest one that is alive; None: everything up to now.
 
-        The stale entries before it are removed; when a whole sample is stale the list is dropped: a hint may be.
+        The stale entries before it are removed; when the largest sample is stale the list is dropped: a hint may be.
+        Not so when others pop there: they may have worked off a whole sample while its rows were read. When that
+        happens with the largest too, nothing counts as lost this time.
         """
         length = await self._ready.length(ready)
         if length == 0:
             return 0, None
-        entries = await self._ready.oldest(ready, SAMPLE)
-        ids = {entry: task_id for entry in entries if (task_id := decode(entry)) is not None}
-        if len(ids) < len(set(entries)):
-            self._report(Garbage(len(set(entries)) - len(ids), where=f"{ready.queue}:{ready.priority}"))
-        alive = await self._store.ready_among(ready, list(ids.values()))
-        for at, entry in enumerate(entries):
-            if entry in ids and ids[entry] in alive:
-                if at:
-                    await self._ready.remove_oldest(ready, entries[:at])
-                return length, None if length < SHORT else alive[ids[entry]]
+        untouched = False
+        for size in (SAMPLE, 10 * SAMPLE, 50 * SAMPLE):
+            entries = await self._ready.oldest(ready, size)
+            ids = {entry: task_id for entry in entries if (task_id := decode(entry)) is not None}
+            alive = await self._store.ready_among(ready, list(ids.values()))
+            stale = next((at for at, entry in enumerate(entries) if ids.get(entry) in alive), len(entries))
+            if stale:
+                untouched = await self._ready.remove_oldest(ready, entries[:stale])
+                garbage = set(entries[:stale]) - ids.keys()
+                if untouched and garbage:
+                    self._report(Garbage(len(garbage), where=f"{ready.queue}:{ready.priority}"))
+            if stale < len(entries):
+                return length, None if length < SHORT else alive[ids[entries[stale]]]
+        if not untouched:
+            return length, BEGINNING.run_at
         await self._ready.unlink(ready)
         return 0, None
 

@@ -179,8 +179,9 @@ async def test_entries_are_looked_at_counted_and_removed_from_the_old_end(shop: 
     assert await shop.ready.oldest(DEFAULT_LIST, 2) == entries[:2]
     assert await shop.ready.oldest(DEFAULT_LIST, 99) == entries
     assert await shop.ready.length(DEFAULT_LIST) == 4
-    await shop.ready.remove_oldest(DEFAULT_LIST, [entries[1], b"absent"])
-    assert await shop.entries() == [entries[0], entries[2], entries[3]]
+    assert not await shop.ready.remove_oldest(DEFAULT_LIST, entries[1:2])
+    assert await shop.ready.remove_oldest(DEFAULT_LIST, [entries[0], b"absent", entries[1]])
+    assert await shop.entries() == [entries[2], entries[3]]
     await shop.ready.unlink(DEFAULT_LIST)
     await shop.ready.unlink(DEFAULT_LIST)
     assert (await shop.ready.length(DEFAULT_LIST), await shop.entries()) == (0, [])

@@ -178,13 +178,23 @@ async def test_a_waiting_pop_meets_a_key_of_another_type(stores: Stores) -> None
 async def test_stale_entries_are_removed_from_the_old_end_alone(stores: Stores) -> None:
     ids = [new_task_id() for _ in range(4)]
     await stores.ready.push({DEFAULT_LIST: [*ids, ids[0]]})
-    await stores.ready.remove_oldest(
-        DEFAULT_LIST, [str(ids[0]).encode(), str(ids[1]).encode(), b"gone already"]
-    )
+    entries = [str(one).encode() for one in ids]
+    assert await stores.ready.remove_oldest(DEFAULT_LIST, entries[:2])
+    assert not await stores.ready.remove_oldest(DEFAULT_LIST, entries[:3]), "its first is gone"
     assert await stores.ready.pop([DEFAULT_LIST], 9) == (DEFAULT_LIST, [ids[2], ids[3], ids[0]])
     await stores.ready.push({DEFAULT_LIST: ids})
     await stores.ready.unlink(DEFAULT_LIST)
     assert await stores.ready.length(DEFAULT_LIST) == 0
+
+
+async def test_what_is_popped_beside_the_stale_entries_goes_back_in_its_order(stores: Stores) -> None:
+    """Others popped between the look and the removal."""
+    ids = [new_task_id() for _ in range(5)]
+    await stores.ready.push({DEFAULT_LIST: ids})
+    stale = [str(ids[0]).encode(), b"popped by others", b"this one too"]
+    assert await stores.ready.remove_oldest(DEFAULT_LIST, stale)
+    assert await stores.ready.pop([DEFAULT_LIST], 9) == (DEFAULT_LIST, ids[1:])
+    assert not await stores.ready.remove_oldest(DEFAULT_LIST, stale), "an empty list"
 
 
 async def test_a_redis_that_is_away_is_an_unavailable_store(stores: Stores) -> None:

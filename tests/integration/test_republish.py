@@ -118,7 +118,7 @@ async def test_stale_entries_at_the_old_end_are_removed_and_hide_nothing(
 async def test_a_list_of_nothing_but_stale_entries_is_dropped_and_filled_again(
     stores: Stores, republish: Republish
 ) -> None:
-    gone = [new_task_id() for _ in range(SAMPLE)]
+    gone = [new_task_id() for _ in range((1 + 10 + 50) * SAMPLE)]
     ids = await backlog(stores, 30, listed=False)
     await stores.ready.push({DEFAULT_LIST: [*gone, *ids[:10]]})
     await turn(stores, republish)

@@ -25,7 +25,7 @@ from tests.simulation.redis_server import SimRedis, Subscriber, Waiter
 Port = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Called with a command's name and what the server does when it arrives. A fault is an OSError or a RedisError."""
 
-_WRITES = frozenset({"LPUSH", "RPUSH", "LMPOP", "BLMPOP", "LREM", "UNLINK"})
+_WRITES = frozenset({"LPUSH", "RPUSH", "LMPOP", "BLMPOP", "UNLINK"})
 
 
 async def straight(name: str, act: Callable[[], Awaitable[Any]]) -> Any:
@@ -209,7 +209,6 @@ _COMMANDS: dict[str, Callable[[SimRedis, list[Any]], Any]] = {
     "LMPOP": lambda server, words: server.pop(*_pop_words(words)),
     "LRANGE": lambda server, words: _range(server.list(words[0]) or (), words[1], words[2]),
     "LLEN": lambda server, words: len(server.list(words[0]) or ()),
-    "LREM": lambda server, words: server.remove_from_right(words[0], _bytes(words[2])),
     "UNLINK": lambda server, words: server.unlink(words[0]),
     "TYPE": lambda server, words: server.type(words[0]),
     "PUBLISH": lambda server, words: server.publish(words[0], _bytes(words[1])),

@@ -71,16 +71,6 @@ class SimRedis:
                 return [key.encode(), popped]
         return None
 
-    def remove_from_right(self, key: str, entry: bytes) -> int:
-        """LREM key -1 entry."""
-        found = self.list(key)
-        for at in range(len(found or ()) - 1, -1, -1):
-            if found is not None and found[at] == entry:
-                del found[at]
-                self._drop_empty(key)
-                return 1
-        return 0
-
     def unlink(self, key: str) -> int:
         """UNLINK."""
         return int(self.keys.pop(key, None) is not None)

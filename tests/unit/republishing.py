@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,7 @@ class Stores:
         self.pushed: Counter[TaskId] = Counter()
         self.ends = 0
         self.away = False
+        self.while_rows_are_read: Callable[[], object] = lambda: None
 
     def time(self, seconds: float | None = None) -> datetime:
         return START + timedelta(seconds=self.now if seconds is None else seconds)
@@ -58,6 +59,7 @@ class Stores:
         return [ready for ready, rows in self.rows.items() if rows]
 
     async def ready_among(self, ready: ReadyList, ids: Sequence[TaskId]) -> dict[TaskId, datetime]:
+        self.while_rows_are_read()
         rows = self.rows.get(ready, {})
         return {found: self.time(rows[found]) for found in ids if rows.get(found, self.now + 1) <= self.now}
 
@@ -77,9 +79,11 @@ class Stores:
     async def oldest(self, ready: ReadyList, n: int) -> list[bytes]:
         return self.lists[ready][:n]
 
-    async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> None:
-        for entry in entries:
-            self.lists[ready].remove(entry)
+    async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> bool:
+        untouched = self.lists[ready][: len(entries)] == entries
+        if untouched:
+            del self.lists[ready][: len(entries)]
+        return untouched
 
     async def unlink(self, ready: ReadyList) -> None:
         self.lists.pop(ready, None)

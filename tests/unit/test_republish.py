@@ -116,13 +116,62 @@ async def test_garbage_is_removed_and_counted() -> None:
 
 
 @virtual
-async def test_a_list_whose_whole_sample_is_stale_is_dropped_and_filled_again() -> None:
+async def test_garbage_behind_the_oldest_that_is_alive_is_left_to_who_pops_it() -> None:
     s = Scene()
     s.pending(range(1, 21), listed=True)
-    for number in range(1, 7):
+    s.stores.lists[LIST][1:1] = [b"garbage"]
+    await s.turn()
+    assert len(s.stores.lists[LIST]) == 21
+    assert s.events.all == []
+
+
+@pytest.mark.parametrize("stale", [6, 60, 300])
+@virtual
+async def test_behind_a_sample_that_is_stale_a_larger_one_is_looked_at(stale: int) -> None:
+    s = Scene()
+    s.pending(range(1, 401), listed=True)
+    for number in range(1, stale + 1):
         del s.stores.rows[LIST][task_id(number)]
     await s.turn()
-    assert s.listed == list(range(7, 17)), "one chunk"
+    assert s.listed == list(range(stale + 1, 401))
+    assert s.pushed == set()
+
+
+@virtual
+async def test_a_list_whose_largest_sample_is_stale_is_dropped_and_filled_again() -> None:
+    s = Scene()
+    s.pending(range(1, 401), listed=True)
+    for number in range(1, 306):
+        del s.stores.rows[LIST][task_id(number)]
+    await s.turn()
+    assert s.listed == list(range(306, 316)), "one chunk"
+
+
+@virtual
+async def test_a_list_that_is_worked_off_faster_than_its_rows_are_read_is_neither_dropped_nor_filled() -> (
+    None
+):
+    """A fast consumer has done with a whole sample by the time its rows are here."""
+    s = Scene()
+    s.pending(range(1, 2001), listed=True)
+    numbers = iter(range(1, 2001))
+    s.stores.while_rows_are_read = lambda: s.consume(*(next(numbers) for _ in range(300)))
+    await s.turn()
+    assert s.listed == list(range(901, 2001))
+    assert s.pushed == set()
+    assert s.stores.cursor == {}
+
+
+@virtual
+async def test_what_is_lost_is_found_beside_a_consumer_that_works_off_a_sample_meanwhile() -> None:
+    s = Scene()
+    s.pending([5000], listed=False, age=500)
+    s.pending(range(1, 201), listed=True)
+    numbers = iter(range(1, 201))
+    s.stores.while_rows_are_read = lambda: s.consume(*(next(numbers) for _ in range(20)))
+    await s.turn()
+    assert s.pushed == {5000}
+    assert s.listed == [5000, *range(41, 201)]
 
 
 @virtual
