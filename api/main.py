@@ -105,14 +105,15 @@ async def _lifespan(
     url = settings.database_url.get_secret_value()
     looking = make_engine(url, role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS)
     database = Database(looking)
-    submitting = Database(make_engine(url, role="api-submit", pool_size=FLUSHERS, limits=LIMITS))
+    submitting = Database(make_engine(url, role="api-submit", pool_size=FLUSHERS, limits=LIMITS), keeps=True)
     submitting_large = Database(
         make_engine(
             url,
             role="api-batch",
             pool_size=FLUSHERS,
             limits=replace(LIMITS, statement=LONGEST, answer=LONGEST),
-        )
+        ),
+        keeps=True,
     )
     redis_url = settings.redis_url.get_secret_value()
     broker = Broker(redis_url) if redis_url else None

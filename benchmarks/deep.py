@@ -105,6 +105,7 @@ class Deep:
                 pushed += len(rows)
                 if pushed % (_TELL * _CHUNK) < _IDS:
                     self._say(f"{name}: {pushed:,} ids in Redis")
+        await self._quiet()  # it may have begun by itself
         await redis.bgrewriteaof()  # now, so that it is not due in the middle of a run
         await self._quiet()
 

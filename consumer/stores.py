@@ -57,7 +57,7 @@ class Stores:
             limits=Limits(answer=_FOREVER, pool_wait=_FOREVER),
             transactional=True,
         )
-        self.database = Database(self.engine)
+        self.database = Database(self.engine, keeps=True)
         self.claims = Claims(self.database)
         self.consumers = Consumers(self.database)
         self.upkeep = Upkeep(self.database)

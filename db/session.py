@@ -13,13 +13,12 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.errors import ConfigurationError
+from db.connections import Connections
 from db.faults import from_our_statement
 from db.statements import positional
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    from sqlalchemy import PoolProxiedConnection
 
     Driver = asyncpg.Connection[asyncpg.Record]
 
@@ -168,8 +167,8 @@ class Database:
     back takes 130 microseconds of CPU, as much as claiming and finishing twenty tasks.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, engine: AsyncEngine, *, keeps: bool = False) -> None:
+        self._connections = Connections(engine, keeps=keeps)
 
     async def rows(self, name: str, **values: Any) -> list[Record]:
         """The rows that the statement returns, in one round trip.
@@ -204,7 +203,7 @@ class Database:
 
     async def _once(self, send: Callable[[Driver], Awaitable[T]]) -> T:
         """Outside of a greenlet neither giving a connection back nor dropping it waits for the server."""
-        pooled = await self._alive()
+        pooled = await self._connections.take()
         try:
             answer = await send(cast("Driver", pooled.driver_connection))
         except asyncpg.PostgresError:
@@ -213,16 +212,8 @@ class Database:
         except BaseException:
             pooled.invalidate()  # nobody knows what is still on its way through it, after a cancellation too
             raise
-        pooled.close()
+        self._connections.give(pooled)
         return answer
-
-    async def _alive(self) -> PoolProxiedConnection:
-        """One from the pool; those that the server closed while they lay there are replaced."""
-        while True:
-            pooled = await self._engine.raw_connection()
-            if not cast("Driver", pooled.driver_connection).is_closed():
-                return pooled
-            pooled.invalidate()
 
     async def refuse_unsafe_server(self) -> None:
         """Raise ConfigurationError when the server may lose what it acknowledged, or is too old."""
@@ -238,4 +229,4 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        await self._connections.close()

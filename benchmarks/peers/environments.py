@@ -52,7 +52,8 @@ def python_environment(name: str, adapter: str, *, oldest: Version, named: str |
         _run(*pip, "install", "--no-deps", "--requirement", str(requirements))
         _run(*pip, "check")
         (home / _STAMP).write_text(stamp)
-    pins = [line.partition("==") for line in requirements.read_text().splitlines() if "==" in line]
+    lines = requirements.read_text().splitlines()
+    pins = [line.partition("==") for line in lines if "==" in line and ";" not in line]
     return Environment(
         (python, str(HERE / "adapters" / adapter)),
         f"CPython {version}",

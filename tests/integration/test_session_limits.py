@@ -57,7 +57,7 @@ async def test_all_connections_of_a_consumer_are_limited(database_url: str) -> N
     stores = ConsumerStores(settings, lambda _: None)
     try:
         async with stores.open_beats() as beats:
-            engines = (stores.engine, stores.handler_engine, beats._database._engine)
+            engines = (stores.engine, stores.handler_engine, beats._database._connections.engine)
             for engine, statement in zip(engines, ("10s", "10s", "3s"), strict=True):
                 shown = await _shown(engine)
                 assert shown["statement_timeout"] == statement
