@@ -18,7 +18,7 @@ from benchmarks.handlers import KIND
 from benchmarks.preload import MESSAGE, PAYLOAD, settle, values
 from benchmarks.recorded import AT_DEPTH, AT_SHALLOW
 from benchmarks.results import Comparison, Run
-from benchmarks.stage import Stage
+from benchmarks.stage import BrokenRun, Stage
 from consumer.upkeep import promote, prune, reap, republish
 from core.task import DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITIES, Kind
 from db.browse import DEPTH_CAP
@@ -44,7 +44,7 @@ RETURNING id
 """
 _SPREAD = """
 SELECT id
-  FROM tasks TABLESAMPLE BERNOULLI (LEAST(100, $1)) REPEATABLE (1)
+  FROM tasks TABLESAMPLE BERNOULLI (LEAST(CAST(100 AS real), CAST($1 AS real))) REPEATABLE (1)
  WHERE status = 'pending' AND run_at <= now()
 """
 _MIDDLE = """
@@ -144,6 +144,8 @@ async def run(stage: Stage, *, workload: str, side: str, rows: int) -> AsyncIter
     """The cost of each statement on the stage's database as it is now, with `rows` beside those that live."""
     async with stage.connection() as connection:
         given = await prepare(connection)
+    if workload == "backlog" and min(map(len, given.spread)) < _BATCH:
+        raise BrokenRun("the sample of the backlog has too few rows: its claims would cost nothing")
     async with opened(stage.urls.database_url) as explain:
         for name, ask in asks(workload).items():
             with Meter(stage.server_pids) as meter:
