@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from consumer.child import ChildDied
 from consumer.context import DetachedContext
 from consumer.control import Discard, Retry, Snooze
-from consumer.registry import Mode
+from consumer.registry import LOOP, THREAD
 from consumer.result import UnstorableResult, encode
 from consumer.running import Run, Stop
 from consumer.timeouts import Timeouts
@@ -31,12 +31,9 @@ if TYPE_CHECKING:
     from consumer.registry import Handler
     from core.events import Report
 
-_LOOP, _THREAD = Mode.LOOP, Mode.THREAD
-"""Looked up once: a member's name is resolved by Python code before 3.12, and this is asked for every task."""
-
 
 class Execute:
-    """Calls handlers where their mode says. `linger` is told of a thread that outlives its run's outcome."""
+    """Calls handlers where their mode says."""
 
     def __init__(self, *, threads: Executor, children: Children, report: Report) -> None:
         self._threads = threads
@@ -54,9 +51,9 @@ class Execute:
         left_behind = False
         try:
             payload = handler.decode(run.claim.payload)
-            if handler.mode is _LOOP:
+            if handler.mode is LOOP:
                 result = encode(await _on_loop(run, handler.function(ctx, payload)))
-            elif handler.mode is _THREAD:
+            elif handler.mode is THREAD:
                 work = self._threads.submit(handler.function, ctx, payload)
                 left_behind = await _in_thread(run, work, vacate)
                 result = None if left_behind else encode(work.result())

@@ -29,6 +29,10 @@ class Mode(Enum):
     PROCESS = "cpu_bound=True: in a child process of its own"
 
 
+LOOP, THREAD = Mode.LOOP, Mode.THREAD
+"""For what is asked of every task: before Python 3.12 an enum looks a member up by Python code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What `@handler` was told."""

@@ -83,9 +83,7 @@ class Running:
         if self._canceled_early and self._canceled_early.pop(run.key, 0) is None:
             run.stop(Stop.CANCELED)
         if self._loop is None:
-            self._loop = (
-                asyncio.get_running_loop()
-            )  # kept: before Python 3.12 each call asks for the process's id
+            self._loop = asyncio.get_running_loop()  # before Python 3.12 each call asks for the process's id
         run.task = self._loop.create_task(life)  # owner: this table, until the run removes itself
 
     def remove(self, run: Run) -> None:

@@ -29,12 +29,12 @@ class Sessions:
         engine: AsyncEngine,
         running: Running,
         lease: Lease,
-        transaction: MakesTransaction | None = None,
+        transaction: MakesTransaction = Transaction,
     ) -> None:
         self._engine = engine
         self._running = running
         self._lease = lease
-        self._make = transaction or Transaction
+        self._make = transaction
 
     async def open(self, run: Run) -> AsyncSession:
         """The session of this run. Raises RuntimeError when it has ended: nobody would commit what is written then."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from consumer.context import Context
-from consumer.registry import Mode
+from consumer.registry import LOOP
 from consumer.running import Run
 from consumer.suspects import WAITS, Suspects, suspected
 from core.errors import StoreUnavailable
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE = timedelta()
-_LOOP = Mode.LOOP  # as in Execute
 
 
 class Work:
@@ -152,7 +151,7 @@ class Work:
         """Execute the run and judge its outcome; None when the handler's own transaction wrote it."""
         claim = run.claim
         handler = self._registry[claim.kind]
-        context = Context(run, self._sessions if handler.mode is _LOOP else None, self._clock)
+        context = Context(run, self._sessions if handler.mode is LOOP else None, self._clock)
         outcome = await self._execute(run, handler, context, vacate)
         self._pace(self._clock() - run.started_at)
         transaction = run.transaction

@@ -164,7 +164,7 @@ class Database:
     """Runs one statement at a time, each its own transaction, and says what went wrong in our words.
 
     The engine's pool has the connections; the statement goes to the driver itself, because SQLAlchemy's way there and
-    back takes 130 microseconds of CPU, as much as claiming and finishing twenty tasks.
+    back takes 130 microseconds of CPU, as much as claiming and finishing twenty tasks. `keeps` as Connections has it.
     """
 
     def __init__(self, engine: AsyncEngine, *, keeps: bool = False) -> None:

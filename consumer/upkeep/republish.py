@@ -27,8 +27,8 @@ CHUNK = 5000
 """Enough for a fast consumer's quarter of a second."""
 SHORT = 500
 """A list with fewer entries counts as running dry: what it lacks is pushed, and what it holds is pushed twice."""
-SAMPLE = 100
-"""Entries at the old end that are looked at. When all are stale ten times as many are, and then fifty times."""
+SAMPLES = (100, 1000, 5000)
+"""Entries at the old end that are looked at: more each time that all are stale."""
 MAX_SLACK = timedelta(seconds=3)
 _SOON = timedelta(milliseconds=30)
 
@@ -130,7 +130,7 @@ class Republish:
         if length == 0:
             return 0, None
         untouched = False
-        for size in (SAMPLE, 10 * SAMPLE, 50 * SAMPLE):
+        for size in SAMPLES:
             entries = await self._ready.oldest(ready, size)
             ids = {entry: task_id for entry in entries if (task_id := decode(entry)) is not None}
             alive = await self._store.ready_among(ready, list(ids.values()))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.upkeep.republish import SAMPLE, SHORT, STEP, Republish
+from consumer.upkeep.republish import SAMPLES, SHORT, STEP, Republish
 from core.events import Garbage
 from core.ids import new_consumer_id, new_task_id
 from core.task import DEFAULT_QUEUE, QueueName, ReadyList, TaskId
@@ -118,7 +118,7 @@ async def test_stale_entries_at_the_old_end_are_removed_and_hide_nothing(
 async def test_a_list_of_nothing_but_stale_entries_is_dropped_and_filled_again(
     stores: Stores, republish: Republish
 ) -> None:
-    gone = [new_task_id() for _ in range((1 + 10 + 50) * SAMPLE)]
+    gone = [new_task_id() for _ in range(sum(SAMPLES))]
     ids = await backlog(stores, 30, listed=False)
     await stores.ready.push({DEFAULT_LIST: [*gone, *ids[:10]]})
     await turn(stores, republish)

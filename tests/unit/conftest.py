@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from consumer import sessions
 from consumer.upkeep import republish
 from tests.unit.configuring import ALL, REQUIRED
 from tests.unit.working import Transaction
@@ -17,7 +16,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small numbers instead of thousands, for republish."""
     monkeypatch.setattr(republish, "CHUNK", 10)
     monkeypatch.setattr(republish, "SHORT", 4)
-    monkeypatch.setattr(republish, "SAMPLE", 5)
+    monkeypatch.setattr(republish, "SAMPLES", (5, 50, 250))
 
 
 @pytest.fixture
@@ -38,8 +37,7 @@ def env(nothing_is_set: None, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyP
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[Transaction]:
+def made() -> list[Transaction]:
     """The transactions that were made, which only stand in for a handler's."""
-    monkeypatch.setattr(sessions, "Transaction", Transaction)
     Transaction.made = []
     return Transaction.made

@@ -87,7 +87,12 @@ class Scene:
         self.work = Work(
             registry=HANDLERS,
             execute=cast("Execute", self.execute),
-            sessions=Sessions(engine=cast("Any", "engine"), running=self.running, lease=self.lease),
+            sessions=Sessions(
+                engine=cast("Any", "engine"),
+                running=self.running,
+                lease=self.lease,
+                transaction=Transaction,
+            ),
             complete=cast("Complete", self),
             consumers=self,
             running=self.running,
