@@ -8,6 +8,7 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from consumer.ahead import Ahead
 from consumer.complete import Complete
 from consumer.execute import Execute
 from consumer.gate import Gate
@@ -59,6 +60,7 @@ def assemble(
     queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
 
     def freed() -> None:
+        ahead.vacated()
         fed.ring()
         room.ring()
 
@@ -87,17 +89,20 @@ def assemble(
         random=random,
         report=report,
     )
+    # Else pull would fetch the same ids again at once, and claims run ahead of handlers that are slow now.
+    ahead = Ahead(slots=slots, pace=pace, work=work, clock=clock, overdue=pace.forget)
     gate = Gate(
         store=stores.claims,
         kinds=list(registry),
         lease=lease,
         allowed=lambda: not complete.full,
-        start=work.start,
+        start=ahead.put,
         report=report,
     )
     schedule = Schedule(
         queue=queue,
         slots=slots,
+        ahead=ahead,
         gate=gate,
         ready=stores.ready,
         stopping=intake,
@@ -123,7 +128,7 @@ def assemble(
         report=report,
     )
     reconcile = Reconcile(
-        store=stores.claims, lease=lease, gate=gate, running=running, complete=complete, report=report
+        store=stores.claims, lease=lease, gate=gate, running=running, ahead=ahead, complete=complete, report=report
     )
     watch = Watch(
         lease=lease,
@@ -149,7 +154,7 @@ def assemble(
                 lease=lease,
                 store=store,
                 facts=facts,
-                running=lambda: len(running),
+                running=lambda: slots.busy,
                 clock=clock,
                 report=report,
             )
@@ -164,6 +169,7 @@ def assemble(
         work=work,
         running=running,
         slots=slots,
+        ahead=ahead,
         gate=gate,
         complete=complete,
         reconcile=reconcile,

@@ -13,6 +13,7 @@ from core.clock import Clock, boottime
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from consumer.ahead import Ahead
     from consumer.complete import Complete
     from consumer.gate import Gate
     from consumer.lease import Lease
@@ -45,6 +46,7 @@ class Parts:
     work: Work
     running: Running
     slots: Slots
+    ahead: Ahead
     gate: Gate
     complete: Complete
     reconcile: Reconcile

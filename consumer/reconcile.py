@@ -10,6 +10,7 @@ from core.events import GivenBack
 from db.claims import Return
 
 if TYPE_CHECKING:
+    from consumer.ahead import Ahead
     from consumer.complete import Complete
     from consumer.gate import Gate
     from consumer.lease import Lease
@@ -34,6 +35,7 @@ class Reconcile:
         lease: Lease,
         gate: Gate,
         running: Running,
+        ahead: Ahead,
         complete: Complete,
         report: Report,
     ) -> None:
@@ -41,6 +43,7 @@ class Reconcile:
         self._lease = lease
         self._gate = gate
         self._running = running
+        self._ahead = ahead
         self._complete = complete
         self._report = report
         self._strays: set[RunKey] = set()
@@ -61,7 +64,7 @@ class Reconcile:
         for key in held_before - rows - writing:
             if key in self._running:
                 self._running.stop(key, Stop.CANCELED)
-        strays = rows - self._running.keys() - writing
+        strays = rows - self._running.keys() - self._ahead.keys() - writing
         if self._seen_under == consumer and self._gate.settled(self._claims_before):
             lost = strays & self._strays
             if lost:
@@ -76,8 +79,7 @@ class Reconcile:
         """What the rows still hold for the id that was declared dead goes back behind the outcomes of its runs (L5)."""
         if self._seen_under is None:
             return
-        for task_id, token in (
-            await self._store.held(self._seen_under) - self._running.keys() - self._complete.keys()
-        ):
+        rows = await self._store.held(self._seen_under)
+        for task_id, token in rows - self._running.keys() - self._ahead.keys() - self._complete.keys():
             self._complete.put(Return(task_id, token))
         self._seen_under = None

@@ -1,18 +1,19 @@
-"""Stage two: waits for a free slot and claims what waits in one batch. Calls no handler."""
+"""Stage two: waits for room and claims what waits in one batch. Calls no handler."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from consumer.slots import UNSTARTED
 from core.errors import StoreUnavailable
 from core.events import GivenBack, StoreLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from consumer.ahead import Ahead
     from consumer.gate import Gate
     from consumer.periodic import Bell, Stopping
     from consumer.slots import Slots
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
     from core.events import Report
     from core.task import ReadyList, TaskId
 
-UNSTARTED = timedelta(seconds=1)
-"""How long an id may wait in a full consumer before it goes back to where others find it."""
 _PAUSE = 0.05
-_WORTH_A_CLAIM = 50
-"""Tasks for which a statement of their own pays. Measured at 10 and 100 slots only."""
 
 
 class Hint(NamedTuple):
@@ -42,17 +39,14 @@ class TakesBack(Protocol):
 
 
 class Schedule:
-    """Takes hints from the bounded queue and claims as many at once as there are free slots, but half of many slots.
-
-    Quick handlers end together. Claimed by halves, one half runs here while PostgreSQL claims the other: a sixth more
-    tasks a second for 100 slots than with one claim for all. With thirds, or halves of 10, the statements cost more.
-    """
+    """Takes hints from the bounded queue and claims as many at once as there is room for, one claim after another."""
 
     def __init__(
         self,
         *,
         queue: asyncio.Queue[Hint],
         slots: Slots,
+        ahead: Ahead,
         gate: Gate,
         ready: TakesBack | None,
         stopping: Stopping,
@@ -64,6 +58,7 @@ class Schedule:
     ) -> None:
         self._queue = queue
         self._slots = slots
+        self._ahead = ahead
         self._gate = gate
         self._ready = ready
         self._stopping = stopping
@@ -73,8 +68,6 @@ class Schedule:
         self._clock = clock
         self._report = report
         self._next: Hint | None = None
-        whole = slots.capacity
-        self._at_once = whole if whole < 2 * _WORTH_A_CLAIM else (whole + 1) // 2
 
     async def run(self) -> None:
         """Until the stop is asked for. A claim in flight is awaited, never canceled."""
@@ -84,8 +77,8 @@ class Schedule:
                 self._next = self._queue.get_nowait()
             if self._next is None:
                 await self._bell.wait()
-            elif self._slots.free and self._gate.open:
-                await self._claim(self._take(min(self._slots.free, self._at_once)))
+            elif (room := self._ahead.room) > 0 and self._gate.open:
+                await self._claim(self._take(min(room, self._ahead.at_once)))
             else:
                 await self._wait_for_room(self._next)
 
@@ -122,7 +115,7 @@ class Schedule:
             await self.give_back("full")
         else:
             # With slots free it is the gate that is closed: nobody rings when a lease is trusted again.
-            await self._bell.wait(min(left, _PAUSE) if self._slots.free else left)
+            await self._bell.wait(min(left, _PAUSE) if self._ahead.room > 0 else left)
 
     def _take(self, n: int) -> list[Hint]:
         """Up to `n` hints, the oldest first."""

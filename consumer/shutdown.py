@@ -81,6 +81,7 @@ class Shutdown:
         for claiming in (self._pull, self._schedule):  # without Redis pull claims too
             await self._unless_forced(_ended(claiming), deadline)
             await _over(claiming, _BRIEFLY)
+        parts.ahead.give_back("draining")
         await _done(parts.schedule.give_back("draining"), _BRIEFLY)
         await self._unless_forced(parts.running.idle(), deadline)
 
@@ -110,7 +111,7 @@ class Shutdown:
             me = parts.lease.consumer
             clean = await _done(parts.consumers.unregister(me), self._patience(deadline))
         self._report(Drained(left=left))
-        threads = parts.slots.capacity - parts.slots.free
+        threads = parts.slots.busy
         return Ending(left, threads if silent else threads + 1, clean, unsure)
 
     async def _end_pull(self) -> None:

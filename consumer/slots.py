@@ -1,28 +1,51 @@
-"""How many handlers may run here at once. Counts; knows nothing of what runs."""
+"""How many handlers may run here at once, and how many claims were promised a place. Counts; knows nothing of what runs."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+UNSTARTED = timedelta(seconds=1)
+"""How long a task may wait unstarted in a full consumer before it goes back to where others find it."""
+
 
 class Slots:
-    """`capacity` places. A place is taken before a claim and released when its handler is out of the way (C2)."""
+    """`capacity` places. One is taken before a claim, occupied by a handler and vacated when that is out of the way (C2).
+
+    `free` are those that nobody has taken. It is below zero while claims were made ahead: some then wait to occupy theirs.
+    """
 
     def __init__(self, capacity: int, freed: Callable[[], None]) -> None:
         self.capacity = capacity
         self.free = capacity
+        self.busy = 0
         self._freed = freed
 
+    @property
+    def vacant(self) -> int:
+        """How many handlers may start now."""
+        return self.capacity - self.busy
+
     def take(self, n: int) -> None:
-        """Take `n` of the free places."""
-        if n > self.free:
-            raise AssertionError(f"{n} slots asked for, {self.free} free")
+        """Promise `n` places."""
         self.free -= n
 
     def release(self, n: int = 1) -> None:
-        """Give places back, and say so."""
+        """Give `n` back that no handler occupied, and say so."""
         self.free += n
+        self._freed()
+
+    def occupy(self, n: int) -> None:
+        """`n` handlers start, in places that were taken for them."""
+        if n > self.vacant:
+            raise AssertionError(f"{n} handlers want to start, {self.vacant} may")
+        self.busy += n
+
+    def vacate(self) -> None:
+        """A handler is out of the way; say so."""
+        self.busy -= 1
+        self.free += 1
         self._freed()

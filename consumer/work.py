@@ -81,20 +81,27 @@ class Work:
         return self._registry.keys()
 
     def start(self, claims: Sequence[Claim], consumer: ConsumerId) -> None:
-        """Start what was claimed under this id, each in the slot that was taken for it, or give it back."""
+        """Start what was claimed under this id, each in a slot that was taken for it and is vacant, or give it back."""
         now, why_not = self._clock(), self._why_not(consumer)
+        self._slots.occupy(len(claims))
         for claim in claims:
             if why_not is not None:
-                self._return(claim, why_not, self._slots.release)
+                self._return(claim, why_not, self._slots.vacate)
             elif not suspected(claim):
                 run = Run(claim, now, consumer)
-                self._running.start(run, self._live(run, self._slots.release))
+                self._running.start(run, self._live(run, self._slots.vacate))
             elif (wait := self._suspects.wait()) is not None:
-                self._return(claim, "another suspect is running", self._slots.release, wait)
+                self._return(claim, "another suspect is running", self._slots.vacate, wait)
             else:
                 run = Run(claim, now, consumer)
                 self._suspects.begin(run)
                 self._running.start(run, self._live_suspected(run))
+
+    def give_back(self, claims: Sequence[Claim], why: str) -> None:
+        """Hand back what never had a slot."""
+        self._report(GivenBack(len(claims), why=why))
+        for claim in claims:
+            self._complete.put(Return(claim.id, claim.token))
 
     def _why_not(self, consumer: ConsumerId) -> str | None:
         """Why nothing that `consumer` claimed may start now; None: it may (L3, C3)."""
@@ -145,7 +152,7 @@ class Work:
     def _vacate(self, run: Run) -> None:
         """Its handler is out of the way: at last for a thread that was left behind when its time was over."""
         self._suspects.ended(run)
-        self._slots.release()
+        self._slots.vacate()
 
     async def _write_of(self, run: Run, vacate: Callable[[], None]) -> Write | None:
         """Execute the run and judge its outcome; None when the handler's own transaction wrote it."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
+from consumer.ahead import Ahead
 from consumer.complete import Complete
 from consumer.gate import Gate
 from consumer.reconcile import Reconcile
@@ -29,6 +31,7 @@ class Scene:
         self.lease = trusted(Clock())
         self.running = Running()
         self.writing: set[RunKey] = set()
+        self.ahead: set[RunKey] = set()
         self.rows: dict[ConsumerId, set[RunKey]] = {self.lease.consumer: set()}
         self.put_back: list[Return] = []
         self.looks = 0
@@ -48,6 +51,7 @@ class Scene:
             lease=self.lease,
             gate=self.gate,
             running=self.running,
+            ahead=cast("Ahead", SimpleNamespace(keys=lambda: self.ahead)),
             complete=cast("Complete", self),
             report=self.events,
         )

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from consumer.ahead import Ahead
+from consumer.pace import Pace
 from consumer.periodic import Stopping
 from consumer.schedule import Hint, Schedule
 from consumer.slots import Slots
@@ -34,10 +36,18 @@ class Scene:
         self.redis_away = False
         self._numbers = count(1)
         self.paces_forgotten = 0
+        self.pace = Pace()
         self.waited_when_told: list[int] = []
         self.schedule = Schedule(
             queue=self.queue,
             slots=self.slots,
+            ahead=Ahead(
+                slots=self.slots,
+                pace=self.pace,
+                work=self,  # type: ignore[arg-type] # these claims start nothing
+                clock=now,
+                overdue=self.pace.forget,
+            ),
             gate=self,  # type: ignore[arg-type] # the two members that it uses
             ready=self,
             stopping=self.stopping,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 from consumer.parts import Parts
@@ -41,6 +42,7 @@ class Scene:
         self.consumer, self.rows, self.asked = "me", set[RunKey](), 0
         self.former: str | None = None
         self.closed_at = 0.0
+        self.ahead = SimpleNamespace(give_back=lambda why: self.log.append(f"give back claims, {why}"))
 
     def _say(self, what: str, *, seconds: float = 0.0) -> Coroutine[None, None, None]:
         async def act() -> None:
@@ -117,6 +119,7 @@ class Scene:
         """A handler that ends by itself, or so long after it was stopped (None: never)."""
         run = begun(claim(number))
         self.slots.take(1)
+        self.slots.occupy(1)
         stopped = asyncio.Event()
 
         async def life() -> None:
@@ -127,7 +130,7 @@ class Scene:
             except TimeoutError:
                 pass
             self.log.append(f"{number} {run.stop_reason.name if run.stop_reason else 'finished'}")
-            self.slots.release()
+            self.slots.vacate()
             self.running.remove(run)
 
         self.running.start(run, life())

@@ -102,6 +102,21 @@ async def test_what_is_being_given_back_is_not_given_back_again() -> None:
     assert s.put_back == [Return(*key(1))]
 
 
+@virtual
+async def test_what_waits_for_its_slot_is_no_stray_under_this_id_or_the_former_one() -> None:
+    s = Scene()
+    s.mine.add(key(1))
+    s.ahead = {key(1)}
+    for _ in range(5):
+        await s.look()
+    former = s.lease.consumer
+    s.lease.ended()
+    s.lease.renewed(1000.0)
+    s.rows[former].add(key(2))
+    await s.look()
+    assert s.put_back == [Return(*key(2))]
+
+
 @pytest.mark.parametrize("begun", ["before the look", "during the look"])
 def test_rows_whose_claim_is_still_in_flight_are_not_strays_however_many_looks_find_them(begun: str) -> None:
     @virtual

@@ -51,6 +51,37 @@ def test_many_slots_are_claimed_for_by_halves(capacity: int, at_once: list[int])
 
 
 @scene
+async def test_for_quick_handlers_a_claim_is_for_as_many_as_there_are_slots_and_runs_ahead_of_them(s: Scene) -> None:
+    s.pace(0.001)
+    await s.feed(4)
+    await s.answer(4)
+    await s.feed(4)
+    assert s.asked == [ids(1, 2, 3, 4), ids(5, 6, 7, 8)]
+
+    await s.answer(4)
+    await s.feed(1)
+    assert len(s.asked) == 2, "four run and four wait for their slots"
+    s.slots.release()
+    await settled()
+    assert s.asked[2:] == [ids(9)]
+
+
+def test_for_quick_handlers_many_slots_are_not_halved() -> None:
+    async def run() -> None:
+        s = Scene(100)
+        s.pace(0.001)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(s.schedule.run())
+            await settled()
+            await s.feed(100)
+            assert [len(ids) for ids in s.asked] == [100]
+            s.stopping.request()
+            s.answers[0].set_result(100)
+
+    virtual(run)()
+
+
+@scene
 async def test_slots_are_taken_before_the_claim_is_asked_for(s: Scene) -> None:
     await s.feed(3)
     assert s.slots_at_claim == [1]

@@ -17,6 +17,7 @@ async def test_an_idle_consumer_stops_at_once_senders_first_and_the_beat_last_bu
         "wake",
         "cut",
         "forget wake",
+        "give back claims, draining",
         "give back, draining",
         "close",
         "held by me",
