@@ -44,7 +44,7 @@ class _Waiting(NamedTuple):
 
 
 class Ahead:
-    """How far claims may run ahead of free slots, and what waits because they did: as many as there are slots at most."""
+    """How far claims may run ahead of free slots, and what waits because they did: no more than there are slots."""
 
     def __init__(
         self, *, slots: Slots, pace: Pace, work: Works, clock: Clock, overdue: Callable[[], None]
@@ -79,7 +79,7 @@ class Ahead:
         return {waiting.claim.key for waiting in self._waiting}
 
     def put(self, claims: Sequence[Claim], consumer: ConsumerId) -> None:
-        """Start what was claimed under this id, each in a place that was taken for it, or keep it until that is vacant."""
+        """Start what was claimed under this id where slots are vacant, and the rest as soon as they are."""
         if not self._waiting and len(claims) <= self._slots.vacant:
             self._work.start(claims, consumer)
             return

@@ -128,7 +128,13 @@ def assemble(
         report=report,
     )
     reconcile = Reconcile(
-        store=stores.claims, lease=lease, gate=gate, running=running, ahead=ahead, complete=complete, report=report
+        store=stores.claims,
+        lease=lease,
+        gate=gate,
+        running=running,
+        ahead=ahead,
+        complete=complete,
+        report=report,
     )
     watch = Watch(
         lease=lease,

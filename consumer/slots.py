@@ -1,4 +1,4 @@
-"""How many handlers may run here at once, and how many claims were promised a place. Counts; knows nothing of what runs."""
+"""How many handlers may run here at once, and how many claims have a place. Counts; knows nothing of what runs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ UNSTARTED = timedelta(seconds=1)
 
 
 class Slots:
-    """`capacity` places. One is taken before a claim, occupied by a handler and vacated when that is out of the way (C2).
+    """`capacity` places: one is taken for a claim, occupied by its handler, vacated when that is out of the way (C2).
 
-    `free` are those that nobody has taken. It is below zero while claims were made ahead: some then wait to occupy theirs.
+    `free` are those that nobody has taken. It is below zero while claims run ahead: some then wait for a vacant one.
     """
 
     def __init__(self, capacity: int, freed: Callable[[], None]) -> None:

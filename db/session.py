@@ -34,9 +34,8 @@ _PROBES_ONLY = {
     "plan_cache_mode": "force_generic_plan",
 }
 """Each of our statements is a few index probes. Statistics lag behind a queue that fills and drains in seconds, and the
-planner then prefers to read the whole table or a whole index once; where nothing else is possible it still may. One plan
-will do for all parameters then: planning anew for each batch is a quarter of a claim of one task, and a fifth of its
-finish."""
+planner then prefers to read the whole table or a whole index once; where nothing else is possible it still may. One
+plan does for all parameters: planned anew each time, a claim of one task takes a third longer, a finish a fifth."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,15 @@ class Scene:
     """Claims ahead of slots. It is itself the work: what it starts stays until `vacate`."""
 
     def __init__(self, capacity: int = 2) -> None:
-        self.slots = Slots(capacity, lambda: self.ahead.vacated())
+        self.slots = Slots(capacity, self._vacated)
         self.pace = Pace()
         self.started: list[tuple[ConsumerId, list[int]]] = []
         self.returned: list[tuple[str, list[int]]] = []
         self.refuses = False
-        self.ahead = Ahead(
-            slots=self.slots, pace=self.pace, work=self, clock=now, overdue=lambda: self.pace.forget()
-        )
+        self.ahead = Ahead(slots=self.slots, pace=self.pace, work=self, clock=now, overdue=self.pace.forget)
+
+    def _vacated(self) -> None:
+        self.ahead.vacated()
 
     def start(self, claims: Sequence[Claim], consumer: ConsumerId) -> None:
         self.slots.occupy(len(claims))
@@ -122,7 +123,9 @@ async def test_work_that_refuses_all_of_it_leaves_nothing_waiting() -> None:
 
 
 @virtual
-async def test_what_has_waited_for_a_second_goes_back_and_handlers_have_to_show_again_that_they_are_quick() -> None:
+async def test_what_has_waited_for_a_second_goes_back_and_handlers_have_to_show_again_that_they_are_quick() -> (
+    None
+):
     s = Scene()
     s.pace(0.001)
     s.claimed(1, 2)

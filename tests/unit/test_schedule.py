@@ -51,7 +51,9 @@ def test_many_slots_are_claimed_for_by_halves(capacity: int, at_once: list[int])
 
 
 @scene
-async def test_for_quick_handlers_a_claim_is_for_as_many_as_there_are_slots_and_runs_ahead_of_them(s: Scene) -> None:
+async def test_for_quick_handlers_a_claim_is_for_as_many_as_there_are_slots_and_runs_ahead_of_them(
+    s: Scene,
+) -> None:
     s.pace(0.001)
     await s.feed(4)
     await s.answer(4)
