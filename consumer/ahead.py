@@ -1,5 +1,6 @@
 """Claims that are here before a slot is vacant. Each starts as soon as one is, or goes back after a second.
 
+A suspect does not wait: what is named when this process dies must have begun (U2).
 While handlers are quick the next claim's answer then finds their slots vacant, and PostgreSQL is never waited for.
 """
 
@@ -10,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from consumer.slots import UNSTARTED
+from consumer.suspects import suspected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +35,7 @@ _EARLY = 0.001
 class Works(Protocol):
     """Who starts claims, in slots that are vacant, or hands them back."""
 
+    def why_not(self, consumer: ConsumerId) -> str | None: ...
     def start(self, claims: Sequence[Claim], consumer: ConsumerId) -> None: ...
     def give_back(self, claims: Sequence[Claim], why: str) -> None: ...
 
@@ -71,7 +74,7 @@ class Ahead:
         Quick handlers end together. Claimed by halves, one half runs here while PostgreSQL claims the other.
         """
         whole = self._slots.capacity
-        runs_ahead = self._most > 0 and self._pace.fast
+        runs_ahead = self._most >= min(whole, _WORTH_A_CLAIM) and self._pace.fast
         return whole if runs_ahead or whole < 2 * _WORTH_A_CLAIM else (whole + 1) // 2
 
     def keys(self) -> set[RunKey]:
@@ -82,11 +85,14 @@ class Ahead:
         """Start what was claimed under this id where slots are vacant, and the rest as soon as they are."""
         if not self._waiting and len(claims) <= self._slots.vacant:
             self._work.start(claims, consumer)
-            return
-        now = self._clock()
-        self._waiting.extend(_Waiting(claim, consumer, now) for claim in claims)
-        self._start_waiting()
-        self._watch()
+        elif (why_not := self._work.why_not(consumer)) is not None:
+            self._return(claims, why_not)
+        else:
+            now = self._clock()
+            self._waiting.extend(_Waiting(claim, consumer, now) for claim in claims if not suspected(claim))
+            self._return([claim for claim in claims if suspected(claim)], "a suspect does not wait")
+            self._start_waiting()
+            self._watch()
 
     def vacated(self) -> None:
         """Slots are: what waits starts in the loop's next turn, with those that are vacated until then."""
@@ -98,6 +104,18 @@ class Ahead:
         """All that waits goes back."""
         claims = [waiting.claim for waiting in self._waiting]
         self._waiting.clear()
+        self._return(claims, why)
+
+    def refuse(self) -> None:
+        """What may not start any more goes back, before others take this consumer for dead (L3)."""
+        for consumer in {waiting.consumer for waiting in self._waiting}:
+            why_not = self._work.why_not(consumer)
+            if why_not is not None:
+                claims = [waiting.claim for waiting in self._waiting if waiting.consumer == consumer]
+                self._waiting = deque(waiting for waiting in self._waiting if waiting.consumer != consumer)
+                self._return(claims, why_not)
+
+    def _return(self, claims: Sequence[Claim], why: str) -> None:
         if claims:
             self._work.give_back(claims, why)
             self._slots.release(len(claims))
@@ -125,7 +143,7 @@ class Ahead:
         self._watched = False
         if self._waiting and self._left() <= _EARLY:
             self._overdue()
-            self.give_back("full")
+            self.give_back("full, claimed ahead")
         self._watch()
 
     def _left(self) -> float:

@@ -1,4 +1,7 @@
-"""Stops handlers when the lease is no longer trusted, and those of a former id (L3). Ends no process."""
+"""Stops handlers when the lease is no longer trusted, and those of a former id (L3). Ends no process.
+
+Claims that still wait for their slots go back then.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 from consumer.running import Stop
 
 if TYPE_CHECKING:
+    from consumer.ahead import Ahead
     from consumer.lease import Lease
     from consumer.running import Running
 
@@ -15,13 +19,15 @@ if TYPE_CHECKING:
 class Distrust:
     """A step on the main loop, several to a margin."""
 
-    def __init__(self, lease: Lease, running: Running) -> None:
+    def __init__(self, lease: Lease, running: Running, ahead: Ahead) -> None:
         self._lease = lease
         self._running = running
+        self._ahead = ahead
         self._longest = timedelta(seconds=lease.margin / 4)
 
     async def step(self) -> timedelta:
         """Look once; how long the lease may be left alone."""
+        self._ahead.refuse()
         if not self._lease.trusted:
             self._running.stop_all(Stop.LEASE)
             return self._longest

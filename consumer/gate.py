@@ -1,4 +1,4 @@
-"""The claim as this consumer makes it: under its current id, and counted until what it brings is started."""
+"""The claim as this consumer makes it: under its current id, and counted until what it brings is handed over."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Gate:
         return all(begun > number for begun in self._in_flight)
 
     async def claim(self, ids: Sequence[TaskId]) -> int:
-        """Claim these ids; how many came back, and start in the loop's next turn.
+        """Claim these ids; how many came back, and are handed over in the loop's next turn.
 
         Never to be canceled; raises StoreUnavailable, and then nobody knows what is ours. A row that PostgreSQL
         refuses, such as by a trigger of the user's, is left where it is, and alone (U1).
@@ -134,7 +134,7 @@ class Gate:
         return self._lease.trusted and me == self._lease.consumer
 
     async def _counted(self, me: ConsumerId, asked: int, claiming: Awaitable[list[Claim]]) -> int:
-        """How many came back; in flight until they are started, so that none of them counts as a stray (L4).
+        """How many came back; in flight until they are handed over, so that none of them counts as a stray (L4).
 
         Whoever waits here goes on before they start: the next claim is on its way by then, and PostgreSQL works on it
         while they run. Started first, they held it up: a tenth fewer tasks a second.

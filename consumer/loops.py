@@ -49,7 +49,7 @@ def loops(parts: Parts, stores: Stores, settings: ConsumerSettings, report: Repo
     missed = parts.the_end.bell()
     found = [
         Loop("tick", tick, parts.the_end),
-        Loop("distrust", Distrust(lease, parts.running).step, parts.the_end),
+        Loop("distrust", Distrust(lease, parts.running, parts.ahead).step, parts.the_end),
         Loop("reconcile", parts.reconcile.step, parts.the_end, missed),
         Loop(REAP, Reap(store=store, lease=lease, report=report).step, parts.intake),
         Loop(PRUNE, Prune(store=store, retention=settings.retention, report=report).step, parts.intake),

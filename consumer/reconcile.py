@@ -55,16 +55,16 @@ class Reconcile:
         """One look: runs whose row is gone are stopped; rows that nobody here holds, twice in a row, are given back."""
         if self._seen_under not in {None, self._lease.consumer}:
             await self._leave_former_self()
-        consumer, held_before = self._lease.consumer, self._running.keys()
+        consumer, held_before = self._lease.consumer, self._here()
         rows = await self._store.held(consumer)
         if consumer != self._lease.consumer:
             return timedelta()  # declared dead in between: these rows are for others
         claims_before = self._gate.last  # those that were begun during the look may be in it
         writing = self._complete.keys()
-        for key in held_before - rows - writing:
-            if key in self._running:
-                self._running.stop(key, Stop.CANCELED)
-        strays = rows - self._running.keys() - self._ahead.keys() - writing
+        here = self._here()
+        for key in (held_before & here) - rows - writing:
+            self._running.stop(key, Stop.CANCELED)
+        strays = rows - here - writing
         if self._seen_under == consumer and self._gate.settled(self._claims_before):
             lost = strays & self._strays
             if lost:
@@ -75,11 +75,15 @@ class Reconcile:
         self._strays, self._seen_under, self._claims_before = strays, consumer, claims_before
         return self.period
 
+    def _here(self) -> set[RunKey]:
+        """What runs here, or waits for its slot."""
+        return self._running.keys() | self._ahead.keys()
+
     async def _leave_former_self(self) -> None:
         """What the rows still hold for the id that was declared dead goes back behind the outcomes of its runs (L5)."""
         if self._seen_under is None:
             return
         rows = await self._store.held(self._seen_under)
-        for task_id, token in rows - self._running.keys() - self._ahead.keys() - self._complete.keys():
+        for task_id, token in rows - self._here() - self._complete.keys():
             self._complete.put(Return(task_id, token))
         self._seen_under = None

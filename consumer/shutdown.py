@@ -77,11 +77,11 @@ class Shutdown:
 
         parts.work.draining = True
         parts.intake.request()
+        parts.ahead.give_back("draining")
         await self._end_pull()
         for claiming in (self._pull, self._schedule):  # without Redis pull claims too
             await self._unless_forced(_ended(claiming), deadline)
             await _over(claiming, _BRIEFLY)
-        parts.ahead.give_back("draining")
         await _done(parts.schedule.give_back("draining"), _BRIEFLY)
         await self._unless_forced(parts.running.idle(), deadline)
 

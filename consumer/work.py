@@ -82,7 +82,7 @@ class Work:
 
     def start(self, claims: Sequence[Claim], consumer: ConsumerId) -> None:
         """Start what was claimed under this id, each in a slot that was taken for it and is vacant, or give it back."""
-        now, why_not = self._clock(), self._why_not(consumer)
+        now, why_not = self._clock(), self.why_not(consumer)
         self._slots.occupy(len(claims))
         for claim in claims:
             if why_not is not None:
@@ -98,12 +98,13 @@ class Work:
                 self._running.start(run, self._live_suspected(run))
 
     def give_back(self, claims: Sequence[Claim], why: str) -> None:
-        """Hand back what never had a slot."""
+        """Hand back what never had a slot; suspects later, and by chance, as those that another one keeps out."""
         self._report(GivenBack(len(claims), why=why))
         for claim in claims:
-            self._complete.put(Return(claim.id, claim.token))
+            delay = self._random.uniform(0, 1) * WAITS if suspected(claim) else _AT_ONCE
+            self._complete.put(Return(claim.id, claim.token, delay))
 
-    def _why_not(self, consumer: ConsumerId) -> str | None:
+    def why_not(self, consumer: ConsumerId) -> str | None:
         """Why nothing that `consumer` claimed may start now; None: it may (L3, C3)."""
         if self.draining:
             return "draining"
@@ -120,10 +121,11 @@ class Work:
     async def _live(self, run: Run, vacate: Callable[[], None]) -> None:
         """From the handler's first line to the outcome's place in the queue; every way out hands on one write.
 
-        It looks once more: a neighbour of the same claim may have blocked the loop since `start` looked (L3).
+        It looks once more: it may have been canceled before it came here, or a neighbour of the same claim has blocked
+        the loop since `start` looked (L3).
         """
         claim = run.claim
-        why_not = self._why_not(run.consumer)
+        why_not = self.why_not(run.consumer) if run.stop_reason is None else run.stop_reason.value
         if why_not is not None:
             self._return(claim, why_not, vacate)
         else:
@@ -139,7 +141,7 @@ class Work:
     async def _live_suspected(self, run: Run) -> None:
         """The same once its name is written (U2)."""
         vacate = partial(self._vacate, run)
-        why_not, delay = self._why_not(run.consumer), _AT_ONCE
+        why_not, delay = self.why_not(run.consumer), _AT_ONCE
         if why_not is None:
             why_not, delay = await self._suspects.name(run, run.consumer), WAITS
         if why_not is None:

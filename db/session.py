@@ -35,7 +35,7 @@ _PROBES_ONLY = {
 }
 """Each of our statements is a few index probes. Statistics lag behind a queue that fills and drains in seconds, and the
 planner then prefers to read the whole table or a whole index once; where nothing else is possible it still may. One
-plan does for all parameters: planned anew each time, a claim of one task takes a third longer, a finish a fifth."""
+plan does for all parameters: planned anew each time, a claim of one task takes a third longer, a finish a quarter."""
 
 
 @dataclass(frozen=True, slots=True)

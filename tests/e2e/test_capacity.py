@@ -39,7 +39,7 @@ async def test_ids_that_a_full_consumer_pulled_ahead_go_to_an_idle_one_within_a_
     await eventually(lambda: len(consumers.runs("started", pid=second.pid)) == 5, timeout=3)
     end.touch()
     await eventually(lambda: completed(stores, 210))
-    assert first.events("tasks.given_back", why="full")
+    assert first.events("tasks.given_back", why="full, claimed ahead")
     assert max(run["running"] for run in consumers.runs("started")) == 5
     assert await charged(stores) == 0
 

@@ -24,10 +24,14 @@ class Scene:
         self.started: list[tuple[ConsumerId, list[int]]] = []
         self.returned: list[tuple[str, list[int]]] = []
         self.refuses = False
+        self.reasons: dict[ConsumerId, str] = {}
         self.ahead = Ahead(slots=self.slots, pace=self.pace, work=self, clock=now, overdue=self.pace.forget)
 
     def _vacated(self) -> None:
         self.ahead.vacated()
+
+    def why_not(self, consumer: ConsumerId) -> str | None:
+        return self.reasons.get(consumer)
 
     def start(self, claims: Sequence[Claim], consumer: ConsumerId) -> None:
         self.slots.occupy(len(claims))
@@ -54,7 +58,8 @@ def numbers(claims: Sequence[Claim]) -> list[int]:
         (99, 99, (99, 99)),
         (100, 100, (50, 100)),
         (101, 99, (51, 101)),
-        (199, 1, (100, 199)),
+        (150, 50, (75, 150)),
+        (151, 49, (76, 76)),
         (200, 0, (100, 100)),
         (1000, 0, (500, 500)),
     ],
@@ -136,7 +141,7 @@ async def test_what_has_waited_for_a_second_goes_back_and_handlers_have_to_show_
     assert s.returned == []
 
     await asyncio.sleep(0.02)
-    assert s.returned == [("full", [3, 4])]
+    assert s.returned == [("full, claimed ahead", [3, 4])]
     assert (s.slots.free, s.slots.busy) == (0, 2)
     assert not s.pace.fast
 
@@ -152,7 +157,7 @@ async def test_who_came_later_has_a_second_of_his_own() -> None:
     await asyncio.sleep(0.9)
     assert (s.started[1:], s.returned) == ([(ME, [2])], [])
     await asyncio.sleep(0.2)
-    assert s.returned == [("full", [3])]
+    assert s.returned == [("full, claimed ahead", [3])]
 
 
 @virtual
@@ -167,3 +172,39 @@ async def test_in_a_drain_all_that_waits_goes_back_at_once() -> None:
     s.ahead.give_back("draining")
     await asyncio.sleep(2)
     assert len(s.returned) == 1
+
+
+@virtual
+async def test_what_comes_when_nothing_may_start_any_more_does_not_wait() -> None:
+    s = Scene()
+    s.claimed(1, 2)
+    s.reasons[ME] = "draining"
+    s.claimed(3, 4)
+    assert s.returned == [("draining", [3, 4])]
+    assert (s.ahead.keys(), s.slots.free) == (set(), 0)
+
+
+@virtual
+async def test_what_may_not_start_any_more_goes_back_before_it_would_be_its_turn() -> None:
+    s = Scene()
+    s.claimed(1, 2)
+    s.claimed(3, consumer=FORMER)
+    s.claimed(4)
+    s.ahead.refuse()
+    assert s.returned == []
+
+    s.reasons[FORMER] = "lease not trusted"
+    s.ahead.refuse()
+    assert s.returned == [("lease not trusted", [3])]
+    assert s.ahead.keys() == {claim(4).key}
+    assert s.slots.free == -1
+
+
+@virtual
+async def test_a_suspect_does_not_wait() -> None:
+    s = Scene(1)
+    s.slots.take(3)
+    s.ahead.put([claim(1), claim(2, crashes=2), claim(3)], ME)
+    assert s.started == [(ME, [1])]
+    assert s.returned == [("a suspect does not wait", [2])]
+    assert (s.ahead.keys(), s.slots.free) == ({claim(3).key}, -1)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
+from consumer.ahead import Ahead
 from consumer.distrust import Distrust
 from consumer.running import Run, Running, Stop
 from tests.unit.support import Clock, claim, trusted, virtual
@@ -14,9 +17,13 @@ class Scene:
         self.clock = Clock()
         self.lease = trusted(self.clock)
         self.running = Running()
-        self.distrust = Distrust(self.lease, self.running)
+        self.refused = 0
+        self.distrust = Distrust(self.lease, self.running, cast("Ahead", self))
         self.run = Run(claim(), 0.0, self.lease.consumer)
         self.running._runs[self.run.claim.key] = self.run
+
+    def refuse(self) -> None:
+        self.refused += 1
 
     async def look(self) -> float:
         return (await self.distrust.step()).total_seconds()
@@ -44,6 +51,15 @@ async def test_handlers_are_stopped_when_the_trust_has_ended() -> None:
     s.clock.move(25)
     assert await s.look() == 5 / 4
     assert s.run.stop_reason is Stop.LEASE
+
+
+@virtual
+async def test_each_look_has_claims_that_may_not_start_any_more_go_back() -> None:
+    s = Scene()
+    await s.look()
+    s.clock.move(25)
+    await s.look()
+    assert s.refused == 2
 
 
 @virtual

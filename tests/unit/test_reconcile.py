@@ -11,7 +11,7 @@ from core.events import GivenBack
 from core.task import FencingToken
 from db.claims import Return
 from tests.unit.reconciling import Scene, key
-from tests.unit.support import settled, task_id, virtual
+from tests.unit.support import begun, claim, settled, task_id, virtual
 
 
 @virtual
@@ -100,6 +100,18 @@ async def test_what_is_being_given_back_is_not_given_back_again() -> None:
     for _ in range(5):
         await s.look()
     assert s.put_back == [Return(*key(1))]
+
+
+@virtual
+async def test_what_was_canceled_while_it_waited_for_its_slot_is_stopped_when_it_comes_there() -> None:
+    s = Scene()
+    s.ahead = {key(1), key(2)}
+    s.mine.add(key(2))
+    await s.look()
+    for number, stopping in ((1, True), (2, False)):
+        run = begun(claim(number))
+        s.running.start(run, asyncio.sleep(0))
+        assert run.stopping is stopping
 
 
 @virtual

@@ -14,10 +14,10 @@ async def test_an_idle_consumer_stops_at_once_senders_first_and_the_beat_last_bu
     assert await s.shut_down() == Ending(left=0, threads=0, clean=True)
     assert s.log == [
         "intake",
+        "give back claims, draining",
         "wake",
         "cut",
         "forget wake",
-        "give back claims, draining",
         "give back, draining",
         "close",
         "held by me",
@@ -122,7 +122,7 @@ async def test_a_redis_that_hangs_is_cut_off_and_does_not_hold_up_the_end() -> N
     s = Scene()
     s.takes = {"wake": FOREVER, "give back, draining": FOREVER}
     assert (await s.shut_down()).clean
-    assert s.log[:3] == ["intake", "wake", "cut"]
+    assert s.log[:4] == ["intake", "give back claims, draining", "wake", "cut"]
     assert "forget wake" not in s.log
     assert now() < 1
 

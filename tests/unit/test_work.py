@@ -8,6 +8,8 @@ import pytest
 
 from consumer.complete import Write
 from consumer.lease import Lease
+from consumer.registry import Mode
+from consumer.running import Stop
 from consumer.work import Work
 from core.events import GivenBack, StepFailed
 from core.outcome import Failed, Interrupted, Outcome, Snoozed
@@ -97,6 +99,33 @@ def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_befor
         assert (s.slots.free, len(s.running)) == (4, 0)
 
     scene()
+
+
+@pytest.mark.parametrize("mode", [mode.name for mode in Mode])
+def test_what_was_canceled_before_it_starts_calls_no_handler(mode: str) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        s.running.stop(claim(1).key, Stop.CANCELED)
+        await s.start(1, 2, kind=Kind(mode))
+        assert [run.claim.id for run in s.runs] == [task_id(2)]
+        assert s.writes == [Return(task_id(1), claim().token)]
+        assert (s.slots.free, len(s.running)) == (3, 1)
+        await s.end(0, DONE)
+
+    scene()
+
+
+@virtual
+async def test_what_never_had_a_slot_goes_back_at_once_but_a_suspect_later() -> None:
+    s = Scene()
+    s.work.give_back([claim(1), claim(2, crashes=2)], "full")
+    first, second = s.writes
+    assert first == Return(task_id(1), claim().token)
+    assert isinstance(second, Return)
+    assert timedelta() < second.delay < timedelta(seconds=1)
+    assert s.events.all == [GivenBack(2, why="full")]
+    assert s.slots.free == 4
 
 
 @virtual
