@@ -3,6 +3,7 @@
 The capacity is measured first, in each round, by clients that always have a request open. Then every instant of sending
 is chosen in advance, and a latency counts from that instant to the row's start and end, so that a stall is felt by all
 who were due in it. Where completions fall behind what is offered the load is not sustained, and there are no quantiles.
+Meanwhile a page is flushed to the same disk now and then: no task that is on disk before it starts can wait less.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ from benchmarks.cpu import Meter
 from benchmarks.quantiles import quantiles, told
 from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
-from benchmarks.stage import BrokenRun, Program, Stage
+from benchmarks.stage import HOME, BrokenRun, Program, Stage
 from benchmarks.submit import Site, serve
 
 LOADS = (0.25, 0.5, 0.75)
 CAPACITY = "openloop, capacity"
 START, END = "submit to start", "submit to completion"
 KEPT_UP, OFFERED = "completed", "offered"
+FLUSH = "a page flushed meanwhile"
 SECONDS = 10.0
 _CLOSED = (64, 5.0)
 _WARM_UP = 2.0
+_BESIDE_THE_DISK = 0.5
+"""The load whose p99 has a bound."""
 _CLOCK_MS = 2.0
 SUSTAINED = 0.97
 """The share of what is offered that must be completed meanwhile: below it, more and more tasks are in the system."""
@@ -79,7 +83,7 @@ COMPARISONS = (
         for what in (START, END)
         for name in ("p50", "p99")
     ),
-    Comparison("submit to start at 50% load, p99", quantile(START, "p99"), load(0.5), None, at_most=25),
+    Comparison("submit to start at 50% load, p99", quantile(START, "p99"), load(0.5), FLUSH, at_most=25),
     *(
         Comparison(f"kept up at {load(share)}", kept_up(share), KEPT_UP, OFFERED, target=SUSTAINED)
         for share in LOADS
@@ -141,6 +145,9 @@ async def _round(stage: Stage, turn: Turn, seconds: float, attempt: int) -> Asyn
             counted = [one for one in seen if one.planned > since]
             for made in _quantiles(counted, name, turn, attempt, facts):
                 yield made
+            if share == _BESIDE_THE_DISK:
+                flush = facts["flush"]["p99_ms"]
+                yield Run(quantile(START, "p99"), FLUSH, turn.number, attempt, flush, "ms", facts["flush"])
 
 
 def _quantiles(seen: Sequence[Seen], side: str, turn: Turn, attempt: int, facts: dict[str, Any]) -> list[Run]:
@@ -194,9 +201,13 @@ async def _offer(stage: Stage, rate: float, seconds: float) -> tuple[list[Seen],
     async with Costs(stage) as costs, _service(stage) as (api, consumer):
         offset = await _clock_offset(stage)
         arguments = (str(api.port), f"{rate:.3f}", f"{_WARM_UP + seconds:.3f}")
-        async with stage.program("benchmarks.arrivals", *arguments) as client:
+        async with (
+            stage.program("benchmarks.arrivals", *arguments) as client,
+            stage.program("benchmarks.flushes", str(HOME), f"{_WARM_UP + seconds:.3f}") as disk,
+        ):
             with Meter(_pids(stage, api, consumer)) as meter:
                 facts = await client.answer()
+                flushed = (await disk.answer())["waited_ms"]
         await nothing_left(stage, consumer)
         memory = resident(consumer.pid)
     if facts["statuses"].keys() - {"201", "503"} or abs(facts["clock_moved_ms"]) > _CLOCK_MS:
@@ -208,6 +219,7 @@ async def _offer(stage: Stage, rate: float, seconds: float) -> tuple[list[Seen],
     return seen, {
         **found.facts(),
         "clock_offset_ms": offset,
+        "flush": told(flushed, "ms"),
         "consumer_rss_bytes": memory,
         **per_thousand(meter.facts["cpu_seconds"], found.tasks),
         **costs.per_task(found.tasks),

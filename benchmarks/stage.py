@@ -25,6 +25,7 @@ from core.errors import SluiceError
 from core.settings import environment
 
 ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / ".build" / "bench"
 DATABASE = "bench"
 _MAINTENANCE = "postgres"
 _PATIENCE = 60.0
@@ -87,9 +88,8 @@ class Stage:
     @asynccontextmanager
     async def open(cls, say: Callable[[str], None]) -> AsyncIterator[Self]:
         """Start ephemeral servers, on the disk that holds this checkout: a flush must cost what it costs there."""
-        home = ROOT / ".build" / "bench"
-        home.mkdir(parents=True, exist_ok=True)
-        servers = Servers(home, ephemeral=True, say=say)
+        HOME.mkdir(parents=True, exist_ok=True)
+        servers = Servers(HOME, ephemeral=True, say=say)
         async with servers as urls:
             await upgrade(urls.database_url, say=say)
             stage = cls(servers, urls)

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks import flushes
 from benchmarks.arrivals import instants
 from benchmarks.openloop import Rates, Seen
 from benchmarks.quantiles import histogram, quantiles
@@ -32,6 +33,30 @@ def test_there_are_no_quantiles_of_nothing() -> None:
 
 def test_each_sample_is_in_one_bucket() -> None:
     assert histogram([0.0, 4.9, 5.0, 9.9, 10.0, 99.0], (5, 10)) == {"< 5": 2, "< 10": 2, ">= 10": 2}
+
+
+class Clock:
+    """Time that passes when somebody sleeps, or flushes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.flushes = iter([0.001, 0.001, 0.09, *[0.001] * 100])
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def flush(self) -> None:
+        self.now += next(self.flushes)
+
+
+def test_a_flush_that_stalls_is_felt_by_all_that_were_due_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(flushes, "time", clock)
+    waited = list(flushes.waited(clock.flush, 0.2, pause=0.02))
+    assert waited == pytest.approx([1, 1, 90, 71, 51, 31, 11, 1, 1, 1])
 
 
 def test_steady_latency_is_sustained_and_a_growing_one_is_not() -> None:
