@@ -1,6 +1,6 @@
 """Claims that are here before a slot is vacant. Each starts as soon as one is, or goes back after a second.
 
-A suspect does not wait: what is named when this process dies must have begun (U2).
+A suspect goes first: what is named when this process dies should have begun (U2).
 While handlers are quick the next claim's answer then finds their slots vacant, and PostgreSQL is never waited for.
 """
 
@@ -89,8 +89,8 @@ class Ahead:
             self._return(claims, why_not)
         else:
             now = self._clock()
+            self._waiting.extendleft(_Waiting(claim, consumer, now) for claim in claims if suspected(claim))
             self._waiting.extend(_Waiting(claim, consumer, now) for claim in claims if not suspected(claim))
-            self._return([claim for claim in claims if suspected(claim)], "a suspect does not wait")
             self._start_waiting()
             self._watch()
 
@@ -148,4 +148,5 @@ class Ahead:
 
     def _left(self) -> float:
         """How long the oldest may still wait."""
-        return self._waiting[0].since + UNSTARTED.total_seconds() - self._clock()
+        oldest = min(waiting.since for waiting in self._waiting)
+        return oldest + UNSTARTED.total_seconds() - self._clock()

@@ -98,17 +98,21 @@ class Work:
                 self._running.start(run, self._live_suspected(run))
 
     def give_back(self, claims: Sequence[Claim], why: str) -> None:
-        """Hand back what never had a slot; suspects later, and by chance, as those that another one keeps out."""
+        """Hand back what never had a slot."""
         self._report(GivenBack(len(claims), why=why))
         for claim in claims:
-            delay = self._random.uniform(0, 1) * WAITS if suspected(claim) else _AT_ONCE
-            self._complete.put(Return(claim.id, claim.token, delay))
+            self._complete.put(Return(claim.id, claim.token))
 
     def why_not(self, consumer: ConsumerId) -> str | None:
         """Why nothing that `consumer` claimed may start now; None: it may (L3, C3)."""
         if self.draining:
             return "draining"
         return None if self._lease.trusted and self._lease.consumer == consumer else "lease not trusted"
+
+    def _may_not(self, run: Run) -> str | None:
+        """The same for a run, which may have been stopped before it came here."""
+        why_not = self.why_not(run.consumer)
+        return run.stop_reason.value if why_not is None and run.stop_reason is not None else why_not
 
     def _return(
         self, claim: Claim, why: str, vacate: Callable[[], None], delay: timedelta = _AT_ONCE
@@ -125,7 +129,7 @@ class Work:
         the loop since `start` looked (L3).
         """
         claim = run.claim
-        why_not = self.why_not(run.consumer) if run.stop_reason is None else run.stop_reason.value
+        why_not = self._may_not(run)
         if why_not is not None:
             self._return(claim, why_not, vacate)
         else:
@@ -141,7 +145,7 @@ class Work:
     async def _live_suspected(self, run: Run) -> None:
         """The same once its name is written (U2)."""
         vacate = partial(self._vacate, run)
-        why_not, delay = self.why_not(run.consumer), _AT_ONCE
+        why_not, delay = self._may_not(run), _AT_ONCE
         if why_not is None:
             why_not, delay = await self._suspects.name(run, run.consumer), WAITS
         if why_not is None:

@@ -201,10 +201,26 @@ async def test_what_may_not_start_any_more_goes_back_before_it_would_be_its_turn
 
 
 @virtual
-async def test_a_suspect_does_not_wait() -> None:
+async def test_a_suspect_goes_first() -> None:
+    """Before what came with it, and before what has waited for longer."""
     s = Scene(1)
-    s.slots.take(3)
-    s.ahead.put([claim(1), claim(2, crashes=2), claim(3)], ME)
-    assert s.started == [(ME, [1])]
-    assert s.returned == [("a suspect does not wait", [2])]
-    assert (s.ahead.keys(), s.slots.free) == ({claim(3).key}, -1)
+    s.claimed(1)
+    s.claimed(2, 3)
+    s.slots.take(2)
+    s.ahead.put([claim(4), claim(5, crashes=2)], ME)
+    for _ in range(4):
+        s.slots.vacate()
+        await settled()
+    assert s.started == [(ME, [1]), (ME, [5]), (ME, [2]), (ME, [3]), (ME, [4])]
+
+
+@virtual
+async def test_the_oldest_goes_back_in_time_though_a_suspect_stands_before_it() -> None:
+    s = Scene(1)
+    s.claimed(1)
+    s.claimed(2)
+    await asyncio.sleep(0.5)
+    s.slots.take(1)
+    s.ahead.put([claim(3, crashes=2)], ME)
+    await asyncio.sleep(0.52)
+    assert s.returned == [("full, claimed ahead", [3, 2])]

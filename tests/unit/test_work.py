@@ -117,15 +117,24 @@ def test_what_was_canceled_before_it_starts_calls_no_handler(mode: str) -> None:
 
 
 @virtual
-async def test_what_never_had_a_slot_goes_back_at_once_but_a_suspect_later() -> None:
+async def test_what_never_had_a_slot_goes_back_without_one() -> None:
     s = Scene()
-    s.work.give_back([claim(1), claim(2, crashes=2)], "full")
-    first, second = s.writes
-    assert first == Return(task_id(1), claim().token)
-    assert isinstance(second, Return)
-    assert timedelta() < second.delay < timedelta(seconds=1)
+    s.work.give_back([claim(1), claim(2)], "full")
+    assert s.writes == [Return(task_id(1), claim().token), Return(task_id(2), claim().token)]
     assert s.events.all == [GivenBack(2, why="full")]
     assert s.slots.free == 4
+
+
+@virtual
+async def test_a_suspect_that_was_canceled_before_it_starts_is_not_named() -> None:
+    s = Scene()
+    s.running.stop(claim(1).key, Stop.CANCELED)
+    await s.start(1, crashes=2)
+    assert (s.named, s.runs) == ([], [])
+    assert s.writes == [Return(task_id(1), claim().token)]
+    await s.start(2, crashes=2)
+    assert [run.claim.id for run in s.runs] == [task_id(2)]
+    await s.end(0, DONE)
 
 
 @virtual
