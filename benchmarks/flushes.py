@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 _PAGE = b"\x55" * 8192
 _PAGES = 2000
@@ -42,10 +43,10 @@ def main(directory: str, seconds: float) -> list[float]:
         descriptor = file.fileno()
         os.write(descriptor, _PAGE * _PAGES)
         os.fsync(descriptor)
-        turn = iter(range(sys.maxsize))
+        offsets = cycle(range(0, _PAGES * len(_PAGE), len(_PAGE)))
 
         def flush() -> None:
-            os.pwrite(descriptor, _PAGE, next(turn) % _PAGES * len(_PAGE))
+            os.pwrite(descriptor, _PAGE, next(offsets))
             os.fdatasync(descriptor)
 
         return list(waited(flush, seconds))

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from consumer.periodic import EARLY
 from consumer.slots import UNSTARTED
 from consumer.suspects import suspected
 
@@ -28,8 +29,6 @@ _AT_HAND = 200
 
 A fifth more tasks a second for 10 and 100 slots than with claims for free slots alone; more slots cover it themselves.
 """
-_EARLY = 0.001
-"""uvloop's timers may fire almost a millisecond early."""
 
 
 class Works(Protocol):
@@ -141,7 +140,7 @@ class Ahead:
 
     def _look(self) -> None:
         self._watched = False
-        if self._waiting and self._left() <= _EARLY:
+        if self._waiting and self._left() <= EARLY:
             self._overdue()
             self.give_back("full, claimed ahead")
         self._watch()

@@ -22,7 +22,7 @@ Step: TypeAlias = "Callable[[], Awaitable[timedelta]]"
 _FIRST_PAUSE = timedelta(milliseconds=200)
 _LONGEST_PAUSE = timedelta(seconds=5)
 _JITTER = 0.05
-_EARLY = 0.001
+EARLY = 0.001
 """uvloop's timers may fire almost a millisecond early, and a turn that is asked for too early is a turn lost."""
 
 
@@ -104,4 +104,4 @@ async def every(
 
 def _jittered(pause: timedelta, random: Random) -> float:
     """Seconds to wait, so that processes drift apart."""
-    return pause.total_seconds() * random.uniform(1, 1 + _JITTER) + _EARLY if pause else 0.0
+    return pause.total_seconds() * random.uniform(1, 1 + _JITTER) + EARLY if pause else 0.0
