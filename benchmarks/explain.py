@@ -22,6 +22,9 @@ from db.statements import positional
 
 # Without the clock in every node: reading it takes longer than many of the nodes do.
 _EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY ON, FORMAT JSON) "
+_PARAMETER_TYPES = (
+    "SELECT CAST(parameter_types AS text[]) FROM pg_prepared_statements WHERE name = 'explained'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,19 @@ class Explain:
         return sum(costs, NOTHING)
 
     async def sql(self, sql: str, *values: Any) -> Cost:
-        """Any statement."""
+        """Any statement, by the plan that it has on the product's connections.
+
+        That is the generic one, which EXPLAIN shows for prepared statements alone.
+        """
+        await self._driver.execute(f"PREPARE explained AS {sql}")
         transaction = self._driver.transaction()
         await transaction.start()
         try:
-            found = json.loads(await self._driver.fetchval(_EXPLAIN + sql, *values))[0]
+            execute = f"EXECUTE explained {await self._literals(values)}"
+            found = json.loads(await self._driver.fetchval(_EXPLAIN + execute))[0]
         finally:
             await transaction.rollback()
+            await self._driver.execute("DEALLOCATE explained")
         top = found["Plan"]
         return Cost(
             found["Execution Time"],
@@ -79,6 +88,17 @@ class Explain:
             top["Shared Read Blocks"],
             frozenset(_indexes(top)),
         )
+
+    async def _literals(self, values: Sequence[Any]) -> str:
+        """The values as EXECUTE takes them: no parameters, so the server itself quotes each."""
+        if not values:
+            return ""
+        types = await self._driver.fetchval(_PARAMETER_TYPES)
+        quoted = [
+            await self._driver.fetchval(f"SELECT quote_nullable(CAST(CAST($1 AS {type_}) AS text))", value)
+            for type_, value in zip(types, values, strict=True)
+        ]
+        return f"({', '.join(quoted)})"
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 -- The only gate (R1): pending, due, of a kind we serve. What does not come back is not ours to run.
 -- Status is looked at on the locked row, outside of the index scan: with the condition inside, stale statistics
 -- make the planner read a whole partial index instead of probing the primary key.
+-- NO KEY: a transaction of the user's that refers to the row by a foreign key is not in the way, and the update that
+-- follows needs no more.
 -- A locked row stays where it is, so the update goes there without probing again.
 -- No row makes the statement fail for its neighbours (U1): a number at its end stays there, a token there is passed over.
 WITH held AS MATERIALIZED (
@@ -8,7 +10,7 @@ WITH held AS MATERIALIZED (
     FROM tasks
    WHERE id = ANY (CAST(:ids AS uuid[]))
    ORDER BY id
-     FOR UPDATE SKIP LOCKED
+     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE tasks AS task
    SET status = 'processing',

@@ -15,7 +15,7 @@ WITH held AS MATERIALIZED (
         AND fencing_token < 9223372036854775807
       ORDER BY run_at, id
       LIMIT CAST(:n AS integer) + CAST(:skip AS integer)
-        FOR UPDATE SKIP LOCKED
+        FOR NO KEY UPDATE SKIP LOCKED
    ) AS due
    LIMIT CAST(:n AS integer)
   OFFSET CAST(:skip AS integer)

@@ -11,7 +11,7 @@ WITH dead AS MATERIALIZED (
       ON task.id = seen.id AND task.fencing_token = seen.token
     LEFT JOIN consumers AS consumer ON consumer.id = task.consumer_id
    ORDER BY task.id
-     FOR UPDATE OF task SKIP LOCKED
+     FOR NO KEY UPDATE OF task SKIP LOCKED
 )
 UPDATE tasks AS task
    SET status = CASE WHEN dead.poisoned THEN 'failed' ELSE 'pending' END,

@@ -73,6 +73,26 @@ async def test_a_locked_row_is_passed_over_and_not_waited_for(stores: Stores) ->
 
 
 @pytest.mark.parametrize("through", ["claim", "claim_ready"])
+async def test_a_row_that_a_foreign_key_refers_to_is_claimed_meanwhile(stores: Stores, through: str) -> None:
+    """Such as of an order that is written beside its task, in a transaction that takes longer."""
+    task = new()
+    await stores.submit(task)
+    await stores.raw.execute("CREATE TABLE orders (task_id uuid REFERENCES tasks)")
+    try:
+        async with stores.raw.transaction():
+            await stores.raw.execute("INSERT INTO orders VALUES ($1)", task.id)
+            if through == "claim":
+                claims = await stores.claims.claim([task.id], consumer=new_consumer_id(), kinds=[ECHO])
+            else:
+                claims = await stores.claims.claim_ready(
+                    [DEFAULT_LIST], 1, consumer=new_consumer_id(), kinds=[ECHO]
+                )
+    finally:
+        await stores.raw.execute("DROP TABLE orders")
+    assert [claim.id for claim in claims] == [task.id]
+
+
+@pytest.mark.parametrize("through", ["claim", "claim_ready"])
 async def test_claimers_at_once_share_nothing_and_leave_nothing(stores: Stores, through: str) -> None:
     tasks = [new() for _ in range(400)]
     await stores.submit(*tasks)
