@@ -12,6 +12,8 @@ import pytest
 from benchmarks.pages import page
 from benchmarks.recorded import AT_DEPTH, AT_SHALLOW, Session, Unreadable, families, read
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
 
 def run(workload: str, side: str, value: float, **more: Any) -> dict[str, Any]:
     told = {"round": 1, "attempt": 1, "unit": "tasks/s", "counted": True, **more}
@@ -100,6 +102,14 @@ def lines(text: str, *words: str) -> list[str]:
 def test_files_are_taken_by_their_time_whatever_their_order(tmp_path: Path) -> None:
     found = sessions(tmp_path, DRAIN, PEERS)
     assert [(one.letter, bool(one.peers)) for one in found] == [("A", True), ("B", False)]
+
+
+def test_the_report_that_is_here_was_made_from_the_files_that_are_here() -> None:
+    found = read((BENCHMARKS / "record").glob("*.json"))
+    drawn = ["targets", "peers", "depth", "cpu", *(f"runs-{name}" for name in families(found))]
+    pictures = {name: f"plots/{name}.svg" for name in drawn}
+    assert (BENCHMARKS / "REPORT.md").read_text() == page(found, pictures)
+    assert {path.stem for path in (BENCHMARKS / "plots").iterdir()} == set(drawn)
 
 
 def test_the_same_files_make_the_same_page(tmp_path: Path) -> None:
