@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumer.registry import MARK, Handler, Registry, handlers_of
-from core.command_line import Ended
 from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,8 +58,6 @@ def _import(name: str) -> ModuleType:
         raise ConfigurationError(
             f"HANDLERS: there is no module {name} on the import path or in {Path.cwd()}{taken}"
         ) from missing
-    except Ended:
-        raise
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"HANDLERS: importing {name} raised {type(error).__name__}: {' '.join(str(error).split())}"

@@ -27,7 +27,7 @@ def run(
 ) -> T:
     """The result of `main`. What else stops the loop is told to `stray`, and the loop goes on.
 
-    `ours` says whether signals are handled on the loop by now: before that, SystemExit is how one ends the process.
+    `ours` says whether signals are handled on the loop by now: before that, what stops the loop is raised.
     """
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
