@@ -19,7 +19,7 @@ from core.errors import ConfigurationError, SchemaAhead, SchemaBehind, SluiceErr
 from db.faults import from_postgresql, postgresql_in_our_words, sqlstate
 from db.session import Limits, make_engine
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every revision, oldest first."""
 
 HEAD = REVISIONS[-1]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from itertools import chain
 
 import pytest
+from sqlalchemy import text
 
 from core.ids import new_consumer_id, new_task_id
 from core.task import DEFAULT_QUEUE, QueueName, ReadyList, RunKey, Status
@@ -33,6 +35,28 @@ async def test_a_claim_starts_a_try_and_says_all_a_handler_needs(stores: Stores)
     assert (row.status, row.consumer_id, row.attempt, row.fencing_token) == (Status.PROCESSING, me, 1, 1)
     assert row.started_at is not None
     assert row.started_at == row.updated_at >= before.created_at
+
+
+async def test_a_task_stays_on_its_page_while_it_is_claimed_and_finished(stores: Stores) -> None:
+    tasks = [new(payload=json.dumps({"of the size": "x" * 200})) for _ in range(200)]
+    await stores.submit(*tasks)
+    before = await _pages(stores)
+
+    claims = await stores.claims.claim([task.id for task in tasks], consumer=new_consumer_id(), kinds=[ECHO])
+    await stores.claims.finish([Completion(claim.id, claim.token, None) for claim in claims])
+
+    after = await _pages(stores)
+    assert len(set(before.values())) > 5, "they fill some pages"
+    assert sum(after[task] == page for task, page in before.items()) > 0.9 * len(tasks)
+
+
+async def _pages(stores: Stores) -> dict[str, int]:
+    """On which page of the table each task is."""
+    async with stores.engine.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT CAST(id AS text), (CAST(CAST(ctid AS text) AS point))[0] FROM tasks")
+        )
+        return {task: int(page) for task, page in rows}
 
 
 async def test_only_pending_due_rows_of_our_kinds_come_back(stores: Stores) -> None:
