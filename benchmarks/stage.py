@@ -52,7 +52,7 @@ class Program:
     async def answer(self) -> dict[str, Any]:
         """Wait for its end; the JSON in the last line that it wrote. Raises BrokenRun when it failed."""
         status = await self._child.wait()
-        words = self._words()
+        words = self.said()
         if status:
             raise BrokenRun(f"{self.name} ended with {status}: {words[-2000:]}")
         found: dict[str, Any] = json.loads(words.strip().rpartition("\n")[2])
@@ -63,14 +63,15 @@ class Program:
         died = not self.alive
         status = await self._child.stop(patience=_PATIENCE)
         if died or status:
-            raise BrokenRun(f"{self.name} ended with {status}: {self._words()[-2000:]}")
+            raise BrokenRun(f"{self.name} ended with {status}: {self.said()[-2000:]}")
 
     async def end(self) -> None:
         """Make sure that it is gone, whatever state it is in."""
         await self._child.stop(patience=5.0)
         self._output.close()
 
-    def _words(self) -> str:
+    def said(self) -> str:
+        """All that it has written so far."""
         self._output.seek(0)
         return self._output.read().decode("utf-8", "replace")
 
