@@ -107,7 +107,7 @@ class Postgres(Server):
         try:
             status = await child.wait()
         except asyncio.CancelledError:
-            await child.stop(signal.SIGKILL)
+            await child.kill_group()  # initdb's own children would write on for a while
             raise
         if status:
             raise ConfigurationError(

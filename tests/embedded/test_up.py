@@ -53,7 +53,8 @@ async def test_a_second_ctrl_c_does_not_wait_for_tasks_and_ephemeral_data_is_for
         await eventually(lambda: "stopping;" in running.said())
         assert (root / ".sluice" / "ephemeral").exists()
         assert await running.interrupt() == 0
-    assert [path.name for path in (root / ".sluice").iterdir()] == [".gitignore"]
+    # Copies of the servers' programs may stay: they are made where the servers' account cannot reach the environment.
+    assert {path.name for path in (root / ".sluice").iterdir()} - {"programs"} == {".gitignore"}
 
 
 async def test_a_signal_during_the_first_start_leaves_nothing(root: Path) -> None:
