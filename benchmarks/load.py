@@ -23,14 +23,19 @@ from benchmarks.bare import schedule
 SINGLE = {"message": "Hello World"}
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _WARM_UP = 0.2
+_TOLD = 300  # bytes of an answer that is no success
 
 
 class Client(asyncio.Protocol):
-    """One connection that sends a request, its own or another, and says when its answer is complete."""
+    """One connection that sends a request, its own or another, and says when its answer is complete.
+
+    `refusal` is the body of the last answer that was none of success.
+    """
 
     def __init__(self, request: bytes, answered: Callable[[Client, int, float], None]) -> None:
         self._request = request
         self._answered = answered
+        self.refusal = b""
         self._buffer = b""
         self._size = 0
         self._status = 0
@@ -61,6 +66,8 @@ class Client(asyncio.Protocol):
             self._status = int(head[9:12])
             self._size = len(head) + 4 + int(length[1])
         if len(self._buffer) >= self._size:
+            if self._status >= 400:
+                self.refusal = self._buffer.partition(b"\r\n\r\n")[2]
             self._buffer, self._size = b"", 0
             self._answered(self, self._status, time.perf_counter() - self._sent_at)
 
@@ -87,6 +94,7 @@ async def closed(port: int, path: str, connections: int, seconds: float, tasks: 
     loop = asyncio.get_running_loop()
     request = build(port, path, {"tasks": [SINGLE] * tasks} if tasks else SINGLE)
     statuses: Counter[int] = Counter()
+    refusals: Counter[str] = Counter()
     took: list[float] = []
     began = time.perf_counter()
     counted_from, ends = began + seconds * _WARM_UP, began + seconds
@@ -97,6 +105,8 @@ async def closed(port: int, path: str, connections: int, seconds: float, tasks: 
         nonlocal open_still
         statuses[status] += 1
         now = time.perf_counter()
+        if status >= 400:
+            refusals[client.refusal[:_TOLD].decode()] += 1
         if counted_from <= now < ends:
             took.append(latency)
         if now < ends:
@@ -114,7 +124,8 @@ async def closed(port: int, path: str, connections: int, seconds: float, tasks: 
         client.send()
     async with asyncio.timeout(seconds + 30):
         await all_done
-    return {**_summary(statuses, took), "rate": len(took) * max(1, tasks) / (ends - counted_from)}
+    told = {"refusals": refusals} if refusals else {}
+    return {**_summary(statuses, took), **told, "rate": len(took) * max(1, tasks) / (ends - counted_from)}
 
 
 async def open_loop(port: int, path: str, requests: int, rate: float) -> dict[str, Any]:

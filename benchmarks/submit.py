@@ -164,7 +164,9 @@ async def _load(stage: Stage, site: Site, path: str, shape: Shape) -> dict[str, 
         with Meter({"server": site.program.pid, **stage.server_pids}) as meter:
             facts = await client.answer()
     if set(facts["statuses"]) != {_CREATED}:
-        raise BrokenRun(f"{path} answered {facts['statuses']}: {site.program.said()[-2000:]}")
+        raise BrokenRun(
+            f"{path} answered {facts['statuses']} ({facts.get('refusals')}): {site.program.said()[-2000:]}"
+        )
     return {**facts, **meter.facts}
 
 
