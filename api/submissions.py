@@ -25,7 +25,8 @@ PATIENCE = timedelta(seconds=1.5)
 """How long a submission may take: its 503 is out within two seconds."""
 ROWS_AT_ONCE = 1_000
 BYTES_AT_ONCE = 4 << 20
-MOST_ROWS_WAITING = 20_000
+MOST_ROWS_WAITING = 100_000
+"""Ten of the largest batches, 3 MB each: fewer would be refused when they come at once while nothing waits."""
 MOST_BYTES_WAITING = 64 << 20
 _PAUSES = (0.02, 0.05, 0.1, 0.2)
 """Seconds between tries while PostgreSQL is away; the last goes on."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from api import submissions
+from api.schemas.submission import MAX_BATCH
 from core.errors import Overloaded, RowRefused
 from core.task import JsonText, NewTask
 from tests.api.submitting import AT, desk, outcome, settled, task
@@ -117,6 +118,15 @@ async def test_too_much_that_waits_is_told_at_once(monkeypatch: pytest.MonkeyPat
         made.store.gate.set()
 
     assert made.handed_over == ["in flight", "a", "b", "c"]
+
+
+async def test_many_of_the_largest_batches_may_come_at_once() -> None:
+    largest = [task()] * MAX_BATCH
+    async with desk() as made:
+        units = [made.submissions.put(largest) for _ in range(8)]  # no flusher has had its turn yet
+        await asyncio.gather(*(unit.answer for unit in units))
+
+    assert len(made.store.statements) == 8
 
 
 async def test_many_bytes_that_wait_are_too_much_too(monkeypatch: pytest.MonkeyPatch) -> None:
