@@ -94,6 +94,7 @@ async def measure(options: argparse.Namespace) -> list[Figure]:
     runs: list[Run] = []
     with show.Progress(options.runs * sum(WORKLOADS[name].runs(options) for name in wanted)) as progress:
         async with Stage.open(progress.say) as stage:
+            await stage.warm_up()
             await stage.fresh()
             facts = await machine.describe(stage)
             try:

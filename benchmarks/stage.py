@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +29,7 @@ HOME = ROOT / ".build" / "bench"
 DATABASE = "bench"
 _MAINTENANCE = "postgres"
 _PATIENCE = 60.0
+_AS_MUCH_AS_A_DRAIN = "INSERT INTO written SELECT repeat('x', 1000) FROM generate_series(1, 400000)"
 
 
 class BrokenRun(SluiceError):
@@ -104,17 +105,22 @@ class Stage:
         """The servers' first processes, by name."""
         return {server.name.lower(): server.pid for server in self._servers.running if server.pid is not None}
 
+    async def warm_up(self) -> None:
+        """Have PostgreSQL write 400 MB. The first run would pay for new files of its log and for untouched memory."""
+        async with self._maintenance() as connection:
+            await connection.execute("CREATE TABLE written (text text)")
+            await connection.execute(_AS_MUCH_AS_A_DRAIN)
+            await connection.execute("DROP TABLE written")
+            await connection.execute("CHECKPOINT")
+
     async def fresh(self) -> None:
         """An empty migrated database, an empty Redis, and nothing left to write from what was before."""
         await self.redis.flushall()
         template = urlsplit(self._template).path.lstrip("/")
-        connection = await asyncpg.connect(_with_database(self._template, _MAINTENANCE))
-        try:
+        async with self._maintenance() as connection:
             await connection.execute(f'DROP DATABASE IF EXISTS "{DATABASE}" WITH (FORCE)')
             await connection.execute(f'CREATE DATABASE "{DATABASE}" TEMPLATE "{template}"')
             await connection.execute("CHECKPOINT")
-        finally:
-            await connection.close()
 
     async def empty(self) -> None:
         """No task in the database and nothing in Redis, while the processes of this run stay connected."""
@@ -126,11 +132,11 @@ class Stage:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         """A plain connection to the fresh database, to prepare and to count."""
-        connection = await asyncpg.connect(self.urls.database_url)
-        try:
+        async with _connected(self.urls.database_url) as connection:
             yield connection
-        finally:
-            await connection.close()
+
+    def _maintenance(self) -> AbstractAsyncContextManager[asyncpg.Connection[asyncpg.Record]]:
+        return _connected(_with_database(self._template, _MAINTENANCE))
 
     async def written_bytes(self) -> int:
         """Where PostgreSQL's write-ahead log stands: a difference of two is what was written in between."""
@@ -171,6 +177,15 @@ async def until(condition: Callable[[], Any], *, every: float, program: Program)
         if not program.alive:
             await program.stop()
         await asyncio.sleep(every)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _with_database(url: str, name: str) -> str:

@@ -85,8 +85,8 @@ async def _flow(stage: Stage, side: str, seconds: float) -> dict[str, Any]:
         with Meter({"consumer": worker.pid, **stage.server_pids}) as meter:
             async with stage.program("benchmarks.flow", *produce) as producer:
                 facts = await producer.answer()
+            memory = resident(worker.pid)  # now: the bare statements end by themselves once nothing more comes
             await nothing_left(stage, worker)
-        memory = resident(worker.pid)
         if side == BARE:
             await worker.answer()
     meter.facts["cpu_seconds"]["producer"] = facts.pop("cpu_seconds")

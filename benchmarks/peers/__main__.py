@@ -76,6 +76,7 @@ async def measure(options: argparse.Namespace) -> None:
     with show.Progress(2 * options.pairs * len(wanted)) as progress:
         field = pairs.gather(wanted, python=options.python, say=progress.say)
         async with Stage.open(progress.say) as stage:
+            await stage.warm_up()
             await stage.fresh()
             facts = await machine.describe(stage)
             facts["versions"]["peers"] = {
