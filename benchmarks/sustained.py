@@ -85,7 +85,7 @@ async def _flow(stage: Stage, side: str, seconds: float) -> dict[str, Any]:
         with Meter({"consumer": worker.pid, **stage.server_pids}) as meter:
             async with stage.program("benchmarks.flow", *produce) as producer:
                 facts = await producer.answer()
-            memory = resident(worker.pid)  # now: the bare statements end by themselves once nothing more comes
+            memory = resident(worker.pid)  # now: the bare statements end by themselves a little later
             await nothing_left(stage, worker)
         if side == BARE:
             # Looking at what is left reads past all that is done: it may have ended before the meter read it.
