@@ -25,7 +25,9 @@ def peers(sessions: Sequence[Session], plots: Mapping[str, str]) -> str:
     return (
         "## Other queues\n\nThe same no-op drain on the same servers, one worker process each, in pairs with Sluice. "
         "The classes say what is left of a task, and when it is let go; a ratio across classes compares unlike "
-        "promises.\n\n" + picture(plots, "peers", "Tasks a second by class of durability") + "\n".join(parts)
+        "promises.\n\n"
+        + picture(plots, "peers", "Tasks a second beside Sluice, by class of durability")
+        + "\n".join(parts)
     )
 
 

@@ -6,7 +6,6 @@ Every mark is a run or a median, and each scale says what it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
@@ -87,30 +86,30 @@ def _short(figure: Figure) -> str:
 
 
 def _peers(sessions: Sequence[Session]) -> Canvas | None:
-    """Every queue's rate, the fastest first."""
-    found: list[tuple[str, str, list[float]]] = []
-    ours: list[float] = []
+    """Every queue's rate as a share of ours in the same pair, the fastest first: the machine changes between pairs."""
+    bars: list[tuple[str, str, float, list[float], str]] = []
+    noise: list[float] = []
     for session in sessions:
-        for side in session.sides if session.peers else ():
-            values = [run.value for run in side.counted]
-            if side.name in session.peers:
-                found.append((side.name, session.peers[side.name], values))
-            elif side.name == _SLUICE:
-                ours += values
-    if not found:
+        for figure in session.figures if session.peers else ():
+            shares = [1 / ratio for ratio in figure.ratios]
+            if figure.beside in session.peers:
+                rate = f"{number(figure.limit)} tasks/s"
+                bars.append((figure.beside, session.peers[figure.beside], 1 / figure.ratio, shares, rate))
+            else:
+                noise += shares
+    if not bars:
         return None
-    bars = [(_SLUICE, Durability.KEPT.value, ours), *found] if ours else found
-    bars.sort(key=lambda one: -median(one[2]))
+    bars.append((_SLUICE, Durability.KEPT.value, 1.0, noise or [1.0], "beside itself"))
+    bars.sort(key=lambda bar: -bar[2])
     picture, axes = canvas(len(bars), foot=0.75)
-    for row, (name, kept, values) in enumerate(bars):
+    for row, (name, kept, share, shares, told) in enumerate(bars):
         color = OURS if name == _SLUICE else CLASSES.get(kept, THEIRS)
-        axes.barh(row, median(values), color=color, alpha=0.85, height=0.62)
-        dots(axes, values, row, color=INK)
-        label(axes, f"{number(median(values))}  ({kept})", max(values), row)
-    axes.set_xlabel("tasks a second (bar: median, dots: runs)")
+        axes.barh(row, share, color=color, alpha=0.85, height=0.62)
+        dots(axes, shares, row, color=INK)
+        label(axes, f"{number(share)}: {told} ({kept})", max(share, *shares), row)
+    axes.set_xlabel("tasks a second, as a share of Sluice's in the same pair (bar: median, dots: pairs)")
     axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: thousands(x)))
-    name_rows(axes, [name for name, _, _ in bars])
+    name_rows(axes, [bar[0] for bar in bars])
     for at, durability in enumerate(Durability):
         picture.text(
             0.02 + 0.5 * (at % 2),
