@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from api.patience import Patience
+from api.schemas.submission import MAX_BATCH
 from core.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LONGEST = timedelta(seconds=20)
 """How long a batch may take, whoever answers."""
+MOST_ROWS_WAITING = 10 * MAX_BATCH
+"""They may come at once while nothing waits. Of small tasks: large ones meet MOST_BYTES_WAITING before."""
 ASKS_EVERY_SECONDS = 0.8
 ANSWERS_WITHIN = timedelta(seconds=0.6)
 """Together with ASKS_EVERY_SECONDS and the wait for the kinds before: the 503 is out within two seconds."""

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api import handlers, openapi
-from api.batches import LONGEST, Batches
+from api.batches import LONGEST, MOST_ROWS_WAITING, Batches
 from api.cancels import Cancels
 from api.deps import Services
 from api.health import Health
@@ -124,7 +124,9 @@ async def _lifespan(
     browse = Browse(database, looking)
     pushes = Pushes(Publisher(ready, signals, report) if ready else None, report=report)
     submissions = Submissions(Tasks(submitting), hand_over=pushes.submitted, report=report)
-    large = Submissions(Tasks(submitting_large), hand_over=pushes.submitted, report=report)
+    large = Submissions(
+        Tasks(submitting_large), hand_over=pushes.submitted, report=report, most_rows=MOST_ROWS_WAITING
+    )
     kinds = Kinds(browse, refuse_unknown=settings.unknown_kinds == "refuse", report=report)
     app.state.services = Services(
         max_body_bytes=settings.max_body_bytes,

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from core.task import NewTask, Task, TaskId
     from db.tasks import Accepted
 
-MOST_IDS_WAITING = 20_000
+MOST_IDS_WAITING = 50_000
+"""Several of the largest batches, committed while one push is on its way."""
 REST_SECONDS = 1.0
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from sys import getsizeof
 from typing import TYPE_CHECKING, Protocol
 
 from core.errors import OutcomeUnknown, Overloaded, RowRefused, StoreUnavailable
@@ -25,8 +26,8 @@ PATIENCE = timedelta(seconds=1.5)
 """How long a submission may take: its 503 is out within two seconds."""
 ROWS_AT_ONCE = 1_000
 BYTES_AT_ONCE = 4 << 20
-MOST_ROWS_WAITING = 100_000
-"""Ten of the largest batches, 3 MB each: fewer would be refused when they come at once while nothing waits."""
+MOST_ROWS_WAITING = 20_000
+"""Of submissions of one task: more could not be answered in time."""
 MOST_BYTES_WAITING = 64 << 20
 _PAUSES = (0.02, 0.05, 0.1, 0.2)
 """Seconds between tries while PostgreSQL is away; the last goes on."""
@@ -74,10 +75,13 @@ class Unit:
 class Submissions:
     """Takes submissions of concurrent requests. `run` is a flusher; several may run at once."""
 
-    def __init__(self, store: SubmitsTasks, *, hand_over: HandOver, report: Report) -> None:
+    def __init__(
+        self, store: SubmitsTasks, *, hand_over: HandOver, report: Report, most_rows: int = MOST_ROWS_WAITING
+    ) -> None:
         self._store = store
         self._hand_over = hand_over
         self._report = report
+        self._most_rows = most_rows
         self._waiting: deque[Unit] = deque()
         self._rows = 0
         self._bytes = 0
@@ -103,7 +107,7 @@ class Submissions:
         """Have `new` submitted without waiting for it: `answer` is as of `submit`. Raises Overloaded."""
         unit = Unit(new, sum(map(_size, new)), asyncio.get_running_loop().create_future())
         rows, size = self._rows + len(new), self._bytes + unit.size
-        if self._waiting and (rows > MOST_ROWS_WAITING or size > MOST_BYTES_WAITING):
+        if self._waiting and (rows > self._most_rows or size > MOST_BYTES_WAITING):
             raise Overloaded("the list of submissions that wait", retry_after=timedelta(seconds=1))
         self._rows, self._bytes = rows, size
         self._waiting.append(unit)
@@ -187,7 +191,7 @@ class Submissions:
 
 
 def _size(task: NewTask) -> int:
-    return len(task.payload) + len(task.message or "")
+    return getsizeof(task.payload) + getsizeof(task.message)
 
 
 def _fail(units: Sequence[Unit], error: Exception) -> None:

@@ -106,7 +106,7 @@ async def closed(port: int, path: str, connections: int, seconds: float, tasks: 
         statuses[status] += 1
         now = time.perf_counter()
         if status >= 400:
-            refusals[client.refusal[:_TOLD].decode()] += 1
+            refusals[client.refusal[:_TOLD].decode(errors="replace")] += 1
         if counted_from <= now < ends:
             took.append(latency)
         if now < ends:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -73,8 +74,8 @@ class Program:
 
     def said(self) -> str:
         """All that it has written so far."""
-        self._output.seek(0)
-        return self._output.read().decode("utf-8", "replace")
+        output = self._output.fileno()  # the program writes on where a seek would leave the offset
+        return os.pread(output, os.fstat(output).st_size, 0).decode("utf-8", "replace")
 
 
 class Stage:

@@ -104,7 +104,7 @@ class TaskRow(Base):
             postgresql_where=text("status IN ('completed', 'failed', 'canceled')"),
         ),
         # The claimed and the finished version find room beside the first: two pages fewer to change for each task, and
-        # a log that holds what differs. A quarter less of it and up to a tenth more tasks a second, for twice the disk.
+        # a log that holds what differs. A quarter less of it and a tenth more tasks a second, for twice the disk.
         {"postgresql_with": {"fillfactor": "50"}},
     )
 

@@ -34,6 +34,7 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] ",
 }
 STOPPING = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
+CLUSTER_STOPS_WITHIN = 10.0  # seconds
 ORPHANS = "still in use"  # PostgreSQL's word for backends of a killed postmaster, which end by themselves
 ORPHAN_TRIES = 40
 ORPHAN_PAUSE = 0.25
@@ -107,7 +108,8 @@ class Postgres(Server):
         try:
             status = await child.wait()
         except asyncio.CancelledError:
-            await child.kill_group()  # initdb's own children would write on for a while
+            # It waits for the children that it has; killed, it would leave them writing, and shared memory with them.
+            await child.stop(signal.SIGTERM, patience=CLUSTER_STOPS_WITHIN)
             raise
         if status:
             raise ConfigurationError(

@@ -98,9 +98,3 @@ class Child:
         except TimeoutError:
             self.send(signal.SIGKILL)
         return await self.wait()
-
-    async def kill_group(self) -> int:
-        """SIGKILL it and what it has started in its process group, which do nothing any more; wait for it alone."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        return await self.wait()

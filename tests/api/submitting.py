@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from api.submissions import Submissions
+from api.submissions import MOST_ROWS_WAITING, Submissions
 from core.events import Event
 from core.ids import new_task_id
 from core.task import Kind, NewTask, TaskId
@@ -39,11 +39,13 @@ class Store:
 class Desk:
     """Submissions with one flusher, and what they handed over."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_rows: int) -> None:
         self.store = Store()
         self.events: list[Event] = []
         self.handed_over: list[str | None] = []
-        self.submissions = Submissions(self.store, hand_over=self._take, report=self.events.append)
+        self.submissions = Submissions(
+            self.store, hand_over=self._take, report=self.events.append, most_rows=most_rows
+        )
 
     def _take(self, new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]) -> None:
         assert all(row.id in accepted for row in new)
@@ -54,8 +56,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk() -> AsyncIterator[Desk]:
-    made = Desk()
+async def desk(*, most_rows: int = MOST_ROWS_WAITING) -> AsyncIterator[Desk]:
+    made = Desk(most_rows)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(made.submissions.run())
         yield made

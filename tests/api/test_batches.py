@@ -11,6 +11,7 @@ import pytest
 
 from api import batches
 from api.batches import Batches
+from api.schemas.submission import MAX_BATCH
 from api.submissions import MaybeAccepted, Submissions
 from core.errors import StoreUnavailable
 from core.ids import new_task_id
@@ -44,7 +45,9 @@ class PostgreSQL:
 
 @asynccontextmanager
 async def desk(store: PostgreSQL) -> AsyncIterator[Batches]:
-    submissions = Submissions(store, hand_over=lambda _, __: None, report=lambda _: None)
+    submissions = Submissions(
+        store, hand_over=lambda _, __: None, report=lambda _: None, most_rows=batches.MOST_ROWS_WAITING
+    )
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(submissions.run())
         yield Batches(submissions, ask=store.ask)
@@ -69,6 +72,13 @@ async def test_it_is_waited_for_while_others_are_answered() -> None:
         store.gate.set()
 
     assert submitting.result().keys() == {task.id for task in NEW}
+
+
+async def test_ten_of_the_largest_may_come_at_once() -> None:
+    store = PostgreSQL()
+    store.gate.set()
+    async with desk(store) as made:
+        await asyncio.gather(*(made.submit(NEW[:1] * MAX_BATCH) for _ in range(10)))
 
 
 async def test_when_nobody_is_answered_it_may_have_been_accepted() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pytest
 
 from api import submissions
-from api.schemas.submission import MAX_BATCH
 from core.errors import Overloaded, RowRefused
 from core.task import JsonText, NewTask
 from tests.api.submitting import AT, desk, outcome, settled, task
@@ -104,9 +103,8 @@ async def test_a_batch_stands_or_falls_as_a_whole() -> None:
     assert made.store.statements == [["a", "bad", "b"]]
 
 
-async def test_too_much_that_waits_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submissions, "MOST_ROWS_WAITING", 3)
-    async with desk() as made, asyncio.TaskGroup() as group:
+async def test_too_much_that_waits_is_told_at_once() -> None:
+    async with desk(most_rows=3) as made, asyncio.TaskGroup() as group:
         made.store.gate.clear()
         group.create_task(made.submit("in flight"))
         await settled()
@@ -118,15 +116,6 @@ async def test_too_much_that_waits_is_told_at_once(monkeypatch: pytest.MonkeyPat
         made.store.gate.set()
 
     assert made.handed_over == ["in flight", "a", "b", "c"]
-
-
-async def test_many_of_the_largest_batches_may_come_at_once() -> None:
-    largest = [task()] * MAX_BATCH
-    async with desk() as made:
-        units = [made.submissions.put(largest) for _ in range(8)]  # no flusher has had its turn yet
-        await asyncio.gather(*(unit.answer for unit in units))
-
-    assert len(made.store.statements) == 8
 
 
 async def test_many_bytes_that_wait_are_too_much_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,26 +77,26 @@ def plan(seed: int, seconds: float, *, quiet: float, deck: Sequence[Class] = CLA
     while True:
         if len(drawn) < 2:
             drawn += random.sample(deck, len(deck))
-        first = _deal(random, drawn, beside=None, after=0.0)
-        faults = [first]
+        faults = _deal(random, drawn, beside=None, after=0.0)
         if random.random() < 0.5:
+            (first,) = faults
             after = round(random.uniform(0, max(first.seconds, 0.2)), 2)
-            faults.append(_deal(random, drawn, beside=first, after=after))
+            faults += _deal(random, drawn, beside=first, after=after)
         left -= max(fault.after + fault.seconds for fault in faults) + quiet
         if left < 0:
             return rounds
         rounds.append(faults)
 
 
-def _deal(random: Random, drawn: list[Class], *, beside: Planned | None, after: float) -> Planned:
-    """The next of the deck that can hit something which `beside` does not."""
+def _deal(random: Random, drawn: list[Class], *, beside: Planned | None, after: float) -> Round:
+    """The next of the deck that can hit something which `beside` does not, if there is one."""
     for place, kind in enumerate(drawn):
         targets = [target for target in kind.targets if beside is None or _apart(target, beside.target)]
         if targets:
             del drawn[place]
             lasts = round(random.uniform(*kind.seconds), 2)
-            return Planned(after, lasts, kind.name, random.choice(targets), random.getrandbits(32))
-    raise AssertionError(f"nothing in {drawn} goes together with {beside}")
+            return [Planned(after, lasts, kind.name, random.choice(targets), random.getrandbits(32))]
+    return []
 
 
 def _apart(one: str, other: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.faults import ACTS
 from tests.chaos.plan import CLASSES, PROCESSES, Planned, Round, plan
 
-SEEDS = range(40)
+SEEDS = (*range(40), 271102)  # with the last one the deck ends on two faults of the same server
 
 
 def taken(fault: Planned) -> set[str]:

@@ -129,17 +129,6 @@ async def test_a_child_that_does_not_end_in_time_is_killed() -> None:
     assert gone(child.pid)
 
 
-async def test_a_child_is_killed_with_what_it_started(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with log.open("w") as output:
-        child = await Child.start(
-            ["/bin/sh", "-c", f"{SLEEP} 60 & echo $!; wait"], environment={}, output=output.fileno()
-        )
-    await eventually(lambda: log.read_text().endswith("\n"))
-    assert await child.kill_group() == -signal.SIGKILL
-    await eventually(lambda: gone(int(log.read_text())))
-
-
 async def test_a_program_that_is_not_there_ends_with_a_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("w") as output:
