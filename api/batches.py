@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST = timedelta(seconds=20)
 """How long a batch may take, whoever answers."""
 MOST_ROWS_WAITING = 10 * MAX_BATCH
-"""They may come at once while nothing waits. Of small tasks: large ones meet MOST_BYTES_WAITING before."""
+"""Ten of the largest batches may come at once. Of small tasks: large ones meet MOST_BYTES_WAITING before."""
 ASKS_EVERY_SECONDS = 0.8
 ANSWERS_WITHIN = timedelta(seconds=0.6)
 """Together with ASKS_EVERY_SECONDS and the wait for the kinds before: the 503 is out within two seconds."""
@@ -36,6 +36,7 @@ class Batches:
         self._desk = desk
         self._ask = ask
         self._answers = Patience(ANSWERS_WITHIN)
+        self._question: asyncio.Task[bool] | None = None
 
     async def submit(self, new: Sequence[NewTask]) -> Mapping[TaskId, Accepted]:
         """All of `new` or none, committed; errors as Submissions.submit has them."""
@@ -52,6 +53,12 @@ class Batches:
             unit.answer.cancel()  # of a caller that was canceled: withdrawn unless it has left
 
     async def _is_there(self) -> bool:
+        """One question for all that wait: those that came together would ask together, on few connections."""
+        if self._question is None or self._question.done():
+            self._question = asyncio.get_running_loop().create_task(self._ask_once())  # owner: self._question
+        return await asyncio.shield(self._question)
+
+    async def _ask_once(self) -> bool:
         try:
             await self._answers(self._ask())
         except StoreUnavailable:

@@ -105,6 +105,8 @@ class Submissions:
 
     def put(self, new: Sequence[NewTask]) -> Unit:
         """Have `new` submitted without waiting for it: `answer` is as of `submit`. Raises Overloaded."""
+        while self._waiting and self._waiting[0].answer.done():
+            self._next()  # withdrawn, and no flusher was free to find that
         unit = Unit(new, sum(map(_size, new)), asyncio.get_running_loop().create_future())
         rows, size = self._rows + len(new), self._bytes + unit.size
         if self._waiting and (rows > self._most_rows or size > MOST_BYTES_WAITING):
@@ -140,11 +142,14 @@ class Submissions:
             rows, size = rows + len(unit.new), size + unit.size
             if units and (rows > ROWS_AT_ONCE or size > BYTES_AT_ONCE):
                 break
-            self._waiting.popleft()
-            self._rows -= len(unit.new)
-            self._bytes -= unit.size
-            units.append(unit)
+            units.append(self._next())
         return units
+
+    def _next(self) -> Unit:
+        unit = self._waiting.popleft()
+        self._rows -= len(unit.new)
+        self._bytes -= unit.size
+        return unit
 
     async def _write(self, units: list[Unit]) -> None:
         """One statement for those that were not withdrawn, sent again as it stands while somebody waits for it."""

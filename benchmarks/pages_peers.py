@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.markdown import known, picture, spread, table
-from benchmarks.peers.catalogue import MEANING, PEERS, Durability
+from benchmarks.peers.catalogue import AGAIN, MEANING, PEERS, Durability
 from benchmarks.recorded import Session
 from benchmarks.results import Figure
 from benchmarks.show import number
 
-_AGAIN = "sluice again"
 _TITLES = (
     *("class", "queue", "version", "tasks/s", "Sluice then", "Sluice is", "CPU µs/task: worker", "servers"),
     *("worker MB", "WAL B/task", "tasks a run"),
@@ -36,8 +35,8 @@ def _field(session: Session) -> str:
     distributions = {peer.name: peer.distribution for peer in PEERS}
     found = {figure.beside: figure for figure in session.figures}
     rows: list[tuple[str, ...]] = []
-    if _AGAIN in found:
-        rows.append(("", "*Sluice beside itself: the noise*", "", *_peer(session, found[_AGAIN])))
+    if AGAIN in found:
+        rows.append(("", "*Sluice beside itself: the noise*", "", *_peer(session, found[AGAIN])))
     for durability in Durability:
         rows += [
             (

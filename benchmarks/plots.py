@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from benchmarks.peers.catalogue import MEANING, Durability
+from benchmarks.peers.catalogue import AGAIN, MEANING, Durability
 from benchmarks.recorded import Cost, Session, Side, families
 from benchmarks.results import Figure
 from benchmarks.show import number
@@ -93,20 +93,20 @@ def _peers(sessions: Sequence[Session]) -> Canvas | None:
         for figure in session.figures if session.peers else ():
             shares = [1 / ratio for ratio in figure.ratios]
             if figure.beside in session.peers:
-                rate = f"{number(figure.limit)} tasks/s"
+                rate = f": {number(figure.limit)} tasks/s"
                 bars.append((figure.beside, session.peers[figure.beside], 1 / figure.ratio, shares, rate))
-            else:
+            elif figure.beside == AGAIN:
                 noise += shares
     if not bars:
         return None
-    bars.append((_SLUICE, Durability.KEPT.value, 1.0, noise or [1.0], "beside itself"))
+    bars.append((_SLUICE, Durability.KEPT.value, 1.0, noise, ": beside itself" if noise else ""))
     bars.sort(key=lambda bar: -bar[2])
     picture, axes = canvas(len(bars), foot=0.75)
     for row, (name, kept, share, shares, told) in enumerate(bars):
         color = OURS if name == _SLUICE else CLASSES.get(kept, THEIRS)
         axes.barh(row, share, color=color, alpha=0.85, height=0.62)
         dots(axes, shares, row, color=INK)
-        label(axes, f"{number(share)}: {told} ({kept})", max(share, *shares), row)
+        label(axes, f"{number(share)}{told} ({kept})", max([share, *shares]), row)
     axes.set_xlabel("tasks a second, as a share of Sluice's in the same pair (bar: median, dots: pairs)")
     axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
     name_rows(axes, [bar[0] for bar in bars])

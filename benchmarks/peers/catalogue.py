@@ -63,6 +63,8 @@ _PGQUEUER = Rows(
     kept="SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'",
 )
 NODE = "graphile-worker"
+AGAIN = "sluice again"
+"""Sluice as its own peer: the noise."""
 _REDIS_ONLY = 8.0
 """Of the fastest of them, and so of each."""
 PEERS = (

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks.peers.catalogue import NODE, PEERS, Peer
+from benchmarks.peers.catalogue import AGAIN, NODE, PEERS, Peer
 from benchmarks.peers.drains import Ours, Side, Theirs, drained
 from benchmarks.peers.environments import HERE, Absent, Environment, node_environment, python_environment
 from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import BrokenRun, Stage
 
-OURS, AGAIN = "sluice", "sluice again"
+OURS = "sluice"
 NAMES = (AGAIN, *(peer.name for peer in PEERS))
 _FEWEST = 200
 

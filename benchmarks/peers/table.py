@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.peers.catalogue import MEANING, PEERS, Durability
-from benchmarks.peers.pairs import AGAIN, OURS, Field
+from benchmarks.peers.catalogue import AGAIN, MEANING, PEERS, Durability
+from benchmarks.peers.pairs import OURS, Field
 from benchmarks.results import NOISY, Figure, Run
 from benchmarks.show import number
 

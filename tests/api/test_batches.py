@@ -81,6 +81,19 @@ async def test_ten_of_the_largest_may_come_at_once() -> None:
         await asyncio.gather(*(made.submit(NEW[:1] * MAX_BATCH) for _ in range(10)))
 
 
+async def test_many_that_wait_ask_one_question() -> None:
+    store = PostgreSQL()
+    async with desk(store) as made, asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(made.submit(NEW))
+        while store.asked < 3:
+            await asyncio.sleep(0)
+        rounds = store.asked
+        store.gate.set()
+
+    assert rounds < 8
+
+
 async def test_when_nobody_is_answered_it_may_have_been_accepted() -> None:
     store = PostgreSQL()
     store.there = False

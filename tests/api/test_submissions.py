@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from api import submissions
-from core.errors import Overloaded, RowRefused
+from core.errors import Overloaded, RowRefused, StoreUnavailable
 from core.task import JsonText, NewTask
 from tests.api.submitting import AT, desk, outcome, settled, task
 
@@ -116,6 +116,21 @@ async def test_too_much_that_waits_is_told_at_once() -> None:
         made.store.gate.set()
 
     assert made.handed_over == ["in flight", "a", "b", "c"]
+
+
+async def test_what_was_withdrawn_takes_no_room() -> None:
+    async with desk(most_rows=2) as made, asyncio.TaskGroup() as group:
+        made.store.gate.clear()
+        group.create_task(made.submit("in flight"))
+        await settled()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await made.submit("withdrawn", patience=0)
+        group.create_task(made.submit("a", "b"))
+        await settled()
+        made.store.gate.set()
+
+    assert made.handed_over == ["in flight", "a", "b"]
 
 
 async def test_many_bytes_that_wait_are_too_much_too(monkeypatch: pytest.MonkeyPatch) -> None:
