@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -103,13 +105,22 @@ async def test_livez_and_readyz_say_so(shared: httpx2.AsyncClient) -> None:
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
 
 
-async def test_readyz_says_which_command_mends_the_schema(client: httpx2.AsyncClient, stores: Stores) -> None:
-    revision = await stores.raw.fetchval("SELECT version_num FROM alembic_version")
+@asynccontextmanager
+async def schema_at(stores: Stores, revision: str | None) -> AsyncIterator[None]:
+    """Says so for a while; None: it was never migrated."""
+    before = await stores.raw.fetch("DELETE FROM alembic_version RETURNING version_num")
     try:
-        await stores.raw.execute("DELETE FROM alembic_version")
-        response = await client.get("/readyz")
+        if revision is not None:
+            await stores.raw.execute("INSERT INTO alembic_version (version_num) VALUES ($1)", revision)
+        yield
     finally:
-        await stores.raw.execute("INSERT INTO alembic_version (version_num) VALUES ($1)", revision)
+        await stores.raw.execute("DELETE FROM alembic_version")
+        await stores.raw.executemany("INSERT INTO alembic_version (version_num) VALUES ($1)", before)
+
+
+async def test_readyz_says_which_command_mends_the_schema(client: httpx2.AsyncClient, stores: Stores) -> None:
+    async with schema_at(stores, None):
+        response = await client.get("/readyz")
 
     assert response.status_code == 503
     assert response.headers["content-type"] == PROBLEM
@@ -120,14 +131,8 @@ async def test_readyz_says_which_command_mends_the_schema(client: httpx2.AsyncCl
 async def test_a_migration_ahead_of_this_code_takes_it_out_of_no_traffic(
     client: httpx2.AsyncClient, stores: Stores
 ) -> None:
-    revision = await stores.raw.fetchval("SELECT version_num FROM alembic_version")
-    try:
-        await stores.raw.execute("UPDATE alembic_version SET version_num = '9999'")
-        response = await client.get("/readyz")
-    finally:
-        await stores.raw.execute("UPDATE alembic_version SET version_num = $1", revision)
-
-    assert response.status_code == 200
+    async with schema_at(stores, "9999"):
+        assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_readyz_says_which_right_was_taken_from_the_role(urls: Urls, stores: Stores) -> None:
