@@ -108,7 +108,7 @@ class Postgres(Server):
         try:
             status = await child.wait()
         except asyncio.CancelledError:
-            # It waits for the children that it has; killed, it would leave them writing, and shared memory with them.
+            # It waits for its own children and tidies up; killed, it would leave them writing.
             await child.stop(signal.SIGTERM, patience=CLUSTER_STOPS_WITHIN)
             raise
         if status:
