@@ -33,13 +33,13 @@ async def supervise(
 
     Hands the signals on, reaps the children and returns the worst of their exit statuses. They have sessions of their
     own, so that Ctrl-C reaches them through here alone, and by --parent they die with this process. Returns 1 when
-    every child ends at once at the start: it has said why. Call it on the main thread.
+    all of them end at once at the start, each with status 1: they have said why. Call it on the main thread.
 
     `look` comes before the first child. What it raises would keep each of them from starting, however long they took
     to find it, and is raised here: a child that ends later was well once, and is replaced.
     """
     command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
-    family = Family(module, command, pass_fds)
+    family = Family(n, module, command, pass_fds)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, family.stop)
     if look is not None:
@@ -53,7 +53,8 @@ async def supervise(
 class Family:
     """The children, and what is known of their endings."""
 
-    def __init__(self, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> None:
+    def __init__(self, n: int, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> None:
+        self._n = n
         self._name = name
         self._command = command
         self._pass_fds = pass_fds
@@ -61,11 +62,13 @@ class Family:
         self._looking: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._settled = False
+        self._decided = asyncio.Event()
+        self._refused = 0
         self.status = 0
 
     def stop(self) -> None:
         """Hand a signal on; the second one hurries them."""
-        self._stopping.set()
+        self._end()
         if self._looking is not None:
             self._looking.cancel()
         for child in self._alive:
@@ -81,7 +84,7 @@ class Family:
                 raise
 
     async def keep(self) -> None:
-        """Start a child, and another when it ends, until the stop."""
+        """Start a child, and another when it ends, until the stop or until all of them are refused."""
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             began = asyncio.get_running_loop().time()
@@ -90,25 +93,53 @@ class Family:
                 self.status = max(self.status, _as_exit_status(status))
                 return
             quick = asyncio.get_running_loop().time() - began < QUICK_SECONDS
-            self._settled = self._settled or not quick
-            if quick and status == 1 and not self._settled:
-                self.status = 1  # it has said what is wrong, and asking again would not help
+            if quick and status == 1 and not await self._is_worth_another_try():
                 return
             logger("sluice").warning(f"{self._name}.replaced", status=status)
             pause = min(pause * 2, LONGEST_PAUSE) if quick else FIRST_PAUSE
             await self._sleep(pause)
 
     async def _one(self) -> int:
-        child = await asyncio.create_subprocess_exec(
-            *self._command, start_new_session=True, pass_fds=self._pass_fds
-        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *self._command, start_new_session=True, pass_fds=self._pass_fds
+            )
+        except OSError as refused:  # such as by a limit of processes, which may pass
+            logger("sluice").error(f"{self._name}.not_started", reason=str(refused))
+            return 1
         self._alive.add(child)
         if self._stopping.is_set():
             _ask_to_end(child)
+        well = asyncio.get_running_loop().call_later(QUICK_SECONDS, self._settle)
         try:
             return await child.wait()
         finally:
+            well.cancel()
             self._alive.discard(child)
+
+    async def _is_worth_another_try(self) -> bool:
+        """Wait, after a child that was refused, until one of the others has lasted or been refused as well.
+
+        False when all of them were: each has said what is wrong, and asking again would not help.
+        """
+        self._refused += 1
+        if self._refused == self._n and not self._settled:
+            self.status = 1
+            self._end()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUICK_SECONDS):
+                await self._decided.wait()
+        self._refused -= 1
+        return not self._stopping.is_set()
+
+    def _settle(self) -> None:
+        """One of them has lasted: whatever refuses a later one may pass."""
+        self._settled = True
+        self._decided.set()
+
+    def _end(self) -> None:
+        self._stopping.set()
+        self._decided.set()
 
     async def _sleep(self, seconds: float) -> None:
         try:

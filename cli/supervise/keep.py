@@ -74,7 +74,7 @@ async def _start(part: Part, say: Callable[[str], None]) -> None:
     while True:
         try:
             return await part.start()
-        except SluiceError as refused:
+        except (SluiceError, OSError) as refused:  # OSError: such as by a limit of processes, which may pass
             say(f"{refused}; trying again")
         pause = min(LONGEST_PAUSE, pause * 2)
         await asyncio.sleep(pause)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from consumer.upkeep import republish
 from tests.unit.configuring import ALL, REQUIRED
+from tests.unit.supervising import Machine
+from tests.unit.support import VirtualLoop
 from tests.unit.working import Transaction
 
 
@@ -41,3 +44,14 @@ def made() -> list[Transaction]:
     """The transactions that were made, which only stand in for a handler's."""
     Transaction.made = []
     return Transaction.made
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine on which a family's children are started, and their parent gets its signals."""
+    machine = Machine()
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", machine.start)
+    monkeypatch.setattr(
+        VirtualLoop, "add_signal_handler", lambda _, number, act: machine.handlers.update({number: act})
+    )
+    return machine

@@ -33,6 +33,10 @@ class Child:
             self._status = self.after_term
             self._ended.set()
 
+    def kill(self) -> None:
+        self._status = -signal.SIGKILL
+        self._ended.set()
+
     after_term = 0
 
     async def wait(self) -> int:
@@ -47,6 +51,8 @@ class Machine:
         self.plan: list[tuple[float, int]] = [(1e6, 0)]
         self.on_term: float | None = 0.5
         self.start_takes = 0.0
+        self.refusals: list[int] = []
+        self.asked = 0
         self.children: list[Child] = []
         self.handlers: dict[int, Callable[[], None]] = {}
 
@@ -59,6 +65,9 @@ class Machine:
         assert start_new_session, "Ctrl-C must reach children through their parent alone"
         assert pass_fds == ()
         await asyncio.sleep(self.start_takes)
+        self.asked += 1
+        if self.asked in self.refusals:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
         lasts, status = self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
         self.children.append(Child(command, lasts, status, self.on_term))
         return self.children[-1]

@@ -15,17 +15,7 @@ from core import family
 from core.errors import StoreUnavailable
 from core.settings import ConsumerSettings
 from tests.unit.supervising import Child, Machine, supervised
-from tests.unit.support import VirtualLoop, now, settled, virtual
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    machine = Machine()
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", machine.start)
-    monkeypatch.setattr(
-        VirtualLoop, "add_signal_handler", lambda _, number, act: machine.handlers.update({number: act})
-    )
-    return machine
+from tests.unit.support import now, settled, virtual
 
 
 @virtual
@@ -92,28 +82,6 @@ async def test_a_child_that_lasted_a_while_is_replaced_soon_again(machine: Machi
 
     await supervised(1, act)
     assert machine.births[4] - (machine.births[3] + 5) == pytest.approx(0.2)
-
-
-@virtual
-async def test_children_that_refuse_at_once_are_not_asked_again(machine: Machine) -> None:
-    machine.plan = [(0.5, 1)]
-
-    async def nothing() -> None: ...
-
-    assert await supervised(3, nothing) == 1
-    assert len(machine.children) == 3
-
-
-@virtual
-async def test_a_refusal_after_the_family_was_well_is_asked_again(machine: Machine) -> None:
-    machine.plan = [(5, 0), (0.5, 1), (0.5, 1), (1e6, 0)]
-
-    async def act() -> None:
-        await asyncio.sleep(60)
-        await machine.signal()
-
-    assert await supervised(1, act) == 0
-    assert len(machine.children) == 4
 
 
 @virtual
