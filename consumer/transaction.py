@@ -31,6 +31,8 @@ class OwnTransaction(Protocol):
     def used(self) -> bool: ...
     @property
     def flushed(self) -> bool: ...
+    @property
+    def committing(self) -> bool: ...
     async def open(self) -> AsyncSession: ...
     async def complete(self, done: Completion) -> bool: ...
     async def abandon(self) -> None: ...
@@ -62,7 +64,7 @@ class Transaction:
 
     __slots__ = (
         *("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_patience", "_session"),
-        "flushed",
+        *("committing", "flushed"),
     )
 
     def __init__(self, engine: AsyncEngine, limit: float, patience: float) -> None:
@@ -80,6 +82,8 @@ class Transaction:
         self._closed = False
         self.flushed = False
         """Whether its connection has survived the handler and its last flush: what fails from then on is ours."""
+        self.committing = False
+        """Whether COMMIT was sent: what the server then says of the transaction is the handler's doing."""
 
     @property
     def used(self) -> bool:
@@ -130,9 +134,9 @@ class Transaction:
         """Commit the handler's writes together with the fenced completion; False when the token was no longer ours.
 
         Raises what the flush, the completion or the commit raised. A flush that fails is the handler's failure, like
-        any statement of its own: given back uncharged, what fails each time would be tried for ever. From then on
-        nothing is repeated and no read decides what became of a COMMIT: unless the server surely refused it, the
-        caller gives the try back, fenced. `abandon` follows.
+        any statement of its own, and so is a COMMIT that the server refuses, for a deferred trigger or constraint:
+        given back uncharged, what fails each time would be tried for ever. Otherwise nothing is repeated and no read
+        decides what became of a COMMIT: the caller gives the try back, fenced. `abandon` follows.
         """
         connection, session = self._connection, self._session
         if connection is None or session is None or self._outer is None:
@@ -144,6 +148,7 @@ class Transaction:
             ours = await connection.execute(statement("finish"), finish_values([done]))
             if ours.rowcount == 0:
                 return False
+            self.committing = True
             await self._outer.commit()
         return True
 

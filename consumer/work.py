@@ -14,12 +14,13 @@ from consumer.context import Context
 from consumer.registry import LOOP
 from consumer.running import Run
 from consumer.suspects import WAITS, Suspects, suspected
+from consumer.uncharged import Uncharged
 from core.errors import StoreUnavailable
 from core.events import Fenced, GivenBack, StepFailed, TryFailed
 from core.outcome import Failed, Failure, Outcome, Succeeded
 from core.retry import FailForGood, GiveBack, RetryLater, verdict
 from db.claims import Completion, Failing, Return
-from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
+from db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -73,6 +74,7 @@ class Work:
         self._random = random
         self._report = report
         self._suspects = Suspects(consumers=consumers, clock=clock, random=random, report=report)
+        self._uncharged = Uncharged(random)
         self.draining = False
 
     @property
@@ -137,7 +139,7 @@ class Work:
                 write = await self._write_of(run, vacate)
             except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
                 self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
-                write = Return(claim.id, claim.token, WAITS)
+                write = self._without_outcome(claim, error, WAITS)
             if write is not None:
                 self._complete.put(write)
         self._running.remove(run)
@@ -198,12 +200,11 @@ class Work:
         try:
             if not await transaction.complete(judged):
                 self._report(Fenced(1))
+            self._uncharged.ended(claim.id)
             return None
         except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
-            surely_refused = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
-            ours = transaction.flushed and isinstance(from_postgresql(error), StoreUnavailable)
-            if ours and not surely_refused:
-                return Return(claim.id, claim.token)
+            if transaction.flushed and not _surely_refused(transaction, error):
+                return self._without_outcome(claim, error, _AT_ONCE)
             failure = Failure.of(error)
             told = (
                 f"{failure.type}: {failure.message.splitlines()[0][:200]}"
@@ -214,3 +215,21 @@ class Work:
             return self._judge(Failed(failure), claim)
         finally:
             await transaction.abandon()
+
+    def _without_outcome(self, claim: Claim, error: BaseException, delay: timedelta) -> Write:
+        """The try goes back uncharged, unless its task's have too often in a row: then it counts as failed."""
+        pause = self._uncharged.again(claim.id)
+        if pause is not None:
+            return Return(claim.id, claim.token, max(pause, delay))
+        failure = self._uncharged.failure(error)
+        told = f"{failure.type}: {failure.message[:200]}"
+        self._report(TryFailed(task=str(claim.id), kind=claim.kind, attempt=claim.attempt, error=told))
+        return self._judge(Failed(failure), claim)
+
+
+def _surely_refused(transaction: OwnTransaction, error: Exception) -> bool:
+    """Whether the server has said that nothing of the transaction took effect, for the handler's own doing."""
+    if not isinstance(from_postgresql(error), StoreUnavailable):
+        return True
+    said = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
+    return said or (transaction.committing and rolled_back(error))

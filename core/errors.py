@@ -5,6 +5,7 @@ SluiceError
 │   ├── SchemaBehind          the database needs `sluice migrate`
 │   └── SchemaAhead           the code is older than the database
 ├── StoreUnavailable          PostgreSQL or Redis did not answer
+│   ├── Hindered              PostgreSQL gave the statement up: a lock that somebody holds, or its time limit
 │   └── OutcomeUnknown        ... and what was sent may have taken effect
 ├── RowRefused                PostgreSQL refuses one row's values
 ├── Overloaded                a bounded buffer is full
@@ -63,6 +64,10 @@ class StoreUnavailable(SluiceError):
         super().__init__(f"{store} is not available: {reason}")
         self.store = store
         self.reason = reason
+
+
+class Hindered(StoreUnavailable):
+    """PostgreSQL gave the statement up, for a lock that somebody holds or for its time limit: nothing was done."""
 
 
 class OutcomeUnknown(StoreUnavailable):

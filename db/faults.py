@@ -11,7 +11,7 @@ import redis.exceptions
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
+from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
 
 POSTGRESQL = "PostgreSQL"
 REDIS = "Redis"
@@ -21,7 +21,8 @@ SURELY_ROLLED_BACK = ("22", "23", "40")
 _DRIVER_CLASS = re.compile(r"^<class '[^']+'>: ")
 """What SQLAlchemy's adapter writes before the words of the driver."""
 _ROW_AT_FAULT = ("22", "23", "P0")  # values, constraints, and what a trigger of the user's raises
-# Refused before anything was done: no connection, too many connections, starting up, shutting down, lock timeout.
+_GIVEN_UP = {"55P03", "57014"}  # for a lock, for its time
+# Refused before anything was done: no connection, too many connections, starting up, shutting down.
 _NOTHING_DONE = ("53", "55", "57P03", "28", "3D", "25006")
 
 
@@ -33,13 +34,9 @@ def sqlstate(error: BaseException) -> str | None:
 
 def from_postgresql(error: BaseException) -> SluiceError | None:
     """Our word for `error`; None when it is a fault of the program and must be seen as it is."""
-    state = sqlstate(error)
-    if state is not None and state.startswith(_ROW_AT_FAULT):
-        return RowRefused(state, _brief(error))
-    if state is not None and state.startswith(_NOTHING_DONE):
-        return StoreUnavailable(POSTGRESQL, _brief(error))
-    if state is not None and state.startswith(("08", "25P03", "25P04", "57", "58", "40", "XX")):
-        return OutcomeUnknown(POSTGRESQL, _brief(error))
+    said = _said(sqlstate(error) or "", error)
+    if said is not None:
+        return said
     if isinstance(error, PoolTimeout):
         return StoreUnavailable(POSTGRESQL, "no connection became free in time")
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):  # nobody listens: nothing was sent
@@ -50,6 +47,27 @@ def from_postgresql(error: BaseException) -> SluiceError | None:
     if any(_of_dead_connection(each) for each in _within(error)):
         return OutcomeUnknown(POSTGRESQL, "the connection was lost")
     return None
+
+
+def _said(state: str, error: BaseException) -> SluiceError | None:
+    """What a SQLSTATE says by itself."""
+    if state.startswith(_ROW_AT_FAULT):
+        return RowRefused(state, _brief(error))
+    if state in _GIVEN_UP:
+        return Hindered(POSTGRESQL, _brief(error))
+    if state.startswith(_NOTHING_DONE):
+        return StoreUnavailable(POSTGRESQL, _brief(error))
+    if state.startswith(("08", "25P03", "25P04", "57", "58", "40", "XX")):
+        return OutcomeUnknown(POSTGRESQL, _brief(error))
+    return None
+
+
+def rolled_back(error: BaseException) -> bool:
+    """Whether the server itself says that the transaction failed, and goes on with the session.
+
+    A FATAL may come after the commit: a server that is shut down says so to whoever waits for a standby.
+    """
+    return any(getattr(each, "severity_en", None) == "ERROR" for each in _within(error))
 
 
 def from_our_statement(error: BaseException) -> SluiceError | None:

@@ -131,6 +131,10 @@ class OwnTransaction:
     def flushed(self) -> bool:
         return self.inner.flushed
 
+    @property
+    def committing(self) -> bool:
+        return self.inner.committing
+
     async def open(self) -> Any:
         if not self._connected and not self.inner.used:
             await self._links.handler_connections.acquire()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from consumer.uncharged import FREE
 from core.lifecycle import allowed
 from core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
 from db.claims import Completion
@@ -133,6 +134,8 @@ class Statements(Record):
 
     def _failed(self, task_id: TaskId, before: Seen) -> None:
         key = (task_id, FencingToken(before.token))
+        if sum(task == task_id for task, _ in self.lost_commits) > FREE:
+            return
         timeout = self.store.tables.tasks[task_id].timeout
         if key not in self.raised and self.clock() - self.claimed_at.get(key, self.clock()) < timeout:
             self.wrong("uncharged", f"{self.name(task_id)} is charged for a try that did not fail")

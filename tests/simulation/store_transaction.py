@@ -116,6 +116,10 @@ class SimTransaction:
         """Its effects are no statements that could fail."""
         return self.used
 
+    @property
+    def committing(self) -> bool:
+        return self._committing
+
     async def open(self) -> SimSession:
         if self._closed:
             raise RuntimeError("this run has ended: its session is closed")

@@ -11,12 +11,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from core.errors import OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
+from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
 from db.faults import (
     SURELY_ROLLED_BACK,
     from_postgresql,
     from_redis,
     postgresql_in_our_words,
+    rolled_back,
     sqlstate,
     wrong_type,
 )
@@ -44,14 +45,14 @@ def wrapped(error: BaseException, *, invalidated: bool = False) -> DBAPIError:
         ("23505", RowRefused),
         ("23514", RowRefused),
         ("53300", StoreUnavailable),
-        ("55P03", StoreUnavailable),
+        ("55P03", Hindered),
         ("57P03", StoreUnavailable),
         ("28P01", StoreUnavailable),
         ("3D000", StoreUnavailable),
         ("25006", StoreUnavailable),
         ("08006", OutcomeUnknown),
         ("57P01", OutcomeUnknown),
-        ("57014", OutcomeUnknown),
+        ("57014", Hindered),
         ("58030", OutcomeUnknown),
         ("40001", OutcomeUnknown),
         ("40P01", OutcomeUnknown),
@@ -106,6 +107,15 @@ def test_what_surely_took_no_effect_is_told_from_the_rest() -> None:
             "08006": False,
         }.items()
     )
+
+
+@pytest.mark.parametrize(("severity", "sure"), [("ERROR", True), ("FATAL", False), ("PANIC", False)])
+def test_an_error_that_leaves_the_session_alive_proves_the_rollback(severity: str, sure: bool) -> None:
+    """Whatever its code; a FATAL may come after the commit."""
+    said = asyncpg.PostgresError.new({"S": "FEHLER", "V": severity, "C": "57014", "M": "no"})
+    assert rolled_back(said) is sure
+    assert rolled_back(wrapped(said)) is sure
+    assert not rolled_back(ConnectionResetError())
 
 
 def test_the_reason_is_one_line_without_the_statement_and_its_values() -> None:

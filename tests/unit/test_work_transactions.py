@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from consumer.registry import Mode
 from consumer.running import Stop
+from consumer.uncharged import FREE
 from core.events import Fenced
 from core.outcome import Failed, Interrupted, Outcome, Snoozed
 from core.task import JsonText, Kind
@@ -154,6 +155,63 @@ def test_a_flush_that_fails_is_the_handlers_failure_as_any_statement_of_its_own(
         assert isinstance(found, Failing)
 
     scene()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [driver_error("55P03"), driver_error("57014"), driver_error("P0001"), driver_error("53100")],
+    ids=lambda value: value.orig.sqlstate,
+)
+def test_a_commit_that_the_server_refuses_is_charged_whatever_the_reason(
+    error: Exception, made: list[Transaction]
+) -> None:
+    """A deferred trigger may raise anything, and would be tried for ever."""
+
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        transaction = await s.start_with_session(1)
+        transaction.committing, transaction.fails = True, error
+        await s.end(0, DONE)
+        [found] = s.writes
+        assert isinstance(found, Failing)
+
+    scene()
+
+
+@pytest.mark.parametrize("error", [driver_error("57P01"), ConnectionResetError(), TimeoutError()])
+def test_a_task_whose_every_commit_is_lost_is_charged_after_a_few_and_ends(
+    error: Exception, made: list[Transaction]
+) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene()
+        for at in range(FREE + 1):
+            transaction = await s.start_with_session(1)
+            transaction.committing, transaction.fails = True, error
+            await s.end(at, DONE)
+        *free, charged = s.writes
+        assert all(isinstance(write, Return) for write in free)
+        pauses = [write.delay.total_seconds() for write in free if isinstance(write, Return)]
+        assert pauses[0] == 0
+        assert all(0 < pause <= 2**n for n, pause in enumerate(pauses[1:]))
+        assert isinstance(charged, Failing)
+        assert charged.failure.type == "NoOutcome"
+        assert "tries in a row ended without an outcome" in charged.failure.message
+
+    scene()
+
+
+@virtual
+async def test_a_commit_that_is_taken_gives_a_task_its_uncharged_tries_back(made: list[Transaction]) -> None:
+    s = Scene()
+    for at in range(2 * FREE):
+        transaction = await s.start_with_session(1)
+        if at != FREE - 1:
+            transaction.fails = ConnectionResetError()
+        await s.end(at, DONE)
+    assert len(s.writes) == 2 * FREE - 1
+    assert all(isinstance(write, Return) for write in s.writes)
 
 
 @virtual

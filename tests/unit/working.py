@@ -34,6 +34,7 @@ class ServerSays(Exception):
     def __init__(self, sqlstate: str) -> None:
         super().__init__(f"error {sqlstate}")
         self.sqlstate = sqlstate
+        self.severity_en = "FATAL" if sqlstate.startswith("57P") else "ERROR"
 
 
 class Transaction:
@@ -44,7 +45,7 @@ class Transaction:
     def __init__(self, engine: object, limit: float, patience: float) -> None:
         self.engine, self.limit, self.patience = engine, limit, patience
         self.used = False
-        self.flushed = True
+        self.flushed, self.committing = True, False
         self.log: list[object] = []
         self.ours = True
         self.fails: Exception | None = None
