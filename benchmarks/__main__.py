@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import drain, machine, show
+from benchmarks.lists.scenes import SCENES
 from benchmarks.results import Figure, Run, counted, figures
 from benchmarks.stage import Stage
 from benchmarks.workloads import USUAL, WORKLOADS
 from core.errors import SluiceError
 
 RESULTS = Path(__file__).parent / "results"
-OPTIONS = ("runs", "tasks", "repeats", "concurrency", "wide", "seconds", "future", "rows")
+OPTIONS = ("runs", "tasks", "repeats", "concurrency", "wide", "seconds", "future", "rows", "queues", "scene")
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -47,13 +48,15 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help=f"handlers at once in a drain; several are measured in turn ({drain.CAPACITY})",
     )
     parser.add_argument(
-        "--wide", action="store_true", help="submit from 8 and 256 connections and in other batches as well"
+        "--wide",
+        action="store_true",
+        help="submit from 8 and 256 connections and in other batches as well; lists with 400 deep queues, not 100",
     )
     parser.add_argument(
         "--seconds",
         type=_positive,
         metavar="N",
-        help="how long sustained (20), sleeps (5), openloop (10 for each load), idle (30) and limits are watched",
+        help="how long sustained (20), sleeps (5), openloop (10 a load), idle (30), lists (15) and limits are watched",
     )
     parser.add_argument(
         "--future", type=_positive, metavar="N", help="rows due much later beside the delayed ones (1000000)"
@@ -62,7 +65,13 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--rows",
         type=_positive,
         metavar="N",
-        help="rows that wait or have ended already in backlog and history (10000000)",
+        help="rows that wait or have ended already in backlog and history (10000000) and in lists (1000000, 200000)",
+    )
+    parser.add_argument(
+        "--queues", type=_positive, metavar="N", help="queues that nobody serves, in lists (10000)"
+    )
+    parser.add_argument(
+        "--scene", choices=SCENES, action="append", help="of lists this alone (may be given more than once)"
     )
     parser.add_argument(
         "--repeats",

@@ -18,6 +18,7 @@ from benchmarks.handlers import KIND
 from benchmarks.preload import LIST, MESSAGE, PAYLOAD
 from benchmarks.stage import DATABASE, Stage
 from cli.embedded.postgres import DATABASE as MIGRATED
+from core.task import Kind
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Say = Callable[[str], None]
@@ -65,10 +66,13 @@ _BUSY = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "lazyfree_pending_o
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """So many rows by one INSERT of this module."""
+    """So many rows by one INSERT. `more`: what the statement takes beyond the six parameters of those above."""
 
     insert: str
     rows: int
+    kind: Kind = KIND
+    payload: str = PAYLOAD
+    more: tuple[object, ...] = ()
 
 
 class Deep:
@@ -136,7 +140,8 @@ class Deep:
     async def _fill(self, connection: Connection, name: str, fill: Fill) -> None:
         for first in range(1, fill.rows + 1, _CHUNK):
             last = min(first + _CHUNK - 1, fill.rows)
-            await connection.execute(fill.insert, first, last, KIND, MESSAGE, PAYLOAD, fill.rows)
+            given = (first, last, fill.kind, MESSAGE, fill.payload, fill.rows, *fill.more)
+            await connection.execute(fill.insert, *given)
             if (first // _CHUNK) % _TELL == 0:
                 self._say(f"{name}: {last:,} of {fill.rows:,} rows")
 

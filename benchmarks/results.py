@@ -119,7 +119,10 @@ def counted(runs: Sequence[Run]) -> list[Run]:
 
 
 def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figure]:
-    """A figure for each comparison whose sides were run. Ratios are taken within a round, never across."""
+    """A figure for each comparison whose sides were run. Ratios are taken within a round, never across.
+
+    Beside nothing at all, where none is the most that may be, the ratio is the value itself.
+    """
     found: dict[tuple[str, str], dict[int, Run]] = defaultdict(dict)
     for run in counted(runs):
         found[run.workload, run.side][run.round] = run
@@ -130,7 +133,7 @@ def figures(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> list[Figu
         rounds = sorted(ours.keys() & theirs.keys())
         if not rounds:
             continue
-        ratios = tuple(round(ours[r].value / theirs[r], 4) for r in rounds)
+        ratios = tuple(round(ours[r].value / (theirs[r] or 1.0), 4) for r in rounds)
         made.append(
             Figure(
                 name=comparison.name,

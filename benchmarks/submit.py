@@ -111,14 +111,17 @@ async def register_kinds(stage: Stage) -> None:
         await consumer.stop()
 
 
-async def serve(stage: Stage, stack: AsyncExitStack, module: str) -> Site:
+async def serve(
+    stage: Stage, stack: AsyncExitStack, module: str, settings: Mapping[str, str] | None = None
+) -> Site:
     """Start a server on a free port of the loopback interface and wait until it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    settings = {"API_HOST": "127.0.0.1", "API_PORT": str(port), "UNKNOWN_KINDS": "refuse"}
+    usual = {"API_HOST": "127.0.0.1", "API_PORT": str(port), "UNKNOWN_KINDS": "refuse"}
+    chosen = {**usual, **(settings or {})}
     arguments = [] if module == "api" else [str(port)]
-    program = await stack.enter_async_context(stage.program(module, *arguments, settings=settings))
+    program = await stack.enter_async_context(stage.program(module, *arguments, settings=chosen))
 
     async def listens() -> bool:
         try:

@@ -23,6 +23,7 @@ from benchmarks import (
     submit,
     sustained,
 )
+from benchmarks.lists import scenes as lists
 from benchmarks.results import Comparison, Run
 from benchmarks.stage import Stage
 
@@ -127,6 +128,7 @@ WORKLOADS: Mapping[str, Workload] = {
         comparisons=lambda _: snapshot.COMPARISONS,
         run=lambda stage, options: snapshot.run(stage, **_rounds(options)),
     ),
+    "lists": Workload(runs=lists.runs, comparisons=lists.comparisons, run=lists.run),
     "limits": Workload(
         runs=lambda _: 21,
         comparisons=lambda _: limits.COMPARISONS,
