@@ -8,6 +8,9 @@ BIN := .venv/bin
 WORKERS ?= 4
 # Simulated worlds.
 SEEDS ?= 1000
+# make scale: rows that nobody serves, and lists.
+ROWS ?= 5000000
+LISTS ?= 50000
 # Passed on: make test ARGS="tests/unit -k retry", make run ARGS=--ephemeral
 ARGS ?=
 # make chaos MINUTES=60 SEED=7
@@ -31,6 +34,10 @@ run: install ## PostgreSQL, Valkey, the API on http://127.0.0.1:8000 and a consu
 .PHONY: test
 test: install ## The whole test suite
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+.PHONY: scale
+scale: install ## Plans beside more rows and lists than the suite has: make scale ROWS=5000000 LISTS=50000
+	@SLUICE_TEST_ROWS='$(ROWS)' SLUICE_TEST_LISTS='$(LISTS)' $(BIN)/python -m pytest tests/scale $(ARGS)
 
 .PHONY: simulate
 simulate: install ## Simulated worlds with seeded faults: make simulate SEEDS=5000

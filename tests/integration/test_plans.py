@@ -20,7 +20,6 @@ from core.task import PRIORITIES, Kind, Status, TaskId
 from db.browse import WINDOW, Browse
 from db.session import Database, make_engine
 from db.statements import statement
-from tests.integration.explaining import DIALECT, explain, work
 from tests.integration.filling import (
     ALIVE,
     ENDED,
@@ -32,6 +31,7 @@ from tests.integration.filling import (
     task_id,
 )
 from tests.support.databases import migrated
+from tests.support.explaining import DIALECT, explain, work
 
 pytestmark = pytest.mark.xdist_group("plans")
 

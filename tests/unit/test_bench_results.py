@@ -26,6 +26,12 @@ def test_the_bound_itself_is_still_allowed(at_most: float, met: bool) -> None:
     assert figure.met is met
 
 
+@pytest.mark.parametrize(("value", "met"), [(0.0, True), (3.0, False)])
+def test_beside_none_at_all_the_ratio_is_the_value(value: float, met: bool) -> None:
+    (figure,) = figures([run("ours", value)], [Comparison("lost", "w", "ours", None, at_most=0)])
+    assert (figure.ratio, figure.met) == (value, met)
+
+
 @pytest.mark.parametrize(
     ("target", "at_most", "met"),
     [

@@ -1,13 +1,16 @@
-"""What benchmarks make of samples: quantiles, histograms, whether a load was sustained, which statements went by."""
+"""What benchmarks make of samples: quantiles, histograms, whether a load was sustained, what went by on the wire."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections import Counter
 
 import pytest
 
 from benchmarks import flushes
 from benchmarks.arrivals import instants
+from benchmarks.lists import crowd, scenes
+from benchmarks.lists.hints import Watch
 from benchmarks.openloop import Rates, Seen
 from benchmarks.quantiles import histogram, quantiles
 from benchmarks.relay import Frontend, beginning
@@ -97,3 +100,24 @@ def test_statements_are_counted_however_the_bytes_are_cut(step: int) -> None:
 
 def test_a_statement_is_known_by_its_beginning() -> None:
     assert beginning(b"-- a reason\nSELECT 1\n  FROM tasks") == "SELECT 1 FROM tasks"
+
+
+def test_hints_are_the_ids_that_are_pushed_whatever_they_are_pushed_to() -> None:
+    one, other = "0190c2a4-7f3e-7c1a-9b2d-000000000001", "0190c2a4-7f3e-7c1a-9b2d-000000000002"
+    watch = Watch()
+    watch.hear(f"LPUSH a-list {one} {other}")
+    watch.hear(f"rpush another {one}")
+    watch.hear(f"EVALSHA 00ff 1 a-list {one}")
+    watch.hear(f"LREM a-list 0 {one}")
+    watch.hear("LPUSH wake wake")
+    watch.hear("BLMPOP 1 2 wake a-list RIGHT COUNT 200")
+    assert (watch.pushed, watch.commands) == (3, 6)
+
+
+def test_each_scene_of_lists_says_how_many_runs_it_makes() -> None:
+    options = {"rows": None, "queues": None, "seconds": None, "wide": False, "runs": 1, "repeats": 0}
+    alone = [Namespace(**options, scene=[scene]) for scene in scenes.SCENES]
+    assert all(scenes.comparisons(one) for one in alone)
+    empty = scenes.runs(alone[0]) // 2
+    twice = empty * (len(crowd.STATES) - 1)
+    assert scenes.runs(Namespace(**options, scene=None)) == sum(map(scenes.runs, alone)) - twice

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
+import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from tests.integration.filling import Table
-
 DIALECT = dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's
+
+
+class Table(Protocol):
+    """A table in some state, and a connection as our processes open them."""
+
+    @property
+    def ours(self) -> asyncpg.Connection[Any]: ...
 
 
 async def explain(
