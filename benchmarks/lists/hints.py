@@ -1,6 +1,6 @@
 """Scene `hints`: how many hints are pushed for a task, counted by Redis itself, which tells of every command.
 
-`delayed`: tasks that fall due beside several consumers, each of which promotes. `unserved`: a few tasks of queues that
+`delayed`: tasks that fall due faster than several consumers work, each of which promotes. `unserved`: a few tasks of queues that
 nobody serves, watched for a while. `turns`: how often the rows of upkeep are updated while delayed tasks come in.
 """
 
@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.cpu import Meter
+from benchmarks.handlers import SLEEPS
 from benchmarks.lists.place import bodies, opened, waits
 from benchmarks.lists.rediskeys import entries
 from benchmarks.repeat import repeated
@@ -37,7 +38,7 @@ COMPARISONS = (
 RUNS = 3
 SECONDS = 60.0
 _CONSUMERS = 4
-_TASKS, _DUE_FROM, _DUE_WITHIN = 1000, 2.0, 4.0
+_TASKS, _DUE_FROM, _DUE_WITHIN = 1000, 2.0, 3.0
 _UNSERVED, _QUEUES = 20, 4
 _COMING = 250
 _SETTLES, _COUNTED = 2.0, 1.5
@@ -104,9 +105,11 @@ async def _round(stage: Stage, turn: Turn, seconds: float, attempt: int) -> Asyn
 async def _delayed(stage: Stage) -> tuple[float, str, dict[str, Any]]:
     await stage.fresh()
     delays = [_DUE_FROM + n * _DUE_WITHIN / _TASKS for n in range(_TASKS)]
-    async with opened(stage, *({},) * _CONSUMERS) as place, watching(stage) as watch:
+    tasks = [body for delay in delays for body in bodies(1, kind=SLEEPS[25], delay=delay)]
+    busy = {"WORKER_QUEUE_MAXSIZE": "1"}
+    async with opened(stage, *(busy,) * _CONSUMERS) as place, watching(stage) as watch:
         with Meter({"consumer": place.consumers[0].pid, **stage.server_pids}) as meter:
-            ids = await place.submit_together([body for delay in delays for body in bodies(1, delay=delay)])
+            ids = await place.submit_together(tasks)
             late = await waits(stage, ids)
             await asyncio.sleep(_SETTLES)
         pushed = watch.pushed
