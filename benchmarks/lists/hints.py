@@ -1,7 +1,8 @@
 """Scene `hints`: how many hints are pushed for a task, counted by Redis itself, which tells of every command.
 
-`delayed`: tasks that fall due faster than several consumers work, each of which promotes. `unserved`: a few tasks of queues that
-nobody serves, watched for a while. `turns`: how often the rows of upkeep are updated while delayed tasks come in.
+`delayed`: tasks that fall due faster than several consumers work, each of which promotes. `unserved`: a few tasks of
+queues that nobody serves, watched for a while. `turns`: how often the rows of upkeep are updated while delayed tasks
+come in.
 """
 
 from __future__ import annotations
