@@ -54,6 +54,8 @@ class Fault:
     began: int
     healed: int = OPEN
     struck: bool = True
+    task: str | None = None
+    """The one task that it was done to, if it was one."""
 
     def touches(self, member: str) -> bool:
         """Whether it was done to this process, or to its way to a server."""
@@ -81,6 +83,7 @@ class Change:
     old_token: int | None
     new_token: int | None
     crashes: int | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

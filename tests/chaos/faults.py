@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from random import Random
 
 from tests.chaos.plan import Planned
+from tests.chaos.process_faults import fork_server_stopped, group_told_to_stop, paused, signaled
 from tests.chaos.server_faults import (
     Act,
     backend_killed,
@@ -21,6 +21,14 @@ from tests.chaos.server_faults import (
     snapshot_held,
 )
 from tests.chaos.stand import API, POSTGRESQL, REDIS, Stand
+from tests.chaos.store_faults import (
+    clock_stepped,
+    postgres_read_only,
+    redis_full,
+    row_locked,
+    unserved_backlog,
+    verb_refused,
+)
 from tests.chaos.wire import Wire
 
 
@@ -28,40 +36,12 @@ async def perform(stand: Stand, planned: Planned) -> None:
     """Do it, and note its beginning, its end and whether it struck."""
     facts = {"fault": planned.name, "target": planned.target}
     stand.history.add("fault.start", **facts, seconds=planned.seconds)
-    struck = False
+    struck: bool | str | None = False
     try:
         struck = await ACTS[planned.name](stand, planned, Random(planned.draw))
     finally:
-        stand.history.add("fault.stop", **facts, struck=struck)
-
-
-def _signaled(number: signal.Signals) -> Act:
-    async def act(stand: Stand, planned: Planned, _: Random) -> bool:
-        """It is started again after the planned time."""
-        member = stand.members[planned.target]
-        member.restart_after = planned.seconds
-        struck = member.send(number)
-        if number is not signal.SIGKILL and struck:
-            before = len(member.statuses)
-            deadline = asyncio.get_running_loop().time() + stand.settings.drain + 5
-            while len(member.statuses) == before and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(planned.seconds)
-        with suppress(AssertionError):
-            await stand.ready(planned.target, within=20)
-        return struck
-
-    return act
-
-
-async def _paused(stand: Stand, planned: Planned, _: Random) -> bool:
-    member = stand.members[planned.target]
-    struck = member.send(signal.SIGSTOP)
-    try:
-        await asyncio.sleep(planned.seconds)
-    finally:
-        member.send(signal.SIGCONT)
-    return struck
+        task = struck if isinstance(struck, str) else None
+        stand.history.add("fault.stop", **facts, struck=bool(struck), task=task)
 
 
 def _of(stand: Stand, target: str) -> list[Wire]:
@@ -123,21 +103,29 @@ def _silent_to_client(wire: Wire) -> None:
 
 
 ACTS: dict[str, Act] = {
-    "consumer killed": _signaled(signal.SIGKILL),
-    "consumer told to stop": _signaled(signal.SIGTERM),
-    "consumer paused": _paused,
-    "API killed": _signaled(signal.SIGKILL),
-    "API told to stop": _signaled(signal.SIGTERM),
-    "API paused": _paused,
+    "consumer killed": signaled(signal.SIGKILL),
+    "consumer told to stop": signaled(signal.SIGTERM),
+    "consumer paused": paused,
+    "consumer's group told to stop": group_told_to_stop,
+    "fork server stopped": fork_server_stopped,
+    "API killed": signaled(signal.SIGKILL),
+    "API told to stop": signaled(signal.SIGTERM),
+    "API paused": paused,
     "PostgreSQL stopped at once": postgres_stopped,
     "backends terminated": backends_terminated,
     "backend killed": backend_killed,
     "connections used up": connections_used_up,
     "snapshot held open": snapshot_held,
+    "PostgreSQL read-only": postgres_read_only,
+    "clock stepped": clock_stepped,
+    "row locked": row_locked,
+    "unserved backlog": unserved_backlog,
     "Redis flushed": flushed,
     "Redis killed": redis_killed(empty=False),
     "Redis restarted empty": redis_killed(empty=True),
     "Redis read-only": read_only,
+    "Redis full": redis_full,
+    "Redis refuses a verb": verb_refused,
     "latency": _wired(_slow),
     "black hole to the server": _wired(_silent_to_server),
     "black hole to the client": _wired(_silent_to_client),

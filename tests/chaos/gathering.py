@@ -54,6 +54,7 @@ def _change(change: Mapping[str, Any]) -> Change:
         change["old_token"],
         change["new_token"],
         change["crashes"],
+        change["attempt"],
     )
 
 
@@ -139,4 +140,4 @@ class _Sorter:
             self.running[key] = Fault(*key, event["t"])
         else:
             began = self.running.pop(key)
-            self.faults.append(Fault(*key, began.began, event["t"], event["struck"]))
+            self.faults.append(Fault(*key, began.began, event["t"], event["struck"], event.get("task")))

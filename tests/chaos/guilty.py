@@ -9,6 +9,11 @@ from tests.chaos.evidence import Fault
 AFTERMATH = 10.0
 """Seconds beyond the lease in which what follows from a fault has followed."""
 
+PAUSED = "consumer paused"
+KILLED = ("consumer killed", "API killed")
+TOLD_TO_STOP = ("consumer told to stop", "consumer's group told to stop", "API told to stop")
+FORK_SERVER_STOPPED = "fork server stopped"
+
 
 class Guilty(NamedTuple):
     """What was found, and on which task if it was on one."""

@@ -3,82 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from consumer import Context, handler
 from consumer.context import DetachedContext
-from tests.chaos.history import History
-
-HISTORIES = "CHAOS_HISTORIES"
-MEMBER = "CHAOS_MEMBER"
-
-
-@cache
-def _history() -> History:
-    """Also a computing child writes to its consumer's file: each line is one append."""
-    return History(Path(os.environ[HISTORIES]) / f"runs-{os.environ[MEMBER]}.jsonl")
-
-
-@contextmanager
-def _noted(ctx: Context | DetachedContext) -> Iterator[None]:
-    facts = {"id": str(ctx.id), "token": ctx.fencing_token, "member": os.environ[MEMBER], "pid": os.getpid()}
-    _history().add("start", **facts, kind=ctx.kind, attempt=ctx.attempt)
-    how = "canceled"
-    try:
-        yield
-        how = "ok"
-    except Exception:
-        how = "raised"
-        raise
-    finally:
-        _history().add("end", **facts, how=how)
+from tests.chaos.noted import noted
 
 
 @handler("chaos.noop")
 async def noop(ctx: Context, payload: dict[str, Any]) -> None:
-    with _noted(ctx):
+    with noted(ctx):
+        pass
+
+
+@handler("chaos.delayed")
+async def delayed(ctx: Context, payload: dict[str, Any]) -> None:
+    """A noop whose kind says that its start is put off."""
+    with noted(ctx):
         pass
 
 
 @handler("chaos.nap")
 async def nap(ctx: Context, payload: dict[str, Any]) -> None:
-    with _noted(ctx):
+    with noted(ctx):
         await asyncio.sleep(payload["seconds"])
 
 
 @handler("chaos.flaky")
 async def flaky(ctx: Context, payload: dict[str, Any]) -> None:
-    with _noted(ctx):
+    with noted(ctx):
         if ctx.attempt <= payload["times"]:
             raise RuntimeError("as asked for")
 
 
 @handler("chaos.thread")
 def thread(ctx: Context, payload: dict[str, Any]) -> None:
-    with _noted(ctx):
+    with noted(ctx):
         time.sleep(payload["seconds"])
 
 
 @handler("chaos.compute", cpu_bound=True)
 def compute(ctx: DetachedContext, payload: dict[str, Any]) -> None:
-    with _noted(ctx):
+    """Compute, or with `idle` sleep: a child that is there and leaves the machine to the others."""
+    with noted(ctx):
         until = time.monotonic() + payload["seconds"]
         while time.monotonic() < until:
-            pass
+            if payload.get("idle"):
+                time.sleep(0.02)
+
+
+@handler("chaos.large")
+async def large(ctx: Context, payload: dict[str, Any]) -> str:
+    """A result near the limit that does not compress."""
+    with noted(ctx):
+        return base64.b64encode(os.urandom(payload["bytes"] * 3 // 4)).decode()
 
 
 @handler("chaos.effect")
 async def effect(ctx: Context, payload: dict[str, Any]) -> None:
     """Its row commits together with the completion, or not at all."""
-    with _noted(ctx):
+    with noted(ctx):
         session = await ctx.session()
         await session.execute(
             text("INSERT INTO chaos_effects (id, token) VALUES (:id, :token)"),

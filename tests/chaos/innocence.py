@@ -14,9 +14,13 @@ def s(seconds: float) -> int:
     return MINUTE + round(seconds * SECOND)
 
 
-def change(at: float, old: str | None, new: str | None, token: int, *, crashes: int = 0) -> Change:
+def change(
+    at: float, old: str | None, new: str | None, token: int, *, crashes: int = 0, attempt: int | None = None
+) -> Change:
+    """One that hands the try back, unless `attempt` says otherwise."""
     before = None if old is None else token - 1
-    return Change(round(at * 1000), s(at), T, old, new, before, token, crashes)
+    attempt = int(new in {"processing", "completed"}) if attempt is None else attempt
+    return Change(round(at * 1000), s(at), T, old, new, before, token, crashes, attempt)
 
 
 SUBMIT = Op(1, "submit", s(0), s(0.02), "ok", T, "pending", 0)

@@ -11,39 +11,27 @@ from typing import Any
 
 from tests.chaos.client import Answer, Client, NoAnswer
 from tests.chaos.history import History
+from tests.chaos.mix import Asked, draw
 
 MOST_AT_ONCE = 300
 """Requests that may be open; one that is due beyond them is not sent, and counts as offered all the same."""
 _UNKNOWN = ("maybe-accepted", "outcome-unknown")
 
 
-def _mix(random: Random) -> dict[str, Any]:
-    """One submission: the kinds in their shares."""
-    at = random.random()
-    if at < 0.42:
-        return {"kind": "chaos.noop"}
-    if at < 0.58:
-        return {"kind": "chaos.nap", "payload": {"seconds": round(random.uniform(0.005, 0.06), 4)}}
-    if at < 0.66:
-        return {"kind": "chaos.flaky", "payload": {"times": random.choice((1, 1, 2))}}
-    if at < 0.78:
-        return {"kind": "chaos.thread", "payload": {"seconds": round(random.uniform(0.005, 0.03), 4)}}
-    if at < 0.785:
-        return {"kind": "chaos.compute", "payload": {"seconds": 0.01}}
-    if at < 0.95:
-        return {"kind": "chaos.effect", "payload": {"seconds": round(random.uniform(0, 0.03), 4)}}
-    if at < 0.97:
-        return {"kind": "chaos.noop", "delay": round(random.uniform(0.1, 2.0), 2)}
-    return {"kind": "chaos.nap", "payload": {"seconds": round(random.uniform(0.5, 1.5), 2)}}
-
-
 class Load:
-    """Clients of one API. Everything that they ask, and what they hear, is in the history."""
+    """Clients of one API. Everything that they ask, and what they hear, is in the history.
 
-    def __init__(self, client: Client, history: History, random: Random) -> None:
+    They submit to so many `queues`, and what lies in `asked` besides.
+    """
+
+    def __init__(
+        self, client: Client, history: History, random: Random, *, queues: int, asked: deque[Asked]
+    ) -> None:
         self._client = client
         self._history = history
         self._random = random
+        self._queues = queues
+        self._asked = asked
         self._number = 0
         self._open = 0
         self._recent: deque[str] = deque(maxlen=400)
@@ -61,6 +49,8 @@ class Load:
                     self._history.add("invoke", n=self._next(), op="submit", sent=False)
                     continue
                 group.create_task(self.submit())
+                while self._asked:
+                    group.create_task(self._serve(self._asked.popleft()))
                 for share, act in ((0.10, self._cancel), (0.10, self._get), (0.02, self._retry)):
                     if self._random.random() < share:
                         group.create_task(act())
@@ -77,15 +67,27 @@ class Load:
                 group.create_task(one())
 
     async def submit(self) -> None:
-        """One task of the mix. It carries the number of its submission, so that its row names it."""
+        """One task of the mix."""
+        chosen = await self._submit(draw(self._random, self._queues))
+        if chosen is not None:
+            self._recent.append(chosen)
+
+    async def _submit(self, body: dict[str, Any]) -> str | None:
+        """Submit it; its id if accepted. It carries the number of its submission, so that its row names it."""
         number = self._next()
-        body = _mix(self._random)
-        body["message"] = str(number)
-        body["max_attempts"] = 100
+        body = {**body, "message": str(number), "max_attempts": 100}
         heard = await self._ask("submit", "POST", "/tasks", body, n=number)
-        if heard is not None and heard.status == 201:
-            self.answered += 1
-            self._recent.append(heard.body["id"])
+        if heard is None or heard.status != 201:
+            return None
+        self.answered += 1
+        return str(heard.body["id"])
+
+    async def _serve(self, asked: Asked) -> None:
+        """Submit what a fault asked for, and cancel it when it is to be."""
+        chosen = await self._submit(asked.body)
+        if chosen is not None and asked.cancel_after is not None:
+            await asyncio.sleep(asked.cancel_after)
+            await self._change(chosen, "cancel", "canceled")
 
     async def _cancel(self) -> None:
         """A task of the last second or two: about half of them are still to be run."""

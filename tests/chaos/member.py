@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.chaos.handlers import HISTORIES, MEMBER
 from tests.chaos.history import History
+from tests.chaos.noted import HISTORIES, MEMBER
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +54,11 @@ class Member:
         return f"{self.name}.{self._incarnation}"
 
     @property
+    def pid(self) -> int | None:
+        """Of its present process, which leads a session of its own."""
+        return self._process.pid if self._process is not None and self.alive else None
+
+    @property
     def log(self) -> Path:
         """Where the present process writes what it says."""
         return self._directory / f"log-{self.incarnation}.jsonl"
@@ -70,6 +75,13 @@ class Member:
         if self._process is None or self._process.returncode is not None:
             return False
         self._process.send_signal(number)
+        return True
+
+    def send_to_group(self, number: signal.Signals) -> bool:
+        """A signal to it and to every process that it started, as from a terminal or a supervisor of groups."""
+        if self._process is None or self._process.returncode is not None:
+            return False
+        os.killpg(self._process.pid, number)
         return True
 
     async def keep(self) -> None:

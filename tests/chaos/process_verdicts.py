@@ -7,14 +7,21 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from tests.chaos.evidence import OPEN, SECOND, Evidence, Exit, Run
-from tests.chaos.guilty import AFTERMATH, Guilty, during
+from tests.chaos.guilty import (
+    AFTERMATH,
+    FORK_SERVER_STOPPED,
+    KILLED,
+    PAUSED,
+    TOLD_TO_STOP,
+    Guilty,
+    during,
+)
+from tests.chaos.mix import COMPUTE
 
-COMPUTE = "chaos.compute"
-PAUSED = "consumer paused"
-KILLED = ("consumer killed", "API killed")
-TOLD_TO_STOP = ("consumer told to stop", "API told to stop")
 LATE_EXIT = 1.5
 """Seconds after the drain: one is promised, half of one is for cores that others use too."""
+SURVIVED = (*TOLD_TO_STOP, FORK_SERVER_STOPPED, "clock stepped", "row locked", "unserved backlog")
+"""What ends no process, or not with 1."""
 
 
 def over_the_cap(evidence: Evidence) -> Iterator[Guilty]:
@@ -62,29 +69,6 @@ def end_of(evidence: Evidence, run: Run) -> int | None:
     return OPEN if ended is None else ended.at
 
 
-def charged_for_nothing(evidence: Evidence) -> Iterator[Guilty]:
-    """A try counted as its consumer's death although that consumer was well: no exit, no fault of its own."""
-    members = {(run.id, run.token): run.member for run in evidence.runs}
-    for task_id, changes in evidence.changes_of.items():
-        for claim, reap in pairwise(changes):
-            if (reap.crashes or 0) <= (claim.crashes or 0) or claim.new_token is None:
-                continue
-            member = members.get((task_id, claim.new_token))
-            if not _fell(evidence, member, claim.at, reap.at):
-                yield Guilty(f"{member or 'its consumer'} was well, and was taken for dead", task_id)
-
-
-def _fell(evidence: Evidence, member: str | None, since: int, until: int) -> bool:
-    """Whether a process (None: any) ended or was harmed between two moments."""
-    since -= round((evidence.lease + AFTERMATH) * SECOND) if member is None else 0
-    ended = any(member in {None, exit_.member} and since <= exit_.at <= until for exit_ in evidence.exits)
-    return ended or any(
-        during(fault, since, until)
-        for fault in evidence.faults
-        if fault.target.startswith(("consumer", "*")) and (member is None or fault.touches(member))
-    )
-
-
 def ended_for_nothing(evidence: Evidence) -> Iterator[Guilty]:
     """A process that ended though it was well, or that did not end as it should when it was told to."""
     for ended in evidence.exits:
@@ -120,7 +104,7 @@ def _harmed(evidence: Evidence, ended: Exit) -> bool:
     return any(
         during(fault, since, ended.at)
         for fault in evidence.faults
-        if fault.name not in TOLD_TO_STOP and (fault.touches(ended.member) or fault.target == "postgresql")
+        if fault.name not in SURVIVED and (fault.touches(ended.member) or fault.target == "postgresql")
     )
 
 

@@ -15,7 +15,7 @@ from core.task import Status
 from tests.chaos.evidence import SECOND, Evidence
 from tests.chaos.guilty import Guilty
 from tests.chaos.plan import CLASSES
-from tests.chaos.recovery import AT_LEAST, Window, windows
+from tests.chaos.recovery import MOST_LATE, Window, windows
 from tests.chaos.verdicts import POISONED, VERDICTS
 
 
@@ -100,10 +100,10 @@ def show(findings: Findings, facts: dict[str, Any], console: Console) -> None:
     for name, guilty in findings.guilty.items():
         table.add_row(name, str(len(guilty)), "0", style="red" if guilty else "")
     table.add_section()
-    for kind in CLASSES:
-        table.add_row(f"fault: {kind.name}", str(findings.occurred[kind.name]), "")
+    for name, times in findings.occurred.items():
+        table.add_row(f"fault: {name}", str(times), "")
     table.add_section()
-    table.add_row("from 10 s after each round of faults: done of offered, backlog", "", "")
+    table.add_row("from 10 s after each round of faults: done of offered, started late, backlog", "", "")
     _recovery(table, findings.recovery)
     console.print(table)
     for line in findings.stories():
@@ -114,8 +114,8 @@ def _recovery(table: Table, found: Sequence[Window]) -> None:
     for window in found:
         table.add_row(
             f"after {' + '.join(window.faults)}",
-            f"{window.ratio:.3f}, {window.backlog} ({window.others:.0%} to others)",
-            f"{AT_LEAST}, {window.base}",
+            f"{window.ratio:.3f}, {window.late:.3f}, {window.backlog} ({window.others:.0%} to others)",
+            f"{window.least}, {MOST_LATE}, {window.base}",
             style="" if window.recovered else "red" if window.judged else "yellow",
         )
 

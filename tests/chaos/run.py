@@ -47,7 +47,7 @@ async def perform(script: Script, directory: Path, progress: Progress) -> dict[s
     directory.mkdir(parents=True, exist_ok=True)
     random = Random(script.seed)
     async with raised(directory, script.settings, random) as stand:
-        load = Load(stand.client, stand.history, random)
+        load = Load(stand.client, stand.history, random, queues=script.settings.queues, asked=stand.asked)
         progress("measuring the capacity", 0)
         capacity = await _capacity(stand, load, script.measure)
         rate = max(LEAST_RATE, min(script.most_rate, SHARE * capacity))

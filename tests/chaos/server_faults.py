@@ -17,7 +17,8 @@ from db.broker import ask
 from tests.chaos.plan import Planned
 from tests.chaos.stand import Stand
 
-Act = Callable[[Stand, Planned, Random], Awaitable[bool]]
+Act = Callable[[Stand, Planned, Random], Awaitable[bool | str | None]]
+"""Does its harm and heals it. Whether it struck; the id of the one task that it struck, if it is one."""
 _OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sluice/%' ORDER BY pid"
 _ENOUGH = 200
 STANDSTILL = 0.6
@@ -103,14 +104,15 @@ async def _redis(stand: Stand, *words: str) -> None:
 
 
 async def flushed(stand: Stand, planned: Planned, _: Random) -> bool:
-    """Twice: the second one while the first is being made up for. Consumers stand still before it, so that ids wait."""
-    await _flush_what_waits(stand)
+    """Twice: the second one while the first is being made up for."""
+    await flush_what_waits(stand)
     await asyncio.sleep(planned.seconds)
-    await _flush_what_waits(stand)
+    await flush_what_waits(stand)
     return True
 
 
-async def _flush_what_waits(stand: Stand) -> None:
+async def flush_what_waits(stand: Stand) -> None:
+    """Consumers stand still before it, so that ids wait."""
     members = [stand.members[name] for name in stand.consumers]
     try:
         for member in members:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import asyncpg
+import psutil
 
 from cli.embedded import Servers, Urls
 from cli.migrate import upgrade
@@ -20,6 +22,7 @@ from tests.chaos import truth
 from tests.chaos.client import Client
 from tests.chaos.history import History
 from tests.chaos.member import Member
+from tests.chaos.mix import Asked, queues
 from tests.chaos.wire import HttpTalk, PostgresTalk, RedisTalk, Wire
 from tests.support.eventually import eventually
 
@@ -37,11 +40,16 @@ class Settings:
     drain: float = 3.0
     capacity: int = 20
     consumers: int = 3
+    queues: int = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """All of it, up and running. `wires` are by process and server; `front` lies before the API."""
+    """All of it, up and running. `wires` are by process and server; `front` lies before the API.
+
+    The last of `consumers` serves other kinds than the rest, on the same queues. What a fault wants to have submitted
+    it lays in `asked`. Processes that were `stopped` for good are killed at the end of the run.
+    """
 
     directory: Path
     settings: Settings
@@ -53,6 +61,8 @@ class Stand:
     client: Client
     history: History
     consumers: list[str]
+    asked: deque[Asked]
+    stopped: list[psutil.Process]
 
     @asynccontextmanager
     async def postgres(self) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -86,7 +96,7 @@ async def raised(directory: Path, settings: Settings, random: Random) -> AsyncIt
         await upgrade(urls.database_url)
         history = History(directory / "driver.jsonl")
         stack.callback(history.close)
-        consumers = [f"consumer-{number}" for number in range(1, settings.consumers + 1)]
+        consumers = [f"consumer-{number}" for number in range(1, settings.consumers + 2)]
         wires: dict[tuple[str, str], Wire] = {}
         for name in (API, *consumers):
             wires[name, POSTGRESQL] = await _wire(stack, Wire(urls.database_url, PostgresTalk, random))
@@ -105,7 +115,10 @@ async def raised(directory: Path, settings: Settings, random: Random) -> AsyncIt
                     {
                         "DATABASE_URL": wires[name, POSTGRESQL].url,
                         "REDIS_URL": wires[name, REDIS].url,
-                        "HANDLERS": "tests.chaos.handlers",
+                        "HANDLERS": "tests.chaos.other_handlers"
+                        if name == consumers[-1]
+                        else "tests.chaos.handlers",
+                        "QUEUES": ",".join(queues(settings.queues)),
                         "WORKER_QUEUE_MAXSIZE": str(settings.capacity),
                         "LEASE_SECONDS": str(settings.lease),
                         "DRAIN_SECONDS": str(settings.drain),
@@ -120,6 +133,8 @@ async def raised(directory: Path, settings: Settings, random: Random) -> AsyncIt
             client=Client(front.port),
             history=history,
             consumers=consumers,
+            asked=deque(),
+            stopped=[],
         )
         async with stand.postgres() as connection:
             await connection.execute(truth.TABLES)
@@ -139,6 +154,9 @@ async def _running(stand: Stand) -> AsyncIterator[None]:
             stand.client.close()
             for member in stand.members.values():
                 member.end()
+            for process in stand.stopped:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 async def _wire(stack: AsyncExitStack, wire: Wire) -> Wire:

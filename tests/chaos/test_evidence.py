@@ -85,6 +85,7 @@ def test_histories_and_facts_become_evidence() -> None:
                 "old_token": found.old_token,
                 "new_token": found.new_token,
                 "crashes": found.crashes,
+                "attempt": found.attempt,
             }
             for found in GOOD.changes
         ],

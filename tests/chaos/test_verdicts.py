@@ -98,6 +98,39 @@ CRIMES: dict[str, list[Evidence]] = {
             faults=[Fault("PostgreSQL stopped at once", "postgresql", s(0.2), s(3.9))],
         ),
         with_(changes=[BORN, CLAIMED, change(4, "processing", "pending", 2, crashes=1)], runs=[]),
+        # a process that was told to stop gives back what it has not done, and is not cut off by a Redis that is away
+        with_(
+            changes=[BORN, CLAIMED, change(4, "processing", "pending", 2, crashes=1)],
+            faults=[Fault("consumer told to stop", "consumer-1", s(0.15), s(3))],
+            exits=[Exit("consumer-1.1", s(1), 0)],
+        ),
+        with_(
+            changes=[BORN, CLAIMED, change(4, "processing", "pending", 2, crashes=1)],
+            faults=[Fault("black hole both ways", "consumer-1/redis", s(0.15), s(3))],
+        ),
+        with_(
+            changes=[BORN, CLAIMED, change(1, "processing", "pending", 2, crashes=1)],
+            faults=[Fault("clock stepped", "postgresql", s(0.15), s(3))],
+        ),
+    ],
+    "tries charged for nothing": [
+        # its group was told to stop, and a child was taken along
+        with_(
+            changes=[BORN, CLAIMED, change(0.2, "processing", "pending", 2, attempt=1)],
+            rows={T: replace(ROW, kind="chaos.compute")},
+            runs=[replace(RUN, kind="chaos.compute", ended=1 << 62, how="")],
+            faults=[Fault("consumer's group told to stop", "consumer-1", s(0.15), s(3))],
+        ),
+        # it raised, and nothing was done to it
+        with_(
+            changes=[BORN, CLAIMED, change(0.2, "processing", "pending", 2, attempt=1)],
+            runs=[replace(RUN, how="raised")],
+        ),
+        # somebody locked another task
+        with_(
+            changes=[BORN, CLAIMED, change(0.2, "processing", "failed", 2, attempt=1)],
+            faults=[Fault("row locked", "postgresql", s(0), s(20), task="another")],
+        ),
     ],
     "failed for nothing": [with_(rows={T: replace(ROW, status="failed", error="RuntimeError")})],
     "answers that went backwards": [
@@ -194,6 +227,33 @@ EXCUSED: list[Callable[[], Evidence]] = [
         ],
         rows={T: replace(ROW, token=4)},
         effects={T: [3]},
+    ),
+    # the row was locked by somebody, and its completion could not be written
+    lambda: with_(
+        changes=[
+            BORN,
+            CLAIMED,
+            change(4, "processing", "pending", 2, attempt=1),
+            change(5, "pending", "processing", 3, attempt=2),
+            change(5.2, "processing", "completed", 4, attempt=2),
+        ],
+        runs=[RUN, replace(RUN, token=3, started=s(5), ended=s(5.1))],
+        rows={T: replace(ROW, token=4)},
+        effects={T: [3]},
+        faults=[Fault("row locked", "postgresql", s(0), s(4), task=T)],
+    ),
+    # it raised as it was asked to
+    lambda: with_(
+        changes=[
+            BORN,
+            CLAIMED,
+            change(0.2, "processing", "pending", 2, attempt=1),
+            change(5, "pending", "processing", 3, attempt=2),
+            change(5.2, "processing", "completed", 4, attempt=2),
+        ],
+        runs=[replace(RUN, how="raised"), replace(RUN, token=3, started=s(5), ended=s(5.1))],
+        rows={T: replace(ROW, kind="chaos.flaky", token=4)},
+        effects={},
     ),
     # a black hole outlasted the lease, and the process ended itself
     lambda: with_(

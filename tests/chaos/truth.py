@@ -16,6 +16,9 @@ CREATE TABLE chaos_transitions (
 CREATE TABLE chaos_effects (id uuid, token bigint);
 CREATE FUNCTION chaos_note() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF coalesce(NEW.kind, OLD.kind) = 'chaos.unserved' THEN
+    RETURN NULL;
+  END IF;
   IF TG_OP = 'DELETE' THEN
     INSERT INTO chaos_transitions (id, old_status, old_token) VALUES (OLD.id, OLD.status, OLD.fencing_token);
   ELSIF TG_OP = 'INSERT' THEN
@@ -44,7 +47,7 @@ SELECT seq, (extract(epoch FROM at) * 1e9)::bigint AS t, id::text, old_status, n
 """
 _ROWS = """
 SELECT id::text, status, kind, message, fencing_token AS token, attempt, crashes,
-       error ->> 'type' AS error, canceled_from FROM tasks
+       error ->> 'type' AS error, canceled_from FROM tasks WHERE kind <> 'chaos.unserved'
 """
 
 

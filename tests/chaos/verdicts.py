@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from core.lifecycle import TRANSITIONS
 from core.task import TERMINAL, Status
+from tests.chaos.charge_verdicts import charged_for_nothing, tried_for_nothing
 from tests.chaos.evidence import OPEN, Evidence, Op
 from tests.chaos.guilty import Guilty
+from tests.chaos.mix import EFFECT
 from tests.chaos.process_verdicts import (
-    charged_for_nothing,
     complained,
     ended_for_nothing,
     over_the_cap,
@@ -25,7 +26,6 @@ EDGES = {
     for target in edge.targets
 }
 ENDED = {str(status) for status in TERMINAL}
-EFFECT = "chaos.effect"
 POISONED = "poisoned"
 
 
@@ -168,6 +168,7 @@ VERDICTS: dict[str, Callable[[Evidence], Iterable[Guilty]]] = {
     "illegal changes": illegal_changes,
     "started without a claim": started_without_claim,
     "charged for nothing": charged_for_nothing,
+    "tries charged for nothing": tried_for_nothing,
     "failed for nothing": failed_for_nothing,
     "answers that went backwards": went_backwards,
     "processes that ended for nothing": ended_for_nothing,
