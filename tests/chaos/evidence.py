@@ -109,7 +109,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What a process wrote that it never may: a traceback, a step that failed."""
+    """What a process wrote or left that it never may: a traceback, a step that failed, a child."""
 
     member: str
     text: str
@@ -130,6 +130,7 @@ class Evidence:
     complaints: Sequence[Complaint] = ()
     load: tuple[int, int] = (0, OPEN)
     left_at: int = OPEN
+    left_behind: Sequence[Complaint] = ()
     lease: float = 3.0
     drain: float = 3.0
     cap: int = 20

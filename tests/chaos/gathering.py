@@ -38,6 +38,7 @@ def gather(
         complaints=complaints,
         load=(sorter.load_from, sorter.load_to),
         left_at=sorter.left_at,
+        left_behind=[Complaint(*left.split(": ", 1)) for left in facts.get("left_behind", ())],
         lease=settings["lease"],
         drain=settings["drain"],
         cap=settings["capacity"],

@@ -42,6 +42,8 @@ class Member:
         self._incarnation = 0
         self._leaving = False
         self.statuses: list[int] = []
+        self.pids: dict[int, str] = {}
+        """Of all its processes, each the leader of a session: which one it was."""
 
     @property
     def alive(self) -> bool:
@@ -117,4 +119,5 @@ class Member:
                 cwd=self._directory,
                 start_new_session=True,
             )
+        self.pids[self._process.pid] = self.incarnation
         self._history.add("launch", member=self.incarnation, pid=self._process.pid)

@@ -108,6 +108,12 @@ def _harmed(evidence: Evidence, ended: Exit) -> bool:
     )
 
 
+def left_behind(evidence: Evidence) -> Iterator[Guilty]:
+    """A process that a process of ours had started, and that outlived it."""
+    for left in evidence.left_behind:
+        yield Guilty(f"{left.member} left a process behind: {left.text}")
+
+
 def complained(evidence: Evidence) -> Iterator[Guilty]:
     """A traceback, a step that failed by a fault of ours, an answer that says so."""
     for complaint in evidence.complaints:

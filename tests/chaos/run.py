@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import asyncpg
+import psutil
 
 from tests.chaos import faults, truth
 from tests.chaos.load import Load
@@ -65,6 +68,7 @@ async def perform(script: Script, directory: Path, progress: Progress) -> dict[s
         progress("settling", 1)
         left = await _settle(stand, script.settle)
         await _leave(stand)
+        behind = await _left_behind(stand)
         async with stand.postgres() as connection:
             final = await truth.final(connection)
     facts = {
@@ -73,6 +77,7 @@ async def perform(script: Script, directory: Path, progress: Progress) -> dict[s
         "offered_per_second": round(rate, 1),
         "quiet": script.quiet,
         "left": left,
+        "left_behind": behind,
         "settings": asdict(script.settings),
         **final,
     }
@@ -146,3 +151,36 @@ async def _leave(stand: Stand) -> None:
     async with asyncio.timeout(stand.settings.drain + 30):
         while any(member.alive for member in stand.members.values()):
             await asyncio.sleep(0.02)
+
+
+async def _left_behind(stand: Stand, seconds: float = 2.0) -> list[str]:
+    """What our processes started and nobody ended, a moment after the last of them: member and command."""
+    leaders = {pid: name for member in stand.members.values() for pid, name in member.pids.items()}
+    deadline = time.monotonic() + seconds
+    while True:
+        found = [
+            f"{leaders[session]}: {_command(process)}"
+            for process in psutil.process_iter()
+            if (session := _session(process.pid)) in leaders and _lives(process)
+        ]
+        if not found or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.1)
+
+
+def _session(pid: int) -> int:
+    with suppress(OSError):
+        return os.getsid(pid)
+    return 0
+
+
+def _lives(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _command(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())[:80]
+    return "?"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from tests.chaos.evidence import Fault
+from tests.chaos.evidence import Complaint, Fault
 from tests.chaos.gathering import gather
 from tests.chaos.history import complaints
 from tests.chaos.innocence import GOOD, T, s, with_
@@ -75,6 +76,7 @@ def test_histories_and_facts_become_evidence() -> None:
             }
         ],
         "effects": [{"id": T, "token": 1}],
+        "left_behind": ["consumer-1.1: a fork server"],
         "transitions": [
             {
                 "seq": found.seq,
@@ -91,5 +93,6 @@ def test_histories_and_facts_become_evidence() -> None:
         ],
     }
     evidence = gather(events, facts)
-    assert evidence == GOOD
-    assert judge(evidence).clean
+    left = [Complaint("consumer-1.1", "a fork server")]
+    assert evidence == replace(GOOD, left_behind=left)
+    assert judge(replace(evidence, left_behind=[])).clean

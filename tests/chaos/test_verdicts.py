@@ -156,6 +156,7 @@ CRIMES: dict[str, list[Evidence]] = {
             faults=[Fault("consumer told to stop", "consumer-1", s(1), s(9))],
         ),
     ],
+    "processes left behind": [with_(left_behind=[Complaint("consumer-1.1", "a fork server")])],
     "faults of the program": [
         with_(complaints=[Complaint("consumer-1.1", "it ended with a traceback")]),
         with_(ops=[SUBMIT, Op(2, "get", s(1), s(1.1), "fail", T, code=500)]),

@@ -14,6 +14,7 @@ from tests.chaos.mix import EFFECT
 from tests.chaos.process_verdicts import (
     complained,
     ended_for_nothing,
+    left_behind,
     over_the_cap,
     overlapping,
     repeated_for_nothing,
@@ -172,6 +173,7 @@ VERDICTS: dict[str, Callable[[Evidence], Iterable[Guilty]]] = {
     "failed for nothing": failed_for_nothing,
     "answers that went backwards": went_backwards,
     "processes that ended for nothing": ended_for_nothing,
+    "processes left behind": left_behind,
     "faults of the program": complained,
     "repeated for nothing": repeated_for_nothing,
 }
