@@ -47,10 +47,10 @@ class Batches:
             while not unit.answer.done():
                 await asyncio.wait({unit.answer}, timeout=ASKS_EVERY_SECONDS)
                 if not unit.answer.done() and (loop.time() > deadline or not await self._is_there()):
-                    unit.give_up()
+                    self._desk.give_up(unit)
             return unit.answer.result()
         finally:
-            unit.answer.cancel()  # of a caller that was canceled: withdrawn unless it has left
+            self._desk.leave(unit)  # a caller that was canceled has not had its answer
 
     async def _is_there(self) -> bool:
         """One question for all that wait: those that came together would ask together, on few connections."""

@@ -7,7 +7,7 @@ and batches grow exactly with the load.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,15 +62,6 @@ class Unit:
     in_flight: bool = False
     outcome_unknown: bool = False
 
-    def give_up(self) -> None:
-        """Its time is over: StoreUnavailable, and withdrawn, or MaybeAccepted when a statement with it has left."""
-        if self.answer.done():
-            return
-        if self.in_flight or self.outcome_unknown:
-            self.answer.set_exception(MaybeAccepted([task.id for task in self.new]))
-        else:
-            self.answer.set_exception(StoreUnavailable(_POSTGRESQL, "no connection in time"))
-
 
 class Submissions:
     """Takes submissions of concurrent requests. `run` is a flusher; several may run at once."""
@@ -82,7 +73,7 @@ class Submissions:
         self._hand_over = hand_over
         self._report = report
         self._most_rows = most_rows
-        self._waiting: deque[Unit] = deque()
+        self._waiting: OrderedDict[Unit, None] = OrderedDict()
         self._rows = 0
         self._bytes = 0
         self._bell = asyncio.Event()
@@ -97,24 +88,42 @@ class Submissions:
         MaybeAccepted when a statement with it has left. Safe to cancel: what has not left is withdrawn.
         """
         unit = self.put(new)
-        timer = asyncio.get_running_loop().call_later(patience, unit.give_up)
+        timer = asyncio.get_running_loop().call_later(patience, self.give_up, unit)
         try:
             return await unit.answer
         finally:
             timer.cancel()
+            self.leave(unit)
 
     def put(self, new: Sequence[NewTask]) -> Unit:
-        """Have `new` submitted without waiting for it: `answer` is as of `submit`. Raises Overloaded."""
-        while self._waiting and self._waiting[0].answer.done():
-            self._next()  # withdrawn, and no flusher was free to find that
+        """Have `new` submitted without waiting for it: `answer` is as of `submit`. Raises Overloaded.
+
+        Whoever stops waiting for the answer calls `leave`.
+        """
         unit = Unit(new, sum(map(_size, new)), asyncio.get_running_loop().create_future())
         rows, size = self._rows + len(new), self._bytes + unit.size
         if self._waiting and (rows > self._most_rows or size > MOST_BYTES_WAITING):
             raise Overloaded("the list of submissions that wait", retry_after=timedelta(seconds=1))
         self._rows, self._bytes = rows, size
-        self._waiting.append(unit)
+        self._waiting[unit] = None
         self._bell.set()
         return unit
+
+    def give_up(self, unit: Unit) -> None:
+        """End the time of `unit`: StoreUnavailable, and withdrawn, or MaybeAccepted when a statement with it left."""
+        if unit.answer.done():
+            return
+        if unit.in_flight or unit.outcome_unknown:
+            unit.answer.set_exception(MaybeAccepted([task.id for task in unit.new]))
+        else:
+            unit.answer.set_exception(StoreUnavailable(_POSTGRESQL, "no connection in time"))
+        self.leave(unit)
+
+    def leave(self, unit: Unit) -> None:
+        """Withdraw `unit` if it still waits: nobody is there for its answer. Its room is free at once."""
+        unit.answer.cancel()
+        if unit in self._waiting:
+            self._remove(unit)
 
     def close(self) -> None:
         """Let the flushers end once nothing waits. Whoever submits must have been stopped before."""
@@ -138,18 +147,18 @@ class Submissions:
         units: list[Unit] = []
         rows = size = 0
         while self._waiting:
-            unit = self._waiting[0]
+            unit = next(iter(self._waiting))
             rows, size = rows + len(unit.new), size + unit.size
             if units and (rows > ROWS_AT_ONCE or size > BYTES_AT_ONCE):
                 break
-            units.append(self._next())
+            self._remove(unit)
+            units.append(unit)
         return units
 
-    def _next(self) -> Unit:
-        unit = self._waiting.popleft()
+    def _remove(self, unit: Unit) -> None:
+        del self._waiting[unit]
         self._rows -= len(unit.new)
         self._bytes -= unit.size
-        return unit
 
     async def _write(self, units: list[Unit]) -> None:
         """One statement for those that were not withdrawn, sent again as it stands while somebody waits for it."""

@@ -14,6 +14,7 @@ import orjson
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from consumer.payload.schema import payload_schema
 from core.errors import ConfigurationError
 from core.task import KIND_PATTERN, MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, JsonText, Kind
 
@@ -121,12 +122,17 @@ def _payload(function: Callable[..., Any]) -> tuple[Callable[[JsonText], Any], J
         if annotation in (dict, Any) or typing.get_origin(annotation) in (dict, Mapping):
             return orjson.loads, None
         adapter = TypeAdapter(annotation)
-        return adapter.validate_json, JsonText(orjson.dumps(adapter.json_schema()).decode())
+        schema = payload_schema(adapter.core_schema)
     except (NameError, PydanticSchemaGenerationError, PydanticUserError) as error:
         message = str(error).partition("\n")[0]
         raise ConfigurationError(
             f"handler {_name(function)}: its payload's type cannot be used: {message}"
         ) from error
+    if schema is None:
+        raise ConfigurationError(
+            f"handler {_name(function)}: its payload's type cannot be used: there is no JSON that fits it"
+        )
+    return adapter.validate_json, JsonText(orjson.dumps(schema).decode())
 
 
 def _annotation(function: Callable[..., Any], payload: inspect.Parameter) -> Any:  # noqa: ANN401 - a type

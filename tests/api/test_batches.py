@@ -114,6 +114,22 @@ async def test_when_nobody_listens_it_was_not_accepted() -> None:
     assert type(away.value) is StoreUnavailable
 
 
+async def test_one_whose_client_left_takes_no_room_behind_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST_ROWS_WAITING", 2 * len(NEW))
+    store = PostgreSQL()
+    async with desk(store) as made, asyncio.TaskGroup() as group:
+        for _ in range(2):  # one is in flight, one waits
+            group.create_task(made.submit(NEW))
+            await asyncio.sleep(0)
+        for _ in range(5):
+            leaving = group.create_task(made.submit(NEW))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+        store.gate.set()
+
+
 async def test_there_is_an_end_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "LONGEST", timedelta(seconds=5 * ROUND))
     async with desk(PostgreSQL()) as made:

@@ -133,6 +133,30 @@ async def test_what_was_withdrawn_takes_no_room() -> None:
     assert made.handed_over == ["in flight", "a", "b"]
 
 
+@pytest.mark.parametrize("leaves", ["its time is over", "its client leaves"])
+async def test_what_was_withdrawn_behind_one_that_waits_takes_no_room(leaves: str) -> None:
+    async with desk(most_rows=3) as made, asyncio.TaskGroup() as group:
+        made.store.gate.clear()
+        group.create_task(made.submit("in flight"))
+        await settled()
+        group.create_task(made.submit("waits"))
+        await settled()
+        for _ in range(5):
+            if leaves == "its time is over":
+                with pytest.raises(StoreUnavailable):
+                    await made.submit("withdrawn", "too", patience=0)
+            else:
+                leaving = group.create_task(made.submit("withdrawn", "too"))
+                await settled()
+                leaving.cancel()
+                await settled()
+        group.create_task(made.submit("a", "b"))
+        await settled()
+        made.store.gate.set()
+
+    assert made.handed_over == ["in flight", "waits", "a", "b"]
+
+
 async def test_many_bytes_that_wait_are_too_much_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submissions, "MOST_BYTES_WAITING", 1000)
     async with desk() as made, asyncio.TaskGroup() as group:

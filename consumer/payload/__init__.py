@@ -1,0 +1,1 @@
+"""What may be sent to a handler: the JSON schema of its payload, by which the API judges before anything is stored."""
