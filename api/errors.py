@@ -142,6 +142,12 @@ TABLE: Mapping[type[Exception], Sort] = {
     errors.OutcomeUnknown: Sort(
         503, "outcome-unknown", _AWAY, lambda _: "if it was to change something, look first whether it did"
     ),
+    errors.Hindered: Sort(
+        503,
+        "held-up",
+        "PostgreSQL gave the statement up",
+        lambda _: "somebody holds what it needs locked, or its time was over; nothing was done: try again",
+    ),
     errors.StoreUnavailable: Sort(503, "unavailable", _AWAY, lambda _: "nothing was done: try again"),
     NotReady: Sort(503, "not-ready", "Requests should go elsewhere for now"),
     errors.Overloaded: Sort(

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, assert_never, cast
 
+from consumer.apart import Apart
 from consumer.periodic import Bell
-from core.errors import RowRefused, StoreUnavailable
-from core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
-from core.outcome import Failure, storable
-from core.task import MAX_ERROR_BYTES
+from consumer.refused import instead_of
+from core.errors import Hindered, RowRefused, StoreUnavailable
+from core.events import Fenced, Finished, OutcomeRefused, RowsLocked, StoreBack, StoreLost
+from core.outcome import storable
 from db.claims import Completion, Failing, Return, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from core.events import Report
-    from core.task import RunKey
+    from core.task import RunKey, TaskId
     from db.claims import Pending
 
 Write = Completion | Failing | Return
@@ -31,7 +31,6 @@ _BATCH = 1000
 _BATCH_BYTES = 8 << 20
 _FIRST_PAUSE = 0.025
 _LONGEST_PAUSE = 1.0
-_REFUSED_AGAIN = timedelta(minutes=1)
 
 
 class WritesOutcomes(Protocol):
@@ -40,6 +39,7 @@ class WritesOutcomes(Protocol):
     async def finish(self, done: Sequence[Completion]) -> Written: ...
     async def fail(self, lost: Sequence[Failing]) -> Written: ...
     async def give_back(self, back: Sequence[Return]) -> Written: ...
+    async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]: ...
 
 
 class PublishesAgain(Protocol):
@@ -69,6 +69,7 @@ class Complete:
         self._lowered = lowered
         self._waiting: deque[Write] = deque()
         self._groups: deque[list[Write]] = deque()
+        self._apart = Apart()
         self._closing = False
         self._pending: list[Pending] = []
         self._news = Bell()
@@ -77,7 +78,12 @@ class Complete:
     @property
     def waiting(self) -> int:
         """Outcomes that are not known to be written."""
-        return len(self._waiting) + sum(map(len, self._groups))
+        return len(self._waiting) + sum(map(len, self._groups)) + len(self._apart)
+
+    @property
+    def locked(self) -> int:
+        """Those among them whose rows somebody else holds locked."""
+        return len(self._apart)
 
     @property
     def ended(self) -> bool:
@@ -91,7 +97,8 @@ class Complete:
 
     def keys(self) -> set[RunKey]:
         """The runs whose outcome is being written."""
-        return {(write.id, write.token) for group in (*self._groups, self._waiting) for write in group}
+        writing = {(write.id, write.token) for group in (*self._groups, self._waiting) for write in group}
+        return writing | self._apart.keys()
 
     def put(self, write: Write) -> None:
         """Take an outcome; it is written as soon as the store answers."""
@@ -130,13 +137,12 @@ class Complete:
         pause: float | None = None
         while not (self._closing and self.waiting == 0):
             self._bell.clear()
-            if self.waiting == 0:
-                await self._bell.wait()
+            if not (self._groups or self._waiting or self._apart.due()):
+                await self._bell.wait(self._apart.due_in())
                 continue
-            if not self._groups:
-                self._groups.extend(_by_type(self._next_batch()))
             try:
-                await self._flush(self._groups[0], again=pause is not None)
+                await self._look_again()
+                await self._flush(again=pause is not None)
             except StoreUnavailable as away:
                 if pause is None:
                     self._report(StoreLost(away.store, doing="complete", reason=away.reason))
@@ -146,8 +152,13 @@ class Complete:
             if pause is not None:
                 self._report(StoreBack("PostgreSQL", doing="complete"))
                 pause = None
-            self._groups.popleft()
             self._lowered()
+
+    async def _look_again(self) -> None:
+        """Outcomes whose rows are not locked any more take their place in the queue again."""
+        due = self._apart.due()
+        if due:
+            self._waiting.extendleft(self._apart.part(await self._store.locked_among(due)))
 
     def _next_batch(self) -> list[Write]:
         """What waits, up to a bound of rows and of bytes."""
@@ -159,27 +170,61 @@ class Complete:
             batch.append(write)
         return batch
 
-    async def _flush(self, group: list[Write], *, again: bool) -> None:
-        """One statement for the group; halved when PostgreSQL refuses a row, so that it fails alone."""
+    async def _flush(self, *, again: bool) -> None:
+        """One statement for the next group, which leaves once it is written.
+
+        When PostgreSQL refuses a row it is halved, so that the row fails alone; when somebody holds a row locked, that
+        row is set apart, so that it waits alone.
+        """
+        if not self._groups:
+            self._groups.extend(_by_type(self._next_batch()))
+        if not self._groups:
+            return
+        group = self._groups[0]
         try:
             written = await self._send(group)
         except RowRefused as refused:
-            if len(group) == 1:
-                self._report(OutcomeRefused(str(group[0].id), reason=storable(refused.reason, 200)))
-                instead = _instead(group[0], refused)
-                if instead is not None:
-                    self._waiting.appendleft(instead)
+            self._groups.popleft()
+            if len(group) > 1:
+                self._halve(group)
                 return
-            half = len(group) // 2
-            await self._flush(group[:half], again=again)
-            await self._flush(group[half:], again=again)
+            self._report(OutcomeRefused(str(group[0].id), reason=storable(refused.reason, 200)))
+            instead = instead_of(group[0], refused)
+            if instead is not None:
+                self._waiting.appendleft(instead)
             return
+        except Hindered:
+            await self._part(group)
+            return
+        self._groups.popleft()
+        self._apart.written(group)
         self._report(Finished(written.rows))
         if written.rows < len(group) and not again:
             self._report(Fenced(len(group) - written.rows))
         if written.pending:
             self._pending += written.pending
             self._news.ring()
+
+    def _halve(self, group: list[Write]) -> None:
+        middle = len(group) // 2
+        self._groups.extendleft((group[middle:], group[:middle]))
+
+    async def _part(self, group: list[Write]) -> None:
+        """Set apart what somebody holds locked, and have the rest sent at once: its statement had to wait once.
+
+        Where no row is locked, such as when a trigger of the user's waits for something, it is halved.
+        """
+        locked = await self._store.locked_among([write.id for write in group])
+        self._groups.popleft()
+        held = [write for write in group if write.id in locked]
+        free = [write for write in group if write.id not in locked]
+        if not held and len(group) > 1:
+            self._halve(group)
+            return
+        if held and free:
+            self._groups.appendleft(free)
+        self._apart.put(held or free)
+        self._report(RowsLocked(len(held or free)))
 
     async def _send(self, group: list[Write]) -> Written:
         match group[0]:
@@ -199,20 +244,3 @@ def _by_type(batch: list[Write]) -> list[list[Write]]:
     for write in batch:
         groups.setdefault(type(write), []).append(write)
     return list(groups.values())
-
-
-def _instead(write: Write, refused: RowRefused) -> Write | None:
-    """What to write when PostgreSQL refuses an outcome: that the try failed for it; for a failure, that it ended.
-
-    None when it refuses even that: reconcile finds the row, and tries again twice a lease (L4).
-    """
-    match write:
-        case Completion():
-            reason = storable(f"PostgreSQL refuses the result: {refused.reason}", MAX_ERROR_BYTES)
-            return Failing(write.id, write.token, Failure("ResultRefused", reason), None)
-        case Failing():
-            return Return(write.id, write.token, _REFUSED_AGAIN)
-        case Return():
-            return None
-        case _:
-            assert_never(write)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from consumer.parts import Parts
     from core.events import Report
-    from core.task import RunKey
     from db.claims import Pending
 
 LAST_ACTS = timedelta(milliseconds=600)
@@ -32,19 +31,23 @@ _PATIENTLY = 1.0
 class Ending:
     """How a consumer stopped.
 
-    `left`: rows that others must recover, among them `unsure` that a claim without an answer may have taken or not;
-    `threads`: handlers and beats that still run here; `clean`: PostgreSQL took the last words.
+    `left`: rows that others must recover, among them `unsure` that a claim without an answer may have taken or not, and
+    `locked` ones that somebody else holds; `threads`: handlers and beats that still run here; `clean`: PostgreSQL took
+    the last words.
     """
 
     left: int
     threads: int
     clean: bool
     unsure: int = 0
+    locked: int = 0
 
     @property
     def complaint(self) -> str:
         """What there is to say of one that is not clean."""
         many = f"{self.left - self.unsure} to {self.left}" if self.unsure else str(self.left)
+        if 0 < self.left == self.locked:
+            return f"somebody holds the rows of {many} tasks locked in PostgreSQL; other consumers will recover them"
         return f"PostgreSQL did not answer while stopping; other consumers will recover {many} tasks"
 
 
@@ -98,21 +101,21 @@ class Shutdown:
             self._complete.cancel()  # what it would still publish are hints
         asked = parts.gate.asked
         await self._break_off_claims()
-        found = await self._give_back_the_rest(self._patience(deadline))
-        returned = found is not None
+        rest = await self._give_back_the_rest(self._patience(deadline))
         # A claim that was broken off may still be committed: only what the rows show of it is known to be back.
-        unsure = max(0, asked - (found or 0))
+        unsure = max(0, asked - rest.claimed)
         # What is handed in after the writer has ended goes back with the rest.
-        unwritten = 0 if returned and parts.complete.ended else parts.complete.waiting
-        left = unwritten + (0 if returned else len(parts.running)) + unsure
+        unwritten = 0 if rest.looked and parts.complete.ended else parts.complete.waiting
+        left = unwritten + (rest.locked if rest.looked else len(parts.running)) + unsure
         silent = await _done(parts.beat.stop(), self._patience(deadline))
-        clean = returned and left == 0
+        clean = rest.looked and left == 0
         if clean:
             me = parts.lease.consumer
             clean = await _done(parts.consumers.unregister(me), self._patience(deadline))
         self._report(Drained(left=left))
         threads = parts.slots.busy
-        return Ending(left, threads if silent else threads + 1, clean, unsure)
+        locked = rest.locked + parts.complete.locked
+        return Ending(left, threads if silent else threads + 1, clean, unsure, locked)
 
     async def _end_pull(self) -> None:
         """A pop in flight is asked to end; a server that does not answer is left (S2)."""
@@ -150,20 +153,16 @@ class Shutdown:
         """How long an answer of PostgreSQL's is waited for."""
         return max(_BRIEFLY, 0.0 if self._forced.is_set() else min(_PATIENTLY, deadline - _now()))
 
-    async def _give_back_the_rest(self, seconds: float) -> int | None:
-        """What the rows still hold for this consumer goes back: handlers that did not end, claims without an answer.
+    async def _give_back_the_rest(self, seconds: float) -> _Rest:
+        """What the rows still hold for this consumer goes back: handlers that did not end, claims without an answer."""
+        rest = _Rest()
+        if not await _done(self._return(rest), seconds) and not rest.locked:
+            return _Rest()
+        if rest.pending:
+            await _done(self._parts.publisher.publish_again(rest.pending), _BRIEFLY)
+        return rest
 
-        How many of the latter there were; None when PostgreSQL did not take it.
-        """
-        pending: list[Pending] = []
-        claimed: list[RunKey] = []
-        if not await _done(self._return(pending, claimed), seconds):
-            return None
-        if pending:
-            await _done(self._parts.publisher.publish_again(pending), _BRIEFLY)
-        return len(claimed)
-
-    async def _return(self, pending: list[Pending], claimed: list[RunKey]) -> None:
+    async def _return(self, rest: _Rest) -> None:
         parts = self._parts
         held = await parts.claims.held(parts.lease.consumer) | parts.running.keys()
         if parts.lease.former is not None:
@@ -171,10 +170,31 @@ class Shutdown:
             held |= await parts.claims.held(parts.lease.former)
         if not parts.complete.ended:
             held -= parts.complete.keys()
-        claimed += held - parts.running.keys()
-        rest = [Return(task_id, token) for task_id, token in held]
-        if rest:
-            pending += (await parts.claims.give_back(rest)).pending
+        if not held:
+            rest.looked = True
+            return
+        # What somebody holds locked must not keep its neighbours here. It may be a COMMIT of ours, which is waited for.
+        locked = await parts.claims.locked_among([task_id for task_id, _ in held])
+        free = [Return(task_id, token) for task_id, token in held if task_id not in locked]
+        if free:
+            rest.pending += (await parts.claims.give_back(free)).pending
+        rest.claimed = len({(back.id, back.token) for back in free} - parts.running.keys())
+        rest.locked, rest.looked = len(locked), True
+        if locked:
+            waiting = [Return(task_id, token) for task_id, token in held if task_id in locked]
+            rest.pending += (await parts.claims.give_back(waiting)).pending
+            rest.claimed += len({(back.id, back.token) for back in waiting} - parts.running.keys())
+            rest.locked = 0
+
+
+@dataclass(slots=True)
+class _Rest:
+    """What became of the rows that were still held. `looked`: whether PostgreSQL said which, and took the free ones."""
+
+    pending: list[Pending] = field(default_factory=list)
+    claimed: int = 0
+    locked: int = 0
+    looked: bool = False
 
 
 def _last_acts_end(deadline: float) -> float:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HOT_CONNECTIONS = 5
 """Claim, complete, reconcile, and two for the upkeep steps: each is one short statement. A suspect's name is rare."""
+LOCK_WAIT = timedelta(seconds=1)
+"""How long a statement waits for a row that somebody holds locked, and the outcomes behind it with it (R5)."""
 _FOREVER = timedelta(days=7)
 
 
@@ -47,7 +49,7 @@ class Stores:
             self._url,
             role="consumer",
             pool_size=HOT_CONNECTIONS,
-            limits=replace(DEFAULT_LIMITS, answer=patience(self._lease)),
+            limits=replace(DEFAULT_LIMITS, answer=patience(self._lease), lock=LOCK_WAIT),
         )
         # ctx.session() waits for a connection as long as its task may run, which the handler's timeout bounds.
         self.handler_engine = make_engine(

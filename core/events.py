@@ -115,6 +115,14 @@ class OutcomeRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RowsLocked(Many):
+    """Outcomes that wait for their rows, which somebody else holds locked; the others are written."""
+
+    name: ClassVar[str] = "tasks.locked"
+    level: ClassVar[str] = "warning"
+
+
+@dataclass(frozen=True, slots=True)
 class Garbage(Many):
     """Entries found in Redis that are no ids, or keys of the wrong type, removed."""
 

@@ -140,6 +140,11 @@ class Claims:
         )
         return Written(len(rows), tuple(_pending(row) for row in rows))
 
+    async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]:
+        """Those whose rows somebody else holds locked. Waits for none of them."""
+        rows = await self._database.rows("locked_among", ids=sorted(ids))
+        return {row.id for row in rows}
+
     async def held(self, consumer: ConsumerId) -> set[RunKey]:
         """The runs that are `processing` under this id (L4)."""
         rows = await self._database.rows("held", consumer_id=consumer)

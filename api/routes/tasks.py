@@ -25,6 +25,7 @@ from api.strict_json import MOST_FLAWS, NotJson, Unsound
 from api.submissions import PATIENCE, MaybeAccepted
 from core.errors import (
     Flaw,
+    Hindered,
     OutcomeUnknown,
     Overloaded,
     PayloadRefused,
@@ -47,7 +48,7 @@ AT_A_TIME = 200
 Id = Annotated[UUID, Path(alias="task_id", description="The task's id.")]
 _BODY = (NotJson, ClientDisconnect, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
 _KIND = (UnknownKind, PayloadRefused, RowRefused)
-_STORE = (StoreUnavailable, OutcomeUnknown)
+_STORE = (StoreUnavailable, Hindered, OutcomeUnknown)
 _SUBMISSION = (MaybeAccepted, *_STORE, Overloaded)
 _PLACE = {"Location": {"description": "The task's path.", "schema": {"type": "string"}}}
 _ID = {"task_id": "$response.body#/id"}

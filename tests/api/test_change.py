@@ -229,3 +229,21 @@ async def test_a_hundred_cancels_of_one_task_have_one_effect(client: httpx2.Asyn
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert answers[0].json()["fencing_token"] == 1
+
+
+@pytest.mark.parametrize("change", [CANCEL, RETRY], ids=["cancel", "retry"])
+async def test_a_row_that_somebody_holds_locked_is_a_503_in_words_and_in_time(
+    client: httpx2.AsyncClient, stores: Stores, change: dict[str, str]
+) -> None:
+    task_id = await submit(client)
+    if change is RETRY:
+        await force(stores, task_id, "failed")
+    async with stores.raw.transaction():
+        await stores.raw.execute("SELECT FROM tasks WHERE id = CAST($1 AS uuid) FOR UPDATE", task_id)
+        async with asyncio.timeout(2):
+            response = await client.patch(f"/tasks/{task_id}", json=change)
+        assert (response.status_code, response.headers["content-type"]) == (503, PROBLEM)
+        assert response.json()["type"] == "urn:sluice:problem:held-up"
+        assert "somebody holds what it needs locked" in response.json()["detail"]
+        assert response.headers["retry-after"]
+    assert (await client.patch(f"/tasks/{task_id}", json=change)).status_code == 200

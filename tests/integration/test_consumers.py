@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from core.ids import new_consumer_id
@@ -112,3 +113,14 @@ async def test_kinds_are_written_in_one_order_so_that_consumers_that_start_at_on
         await stores.raw.execute("SELECT FROM kinds WHERE kind = $1 FOR UPDATE NOWAIT", last)
     await registering
     assert {served.max_attempts for served in (await stores.browse.kinds()).values()} == {2}
+
+
+async def test_a_kind_that_stays_as_it_is_waits_for_nobody_who_holds_its_row_locked(stores: Stores) -> None:
+    """A consumer could not start for as long."""
+    [known, changes] = [ServedKind(Kind(name), SCHEMA, 3, None) for name in ("known", "changes")]
+    await stores.consumers.register_kinds([known, changes])
+    async with stores.raw.transaction():
+        await stores.raw.execute("SELECT FROM kinds WHERE kind = 'known' FOR UPDATE")
+        async with asyncio.timeout(2):
+            await stores.consumers.register_kinds([known, replace(changes, max_attempts=4)])
+    assert await stores.raw.fetchval("SELECT max_attempts FROM kinds WHERE kind = 'changes'") == 4

@@ -95,6 +95,9 @@ class SimClaims:
                 row.run_at = now + write.delay
         return Written(len(matching), tuple(_pending(row, now) for _, row in matching))
 
+    async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]:
+        return {task_id for task_id in ids if self._tables.locked(task_id)}
+
     async def held(self, consumer: ConsumerId) -> set[RunKey]:
         return {
             (row.id, FencingToken(row.fencing_token))

@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from core.errors import StoreUnavailable
+from consumer.stores import LOCK_WAIT
+from core.errors import Hindered
 from core.task import Claim, ConsumerId, FencingToken, JsonText, Kind, QueueName, ReadyList, TaskId
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """The database's time when the clock says 0."""
-LOCK_TIMEOUT = timedelta(seconds=3)
+LOCK_TIMEOUT = LOCK_WAIT
 POSTGRESQL = "PostgreSQL"
 
 
@@ -170,7 +171,7 @@ class Tables:
         return lock is not None
 
     async def wait_for(self, ids: Iterable[TaskId]) -> None:
-        """Until no other transaction holds any of these rows. Raises StoreUnavailable when that takes too long."""
+        """Until no other transaction holds any of these rows. Raises Hindered when that takes too long."""
         ids, deadline = list(ids), self.now() + LOCK_TIMEOUT
         while held := [self.locks[task_id] for task_id in ids if self.locked(task_id)]:
             patience = (min(held[0].until, deadline) - self.now()).total_seconds()
@@ -179,7 +180,7 @@ class Tables:
                     await held[0].released.wait()
             except TimeoutError:
                 if self.now() >= deadline:
-                    raise StoreUnavailable(POSTGRESQL, "canceling statement due to lock timeout") from None
+                    raise Hindered(POSTGRESQL, "canceling statement due to lock timeout") from None
 
 
 def to_claim(row: TaskRow) -> Claim:

@@ -9,9 +9,9 @@ from typing import Any
 
 from consumer.complete import Complete, Write
 from consumer.periodic import Bell
-from core.errors import RowRefused
+from core.errors import Hindered, RowRefused
 from core.outcome import Failure
-from core.task import DEFAULT_QUEUE, FencingToken, JsonText, ReadyList
+from core.task import DEFAULT_QUEUE, FencingToken, JsonText, ReadyList, TaskId
 from db.claims import Completion, Failing, Pending, Return, Written
 from tests.unit.support import Events, now, settled, task_id, virtual
 
@@ -45,6 +45,9 @@ class Store:
         self.bad: set[int] = set()
         self.refuses = {"finish"}
         self.errors: list[Exception | None] = []
+        self.locks: set[int] = set()
+        self.stuck: set[int] = set()
+        self.looks: list[list[int]] = []
         self.answer_lost = False
 
     async def finish(self, writes: Sequence[Completion]) -> Written:
@@ -56,6 +59,10 @@ class Store:
     async def give_back(self, writes: Sequence[Return]) -> Written:
         return await self._take("give_back", writes)
 
+    async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]:
+        self.looks.append([one.int for one in ids])
+        return {one for one in ids if one.int in self.locks}
+
     async def _take(self, verb: str, writes: Sequence[Write]) -> Written:
         numbers = [write.id.int for write in writes]
         self.sent.append((verb, numbers))
@@ -64,6 +71,8 @@ class Store:
         error = self.errors.pop(0) if self.errors else None
         if error is not None and not self.answer_lost:
             raise error
+        if (self.locks | self.stuck) & set(numbers):
+            raise Hindered("PostgreSQL", "canceling statement due to lock timeout")
         if verb in self.refuses and self.bad & set(numbers):
             raise RowRefused("22P02", "invalid input\0 for type json")
         fresh = [write for write in writes if write.id.int not in self.written]

@@ -13,7 +13,7 @@ from consumer.running import Run, Running
 from consumer.shutdown import Ending, Shutdown
 from consumer.slots import Slots
 from core.errors import StoreUnavailable
-from core.task import RunKey
+from core.task import RunKey, TaskId
 from db.claims import Pending, Return, Written
 from tests.unit.support import Events, begun, claim, now
 
@@ -33,6 +33,7 @@ class Scene:
         self.draining = False
         self.pulling, self.scheduling, self.writing = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.waiting, self.unwritten = 0, set[RunKey]()
+        self.locked, self.locks = 0, set[int]()
         self.ready = self if redis else None
         self.forced = asyncio.Event()
         self.drain = drain
@@ -87,6 +88,10 @@ class Scene:
         await self._say(f"give back {[back.id.int for back in what]}")
         self.rows = self.rows - {(back.id, back.token) for back in what}
         return Written(len(what), cast("tuple[Pending, ...]", ("pending",)))
+
+    async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]:
+        await self._say(f"locked among {sorted(task_id.int for task_id in ids)}")
+        return {task_id for task_id in ids if task_id.int in self.locks}
 
     async def held(self, consumer: str) -> set[RunKey]:
         await self._say(f"held by {consumer}")

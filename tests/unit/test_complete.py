@@ -67,10 +67,22 @@ async def test_a_refused_result_fails_its_try_for_good_and_a_refused_failure_end
 ) -> None:
     s.store.bad, s.store.refuses = {4}, {"finish", "fail"}
     await s.put(done(4))
-    await asyncio.sleep(10)
+    await asyncio.sleep(12)
 
-    assert [verb for verb, _ in s.store.sent] == ["finish", "fail", "give_back"]
+    assert [verb for verb, _ in s.store.sent] == ["finish", "fail", "fail", "give_back"]
     assert s.store.written == {4: Return(task_id(4), TOKEN, timedelta(minutes=1))}
+
+
+@scene
+async def test_a_failure_whose_words_are_refused_is_written_in_plain_ones(s: Scene) -> None:
+    """Handed back uncharged it would run again each minute, for ever."""
+    s.store.errors = [RowRefused("22P05", "no equivalent in LATIN1")]
+    await s.put(failed(4))
+    await asyncio.sleep(3)
+    written = s.store.written[4]
+    assert isinstance(written, Failing)
+    assert (written.failure.type, written.delay) == ("OutcomeRefused", timedelta(seconds=1))
+    assert written.failure.message.isascii()
 
 
 @scene

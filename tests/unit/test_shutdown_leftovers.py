@@ -87,6 +87,28 @@ async def test_a_claim_without_an_answer_is_broken_off_and_what_it_took_given_ba
     assert now() < 2
 
 
+@pytest.mark.parametrize("frees", [True, False])
+def test_a_row_that_somebody_holds_locked_keeps_no_neighbour_here(frees: bool) -> None:
+    """It may be a COMMIT of ours that is about to end: it is waited for, and left to others when it does not."""
+
+    @virtual
+    async def scene() -> None:
+        s = Scene(drain=0)
+        for number in (1, 2, 3):
+            s.run(number, on_stop=None)
+        s.rows = {claim(number).key for number in (1, 2, 3)}
+        s.locks = {2}
+        if not frees:
+            s.takes["give back [2]"] = FOREVER
+        ending = await s.shut_down()
+        assert "publish ['pending', 'pending']" in s.log if frees else "publish ['pending']" in s.log
+        assert s.rows == (set() if frees else {claim(2).key})
+        assert (ending.left, ending.clean) == ((0, True) if frees else (1, False))
+        assert frees or "holds the rows of 1 tasks locked" in ending.complaint
+
+    scene()
+
+
 @virtual
 async def test_what_a_claim_that_was_broken_off_may_still_take_makes_the_end_unclean() -> None:
     s = Scene(drain=1)
