@@ -16,9 +16,11 @@ from sqlalchemy import Column, Connection
 from sqlalchemy.dialects.postgresql import JSON
 
 from core.errors import SluiceError
-from core.settings import DatabaseSettings, load
+from core.settings import DatabaseSettings, SchemaSettings, load
+from db.driver import path_with
+from db.migrating import enter, make_migration_engine, make_room, migration_in_our_words, migration_lock
 from db.models import Base
-from db.schema import make_migration_engine, migration_in_our_words, migration_lock
+from db.schema import VERSION_TABLE
 from db.start import await_postgresql
 
 log = logging.getLogger("alembic.env")
@@ -38,28 +40,49 @@ def default_differs(
     return (in_database or "").removesuffix("::json") != (in_model or "")
 
 
-def run(connection: Connection) -> None:
+def ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether a comparison looks at what is called like this: tables of somebody else are none of our business."""
+    return kind != "table" or name in Base.metadata.tables
+
+
+def run(connection: Connection, schema: str) -> None:
     """Do what the command asks for; each migration in its own transaction."""
+    enter(connection, schema)
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
+        version_table_schema=schema or None,
         transaction_per_migration=True,
         compare_server_default=default_differs,
+        include_name=ours,
     )
+    if not context.get_context().opts.get("dont_mutate"):  # `alembic current` only looks
+        make_room(connection, schema)
     with context.begin_transaction():
         context.run_migrations()
 
 
-def write_sql() -> None:
+def write_sql(schema: str) -> None:
     """`alembic upgrade head --sql`: the statements on stdout, no connection."""
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
+        version_table_schema=schema or None,
+        literal_binds=True,
+    )
     with context.begin_transaction():
+        if schema:
+            context.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            context.execute(f"SELECT set_config('search_path', {path_with(schema)}, false)")
         context.run_migrations()
 
 
 async def run_alone() -> None:
     """The plain `alembic` command: open a connection, hold the lock, run."""
-    engine = make_migration_engine(load(DatabaseSettings).database_url.get_secret_value())
+    settings = load(DatabaseSettings)
+    engine = make_migration_engine(settings.database_url.get_secret_value())
     try:
         await await_postgresql(
             engine, on_wait=lambda reason: log.warning("waiting for PostgreSQL: %s", reason)
@@ -71,7 +94,7 @@ async def run_alone() -> None:
                     connection, on_wait=lambda: log.warning("another migration runs; waiting for it")
                 ),
             ):
-                await connection.run_sync(run)
+                await connection.run_sync(run, settings.sluice_schema)
     finally:
         await engine.dispose()
 
@@ -81,9 +104,9 @@ if context.config.config_file_name is not None:
 
 handed_over = context.config.attributes.get("connection")
 if context.is_offline_mode():
-    write_sql()
+    write_sql(load(SchemaSettings).sluice_schema)
 elif handed_over is not None:
-    run(handed_over)
+    run(handed_over, context.config.attributes["schema"])
 else:
     try:
         asyncio.run(run_alone())

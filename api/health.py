@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from api.patience import Patience
-from core.errors import ConfigurationError, SchemaAhead, StoreUnavailable
+from core.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
     from core.task import QueueName
@@ -82,8 +82,6 @@ class Health:
             await self._postgresql(self._check_schema())
         except StoreUnavailable:
             return "PostgreSQL does not answer"
-        except SchemaAhead:  # an upgrade is under way, and every schema serves the code before it
-            return None
         except ConfigurationError as wrong:  # the schema, or a right that was taken from our role
             return str(wrong)
         return None

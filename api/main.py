@@ -102,13 +102,13 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     """Senders stop before receivers: submissions are flushed, then their ids pushed, then connections closed."""
     report = Reporter(settings.log_level)
-    url = settings.database_url.get_secret_value()
-    looking = make_engine(url, role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS)
+    place = settings.sluice_schema
+    connect = partial(make_engine, settings.database_url.get_secret_value(), schema=place)
+    looking = connect(role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS)
     database = Database(looking)
-    submitting = Database(make_engine(url, role="api-submit", pool_size=FLUSHERS, limits=LIMITS), keeps=True)
+    submitting = Database(connect(role="api-submit", pool_size=FLUSHERS, limits=LIMITS), keeps=True)
     submitting_large = Database(
-        make_engine(
-            url,
+        connect(
             role="api-batch",
             pool_size=FLUSHERS,
             limits=replace(LIMITS, statement=LONGEST, answer=LONGEST),
@@ -137,7 +137,9 @@ async def _lifespan(
         browse=browse,
         pushes=pushes,
         cancels=Cancels(signals, report=report),
-        health=Health(browse, ready, check_schema=partial(schema.check, looking), stopping=stop.asked.is_set),
+        health=Health(
+            browse, ready, check_schema=partial(schema.check, looking, place), stopping=stop.asked.is_set
+        ),
         patience=Patience(LOOK),
         room=Room(max(ROOM_BYTES, 4 * tasks.BATCH_BODIES * settings.max_body_bytes)),
     )

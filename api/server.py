@@ -211,13 +211,17 @@ async def _look_unless(stop: Stop, settings: ApiSettings) -> bool:
 async def _look(settings: ApiSettings, report: Report) -> None:
     """PostgreSQL must be there, safe and migrated; Redis may be away."""
     engine = make_engine(
-        settings.database_url.get_secret_value(), role="api-start", pool_size=1, limits=LIMITS
+        settings.database_url.get_secret_value(),
+        role="api-start",
+        pool_size=1,
+        limits=LIMITS,
+        schema=settings.sluice_schema,
     )
     try:
         await await_postgresql(
             engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
         )
-        await schema.check(engine)
+        await schema.check(engine, settings.sluice_schema)
         await Database(engine).refuse_unsafe_server()
     finally:
         await engine.dispose()

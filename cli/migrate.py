@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.errors import ConfigurationError, SchemaBehind
 from core.settings import DatabaseSettings, load
-from db import schema
+from db import migrating
 from db.faults import sqlstate
+from db.schema import HEAD, Found, judge, look
 from db.start import await_postgresql
 
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -31,7 +32,7 @@ class Result:
     """The revisions before and after; `before` is None for an empty database."""
 
     before: str | None
-    after: str
+    after: str | None
 
     @property
     def changed(self) -> bool:
@@ -43,27 +44,29 @@ def _silent(_sentence: str) -> None:
     pass
 
 
-async def upgrade(database_url: str, *, say: Callable[[str], None] = _silent) -> Result:
+async def upgrade(database_url: str, *, schema: str = "", say: Callable[[str], None] = _silent) -> Result:
     """Migrate to the newest schema and tell what it was before. A database that is there already costs two reads.
 
-    `say` is told, in a sentence, what is waited for. Raises ConfigurationError (SchemaAhead among them) for what only a
-    person can mend and StoreUnavailable when PostgreSQL stays away for 30 s. Safe to cancel: a migration that has begun
-    is rolled back.
+    `schema` is where the tables live; empty: where the search path finds them, or puts new ones. `say` is told, in a
+    sentence, what is waited for. Raises ConfigurationError (SchemaAhead among them) for what only a person can mend and
+    StoreUnavailable when PostgreSQL stays away for 30 s. Safe to cancel: a migration that has begun is rolled back.
     """
-    engine = schema.make_migration_engine(database_url)
+    engine = migrating.make_migration_engine(database_url)
     try:
         await await_postgresql(engine, on_wait=lambda reason: say(f"waiting for PostgreSQL: {reason}"))
-        with schema.migration_in_our_words():
+        with migrating.migration_in_our_words():
             async with engine.connect() as connection:
-                before = await _pending(connection)
-                if before == schema.HEAD:
-                    return Result(before, before)
-                async with schema.migration_lock(
+                found = await _look(connection, schema)
+                if not _behind(found):
+                    return Result(found.revision, found.revision)
+                async with migrating.migration_lock(
                     connection, on_wait=lambda: say("waiting: another process migrates this database")
                 ):
-                    before = await _pending(connection)
-                    await _run(connection, say)
-            return Result(before, schema.HEAD)
+                    found = await _look(connection, schema)
+                    if not _behind(found):  # somebody else has migrated it meanwhile
+                        return Result(found.revision, found.revision)
+                    await _run(connection, schema, say)
+                    return Result(found.revision, HEAD)
     finally:
         await engine.dispose()
 
@@ -72,12 +75,15 @@ def run() -> int:
     """The command: migrate the database that DATABASE_URL names and say what happened."""
     from cli import render
 
-    url = load(DatabaseSettings).database_url.get_secret_value()
-    result = asyncio.run(upgrade(url, say=render.note))
+    settings = load(DatabaseSettings)
+    url = settings.database_url.get_secret_value()
+    result = asyncio.run(upgrade(url, schema=settings.sluice_schema, say=render.note))
     if result.changed:
         render.write_line(f"migrated from {result.before or 'an empty database'} to {result.after}")
-    else:
+    elif result.after == HEAD:
         render.write_line(f"already at {result.after}")
+    else:
+        render.write_line(f"already at {result.after}, which serves this version (made for {HEAD}) as well")
     return 0
 
 
@@ -91,22 +97,26 @@ def migrations() -> Path:
     raise ConfigurationError(f"no migrations in {package / 'migrations'}: install Sluice again")
 
 
-async def _pending(connection: AsyncConnection) -> str | None:
-    """The revision now; raises SchemaAhead when this code cannot migrate it."""
-    found = await schema.revision(connection)
+async def _look(connection: AsyncConnection, schema: str) -> Found:
+    found = await connection.run_sync(look, schema)
     await connection.commit()
-    try:
-        schema.judge(found)
-    except SchemaBehind:
-        return found
     return found
 
 
-async def _run(connection: AsyncConnection, say: Callable[[str], None]) -> None:
+def _behind(found: Found) -> bool:
+    """Whether there is anything to do; raises SchemaAhead when this code cannot use what was found."""
+    try:
+        judge(found)
+    except SchemaBehind:
+        return True
+    return False
+
+
+async def _run(connection: AsyncConnection, schema: str, say: Callable[[str], None]) -> None:
     """Migrate. A table that stays locked for 5 s is let go, so that others get on, and asked for again."""
     for tries_left in reversed(range(_TRIES)):
         try:
-            return await connection.run_sync(_upgrade)
+            return await connection.run_sync(_upgrade, schema)
         except DBAPIError as error:
             if sqlstate(error) != _LOCK_NOT_AVAILABLE or not tries_left:
                 raise
@@ -116,11 +126,12 @@ async def _run(connection: AsyncConnection, say: Callable[[str], None]) -> None:
     return None
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, schema: str) -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["schema"] = schema
     command.upgrade(config, "head")

@@ -43,6 +43,7 @@ class Options:
     port: int
     workers: int
     database_url: str
+    schema: str
     redis_url: str | None
     drain_seconds: float
     log_format: str | None
@@ -62,6 +63,7 @@ class Options:
             port=api.api_port,
             workers=workers or 1,
             database_url=database_url,
+            schema=api.sluice_schema,
             redis_url=redis_url,
             drain_seconds=consumer.drain_seconds,
             log_format=named.log_format,
@@ -162,7 +164,7 @@ class Family:
     async def _migrate(self, urls: Urls) -> None:
         from cli.migrate import upgrade
 
-        await upgrade(urls.database_url, say=self.output.say)
+        await upgrade(urls.database_url, schema=self._options.schema, say=self.output.say)
 
     def _plan(self, urls: Urls, port: int) -> tuple[Program, ...]:
         options = self._options

@@ -87,7 +87,7 @@ async def prepare(stores: Stores, registry: Registry, report: Report) -> None:
     await await_postgresql(
         stores.engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
     )
-    await check(stores.engine)
+    await check(stores.engine, stores.schema)
     await stores.database.refuse_unsafe_server()
     await stores.consumers.register_kinds(
         [

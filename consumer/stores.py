@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from db.broker import Broker
@@ -43,17 +44,18 @@ class Stores:
     """`ready` and `signals` are None without Redis."""
 
     def __init__(self, settings: ConsumerSettings, report: Report) -> None:
-        self._url = settings.database_url.get_secret_value()
+        self.schema = settings.sluice_schema
+        self._connect = partial(
+            make_engine, settings.database_url.get_secret_value(), schema=settings.sluice_schema
+        )
         self._lease = settings.lease
-        self.engine = make_engine(
-            self._url,
+        self.engine = self._connect(
             role="consumer",
             pool_size=HOT_CONNECTIONS,
             limits=replace(DEFAULT_LIMITS, answer=patience(self._lease), lock=LOCK_WAIT),
         )
         # ctx.session() waits for a connection as long as its task may run, which the handler's timeout bounds.
-        self.handler_engine = make_engine(
-            self._url,
+        self.handler_engine = self._connect(
             role="handler",
             pool_size=settings.handler_pool_size,
             limits=Limits(answer=_FOREVER, pool_wait=_FOREVER),
@@ -75,7 +77,7 @@ class Stores:
         """Another connection, for the beat's own thread and loop (L2). Its limits leave time for a second try."""
         third = self._lease / 3
         limits = Limits(connect=min(third, timedelta(seconds=3)), statement=third, lock=third, answer=third)
-        database = Database(make_engine(self._url, role="beat", pool_size=1, limits=limits))
+        database = Database(self._connect(role="beat", pool_size=1, limits=limits))
         try:
             yield Consumers(database)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,10 +18,19 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
     from db.claims import Completion
+    from db.driver import Connection
 
 
 _ANSWER_SECONDS = DEFAULT_LIMITS.answer.total_seconds()
 """How long our own statements in it are waited for. The handler's own have the task's timeout."""
+
+
+_LOOK_UP = text("SELECT set_config('search_path', :path, true)")
+_BEFORE_FINISH = text(
+    "SELECT current_setting('search_path'), set_config('search_path', :path, true), "
+    "set_config('idle_in_transaction_session_timeout', '1s', true)"
+)
+"""Our table is found whatever path the handler looks its own up by, and has set within its transaction."""
 
 
 class OwnTransaction(Protocol):
@@ -143,11 +152,14 @@ class Transaction:
             raise AssertionError("complete() is for a transaction that was used")
         await session.commit()
         async with asyncio.timeout(_ANSWER_SECONDS):
-            await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1s'"))
+            path = await _our_path(connection)
+            theirs = await connection.scalar(_BEFORE_FINISH, {"path": path})
             self.flushed = True
             ours = await connection.execute(statement("finish"), finish_values([done]))
             if ours.rowcount == 0:
                 return False
+            if theirs != path:  # triggers that wait for the commit are the handler's
+                await connection.execute(_LOOK_UP, {"path": theirs})
             self.committing = True
             await self._outer.commit()
         return True
@@ -170,6 +182,11 @@ class Transaction:
             if not connection.closed:
                 await connection.invalidate()
                 await connection.close()
+
+
+async def _our_path(connection: AsyncConnection) -> str:
+    driver = (await connection.get_raw_connection()).driver_connection
+    return cast("Connection", driver).our_path
 
 
 async def _replace_closed(connection: AsyncConnection) -> None:

@@ -3,7 +3,7 @@
 SluiceError
 ├── ConfigurationError        a setting, a server or a handler module that cannot be used as it is
 │   ├── SchemaBehind          the database needs `sluice migrate`
-│   └── SchemaAhead           the code is older than the database
+│   └── SchemaAhead           the database belongs to a later major version
 ├── StoreUnavailable          PostgreSQL or Redis did not answer
 │   ├── Hindered              PostgreSQL gave the statement up: a lock that somebody holds, or its time limit
 │   └── OutcomeUnknown        ... and what was sent may have taken effect
@@ -38,19 +38,23 @@ class ConfigurationError(SluiceError):
 class SchemaBehind(ConfigurationError):
     """The database's schema is older than this code, or not there at all."""
 
-    def __init__(self, found: str | None, wanted: str) -> None:
+    def __init__(
+        self, found: str | None, wanted: str, *, where: str = "the database", recorded: bool = True
+    ) -> None:
         at = f"at revision {found}" if found else "empty"
-        super().__init__(f"the database is {at}, this version needs {wanted}: run `sluice migrate`")
+        if found and not recorded:
+            at += ", which its table sluice_version does not say"
+        super().__init__(f"{where} is {at}, this version needs {wanted}: run `sluice migrate`")
         self.found = found
         self.wanted = wanted
 
 
 class SchemaAhead(ConfigurationError):
-    """The database's schema was made by a newer version than this code."""
+    """The database's schema was made by a version that this code cannot work beside."""
 
     def __init__(self, found: str, wanted: str) -> None:
         super().__init__(
-            f"the database is at revision {found}, which this version (made for {wanted}) does not know: "
+            f"the database is at revision {found}, which this version (made for {wanted}) cannot use: "
             "install the version of Sluice that migrated it, or run `alembic downgrade` there"
         )
         self.found = found

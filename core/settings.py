@@ -32,6 +32,7 @@ _LIBPQ_ONLY = frozenset(
 )
 """What providers put into their URLs for libpq. asyncpg would ask the server for settings of these names."""
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 def _split(url: str) -> SplitResult:
@@ -68,6 +69,14 @@ def _modules(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _schema(value: str) -> str:
+    if value and not _SCHEMA.fullmatch(value):
+        raise ValueError("it must be 1 to 63 of a-z, 0-9 and _, and begin with no digit")
+    if value.startswith("pg_") or value == "information_schema":
+        raise ValueError("it must be no schema of PostgreSQL's own")
+    return value
+
+
 def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -87,7 +96,13 @@ class LogSettings(BaseSettings):
     log_format: LogFormat | None = None
 
 
-class DatabaseSettings(LogSettings):
+class SchemaSettings(LogSettings):
+    """Where our tables live. An empty `sluice_schema` means that the database's search path finds them."""
+
+    sluice_schema: Annotated[str, AfterValidator(_schema)] = ""
+
+
+class DatabaseSettings(SchemaSettings):
     """What `sluice migrate` needs, and nothing more."""
 
     database_url: Annotated[PostgresqlUrl, Field(min_length=1)]

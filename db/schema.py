@@ -1,4 +1,4 @@
-"""Which schema this code needs, which one the database has, and the lock under which it changes. Migrates nothing.
+"""Which schema this code needs, and which one the database has. Changes nothing.
 
 The revisions stand here too, so that a starting API or consumer tells behind from ahead without loading Alembic;
 a test compares them with `alembic/versions`.
@@ -6,149 +6,147 @@ a test compares them with `alembic/versions`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.errors import ConfigurationError, SchemaAhead, SchemaBehind, SluiceError, StoreUnavailable
-from db.faults import from_postgresql, postgresql_in_our_words, sqlstate
-from db.session import Limits, make_engine
+from core.errors import ConfigurationError, SchemaAhead, SchemaBehind
+from db.faults import postgresql_in_our_words
+from db.statements import statement
 
 REVISIONS = ("0001", "0002", "0003")
-"""Every revision, oldest first."""
+"""Every revision, oldest first. The first digit is the major: within one, a schema serves the code before it."""
 
 HEAD = REVISIONS[-1]
 
 TABLES = ("consumers", "kinds", "tasks", "upkeep")
 """What the role of an API or a consumer must be able to use; a test compares them with the models."""
 
-_FORBIDDEN = text("""
-SELECT string_agg(name, ', ')
-  FROM unnest(CAST(:tables AS text[])) AS name, to_regclass(name) AS oid
- WHERE NOT has_table_privilege(oid, 'SELECT')
-    OR name <> 'alembic_version'
-       AND NOT (
-         has_table_privilege(oid, 'INSERT')
-         AND has_table_privilege(oid, 'UPDATE')
-         AND has_table_privilege(oid, 'DELETE')
-       )
-""")
-"""Tables that are there and that the role may not use; of Alembic's own it only reads."""
+VERSION_TABLE = "sluice_version"
+"""Where Alembic keeps our revision. Its own name for it belongs to whoever else uses Alembic on the database."""
 
-LOCK = 0x536C75696365
-"""Any number nobody else uses: "Sluice" in ASCII."""
+FORMER_VERSION_TABLE = "alembic_version"
 
-LOCK_TIMEOUT = "5s"
-"""How long a migration's statement waits for a table: our own API and consumers queue behind it meanwhile."""
+_FIRST_TABLES = {
+    "consumers": "lease_seconds",
+    "kinds": "payload_schema",
+    "tasks": "fencing_token",
+    "upkeep": "next_run_at",
+}
+"""The tables of before VERSION_TABLE, each with a column that tells it from a stranger's of the same name."""
 
-_LOCK_POLL_SECONDS = 0.25
-_UNLIMITED = timedelta(0)
+_REVISION = re.compile(r"\d{4}")
 
 
-async def check(engine: AsyncEngine) -> None:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a database holds of ours.
+
+    `revision` None: nothing. Unless it is `recorded`, it was told from the tables of before VERSION_TABLE.
+    `tables` has what there is under our names, in `schema` or, when that is empty, on the search path.
+    """
+
+    schema: str
+    tables: Mapping[str, Row[Any]]
+    revision: str | None
+    recorded: bool
+
+
+async def check(engine: AsyncEngine, schema: str = "") -> None:
     """Whether this code can use the database. Three round trips, no lock.
 
-    Raises SchemaBehind or SchemaAhead unless it is at HEAD, ConfigurationError when the role may not use its tables,
-    and StoreUnavailable.
+    Raises SchemaBehind or SchemaAhead when it cannot, ConfigurationError when the role may not use the tables or they
+    are somebody else's, and StoreUnavailable.
     """
     with postgresql_in_our_words():
         async with engine.connect() as connection:
-            forbidden = await connection.scalar(_FORBIDDEN, {"tables": [*TABLES, "alembic_version"]})
-            if forbidden:
-                raise ConfigurationError(
-                    f"the database role may not use {forbidden}: grant it SELECT, INSERT, UPDATE and DELETE"
-                )
-            found = await revision(connection)
+            found = await connection.run_sync(look, schema)
     judge(found)
+    if found.revision == HEAD and (missing := [name for name in TABLES if name not in found.tables]):
+        raise ConfigurationError(
+            f"{_place(schema)} lacks {', '.join(missing)}: restore it from a backup, "
+            f"or drop {VERSION_TABLE} and what is left, and run `sluice migrate`"
+        )
 
 
-def judge(found: str | None) -> None:
-    """The verdict of `check` on a revision; None is a database without our tables."""
-    if found == HEAD:
-        return
-    if found is None or found in REVISIONS:
-        raise SchemaBehind(found, HEAD)
-    raise SchemaAhead(found, HEAD)
+def judge(found: Found) -> None:
+    """Raise SchemaBehind or SchemaAhead unless this code works with what was found."""
+    revision = found.revision
+    if revision is None or revision < HEAD or not found.recorded:
+        raise SchemaBehind(revision, HEAD, where=_place(found.schema), recorded=found.recorded)
+    if not serves(revision):
+        raise SchemaAhead(revision, HEAD)
 
 
-async def revision(connection: AsyncConnection) -> str | None:
-    """The revision that the database is at, None when it was never migrated."""
-    if not await connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL")):
-        return None
-    found: str | None = await connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
-    return found
+def serves(revision: str) -> bool:
+    """Whether this code works with a database at `revision`: its own, or a later one of the same major."""
+    return _REVISION.fullmatch(revision) is not None and revision[0] == HEAD[0] and int(revision) >= int(HEAD)
 
 
-def make_migration_engine(url: str) -> AsyncEngine:
-    """An engine of one connection whose statements may take as long as they need: an index on a large table does."""
-    limits = Limits(statement=_UNLIMITED, lock=_UNLIMITED, answer=timedelta(days=7))
-    return make_engine(url, role="migrate", pool_size=1, limits=limits, transactional=True)
+def look(connection: Connection, schema: str) -> Found:
+    """Find what is ours. Two round trips, one more for tables of before VERSION_TABLE.
 
-
-@contextmanager
-def migration_in_our_words() -> Iterator[None]:
-    """What PostgreSQL refuses within leaves as our error, unless the migration itself is at fault."""
-    try:
-        yield
-    except DBAPIError as error:
-        ours = _explain(error)
-        if ours is None:
-            raise
-        raise ours from error
-
-
-def _explain(error: DBAPIError) -> SluiceError | None:
-    """What a person can do about it; None when the migration itself is at fault and must be seen as it is."""
-    reason = str(error.orig).partition("\n")[0].rpartition(">: ")[2]
-    match sqlstate(error):
-        case "42501":
-            return ConfigurationError(
-                f"the database role may not migrate: {reason}; grant it CREATE on the schema"
-            )
-        case "42P07":
-            return ConfigurationError(
-                f"the database holds tables of somebody else: {reason}; give Sluice its own"
-            )
-        case "55P03":
-            return StoreUnavailable(
-                "PostgreSQL", "a table to change stayed in use; run `sluice migrate` again"
-            )
-        case _:
-            return from_postgresql(error)
-
-
-@asynccontextmanager
-async def migration_lock(connection: AsyncConnection, *, on_wait: Callable[[], None]) -> AsyncIterator[None]:
-    """Hold a session's advisory lock: one migration at a time on a database. `on_wait` is called once if it is taken.
-
-    It is asked for again and again, not waited for in the server: a session that waits there holds a snapshot, and
-    CREATE INDEX CONCURRENTLY in the migration that has the lock would wait for that snapshot in turn. LOCK_TIMEOUT
-    is in force from when it is held.
+    Raises ConfigurationError when the role may not use it, or when it is somebody else's.
     """
-    waiting = False
-    while not await _try(connection):
-        if not waiting:
-            on_wait()
-        waiting = True
-        await asyncio.sleep(_LOCK_POLL_SECONDS)
-    await connection.execute(
-        text("SELECT set_config('lock_timeout', :limit, false)"), {"limit": LOCK_TIMEOUT}
+    marks = {**dict.fromkeys(TABLES, ""), **_FIRST_TABLES}
+    marks |= dict.fromkeys((VERSION_TABLE, FORMER_VERSION_TABLE), "version_num")
+    rows = connection.execute(
+        statement("look_at_tables"), {"names": list(marks), "marks": list(marks.values()), "schema": schema}
+    ).all()
+    tables = {row.name: row for row in rows}
+    _refuse_rights(row for name, row in tables.items() if name != FORMER_VERSION_TABLE)
+    recorded = versions(connection, tables[VERSION_TABLE]) if VERSION_TABLE in tables else []
+    if recorded:
+        return Found(schema, tables, max(recorded), recorded=True)
+    revision = _told_from_tables(connection, tables)
+    if revision is None and (foreign := [name for name in TABLES if name in tables]):
+        raise ConfigurationError(
+            f"{_place(schema)} holds tables of somebody else ({', '.join(foreign)}): "
+            "set SLUICE_SCHEMA to a schema for Sluice's own"
+        )
+    return Found(schema, tables, revision, recorded=False)
+
+
+def versions(connection: Connection, table: Row[Any]) -> list[str]:
+    """The revisions in one of Alembic's tables."""
+    name = f"{quoted(table.space)}.{table.name}"
+    return list(connection.scalars(text(f"SELECT version_num FROM {name}")))  # noqa: S608 - quoted
+
+
+def quoted(name: str) -> str:
+    """`name` as an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _told_from_tables(connection: Connection, tables: Mapping[str, Row[Any]]) -> str | None:
+    """The revision of before VERSION_TABLE; None when the tables are not all there, or not ours."""
+    found = [tables[name] for name in _FIRST_TABLES if name in tables]
+    if len(found) < len(_FIRST_TABLES) or not all(table.marked for table in found):
+        return None
+    if len({table.space for table in found}) > 1:
+        return None
+    told: str = connection.execute(statement("tell_revision"), {"space": found[0].space}).scalar_one()
+    return told
+
+
+def _refuse_rights(tables: Iterable[Row[Any]]) -> None:
+    tables = list(tables)
+    if closed := next((table.space for table in tables if not table.usable), None):
+        raise ConfigurationError(f"the database role may not use the schema {closed}: grant it USAGE")
+    forbidden = sorted(
+        table.name
+        for table in tables
+        if not (table.readable and (table.writable or table.name == VERSION_TABLE))
     )
-    await connection.commit()
-    try:
-        yield
-    finally:
-        await connection.rollback()
-        await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
-        await connection.commit()
+    if forbidden:
+        raise ConfigurationError(
+            f"the database role may not use {', '.join(forbidden)}: grant it SELECT, INSERT, UPDATE and DELETE"
+        )
 
 
-async def _try(connection: AsyncConnection) -> bool:
-    held = await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK})
-    await connection.commit()
-    return bool(held)
+def _place(schema: str) -> str:
+    return f"the schema {schema}" if schema else "the database"

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.errors import ConfigurationError
+from db import driver
 from db.connections import Connections
 from db.faults import from_our_statement
 from db.statements import positional
@@ -63,20 +63,6 @@ class Record(asyncpg.Record):
             raise AttributeError(name) from None
 
 
-class _Connection(asyncpg.Connection):
-    """A connection that is dropped at once when it is given up."""
-
-    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
-        """SQLAlchemy names a time when it gives a connection up, after a cancellation or an error.
-
-        A silent server would take all of it from whoever was canceled: 2 s of a drain's last one.
-        """
-        if timeout is None:
-            await super().close()
-        else:
-            self.terminate()
-
-
 def make_engine(
     url: str,
     *,
@@ -84,10 +70,12 @@ def make_engine(
     pool_size: int,
     limits: Limits = DEFAULT_LIMITS,
     transactional: bool = False,
+    schema: str = "",
 ) -> AsyncEngine:
     """An engine that opens nothing yet. `role` shows in pg_stat_activity as `sluice/<role>`.
 
-    Unless `transactional`, every statement is its own transaction: one round trip instead of three.
+    Unless `transactional`, every statement is ours and its own transaction: one round trip instead of three, and names
+    are looked up in `schema` first. The statements of others have the database's own search path.
     The URL goes to asyncpg as it is, so that all that libpq understands in one (sslmode, sockets, several hosts) works.
     """
     dsn = re.sub(r"^postgres(ql\+asyncpg)?://", "postgresql://", url)
@@ -105,16 +93,14 @@ def make_engine(
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
         connection = await asyncpg.connect(
             dsn,
-            connection_class=_Connection,
+            connection_class=driver.Connection,
             timeout=limits.connect.total_seconds(),
             command_timeout=limits.answer.total_seconds(),
             record_class=asyncpg.Record if transactional else Record,
             server_settings=settings,
         )
         try:
-            await _prepare(connection)
-            if transactional:
-                await _plain_uuids(connection)
+            await (driver.prepare_to_lend if transactional else driver.prepare)(connection, schema=schema)
         except BaseException:  # a cancellation too: nobody else knows of this connection yet
             connection.terminate()
             raise
@@ -130,26 +116,6 @@ def make_engine(
         pool_reset_on_return="rollback" if transactional else None,
         isolation_level="READ COMMITTED" if transactional else "AUTOCOMMIT",
         json_deserializer=None if transactional else _as_it_is,
-    )
-
-
-async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """What settings at the start of a connection cannot say."""
-    # Commits that are on disk are what a 201 promises: a weaker default is raised, a stronger one stays.
-    await connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) "
-        "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-    )
-
-
-async def _plain_uuids(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """What handlers read is uuid.UUID itself; we make do with asyncpg's faster subclass of it."""
-    await connection.set_type_codec(
-        "uuid",
-        schema="pg_catalog",
-        encoder=lambda value: value.bytes,
-        decoder=lambda value: UUID(bytes=bytes(value)),
-        format="binary",
     )
 
 

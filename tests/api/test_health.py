@@ -108,14 +108,14 @@ async def test_livez_and_readyz_say_so(shared: httpx2.AsyncClient) -> None:
 @asynccontextmanager
 async def schema_at(stores: Stores, revision: str | None) -> AsyncIterator[None]:
     """Says so for a while; None: it was never migrated."""
-    before = await stores.raw.fetch("DELETE FROM alembic_version RETURNING version_num")
+    before = await stores.raw.fetch("DELETE FROM sluice_version RETURNING version_num")
     try:
         if revision is not None:
-            await stores.raw.execute("INSERT INTO alembic_version (version_num) VALUES ($1)", revision)
+            await stores.raw.execute("INSERT INTO sluice_version (version_num) VALUES ($1)", revision)
         yield
     finally:
-        await stores.raw.execute("DELETE FROM alembic_version")
-        await stores.raw.executemany("INSERT INTO alembic_version (version_num) VALUES ($1)", before)
+        await stores.raw.execute("DELETE FROM sluice_version")
+        await stores.raw.executemany("INSERT INTO sluice_version (version_num) VALUES ($1)", before)
 
 
 async def test_readyz_says_which_command_mends_the_schema(client: httpx2.AsyncClient, stores: Stores) -> None:
@@ -131,8 +131,10 @@ async def test_readyz_says_which_command_mends_the_schema(client: httpx2.AsyncCl
 async def test_a_migration_ahead_of_this_code_takes_it_out_of_no_traffic(
     client: httpx2.AsyncClient, stores: Stores
 ) -> None:
-    async with schema_at(stores, "9999"):
+    async with schema_at(stores, "0999"):
         assert (await client.get("/readyz")).status_code == 200
+    async with schema_at(stores, "9999"):  # of another major: the start refuses it as well
+        assert (await client.get("/readyz")).status_code == 503
 
 
 async def test_readyz_says_which_right_was_taken_from_the_role(urls: Urls, stores: Stores) -> None:

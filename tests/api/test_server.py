@@ -44,12 +44,12 @@ def test_an_address_of_another_machine_is_told_what_to_set() -> None:
 
 
 async def test_a_database_that_is_not_migrated_names_the_command(urls: Urls, stores: Stores) -> None:
-    revision = await stores.raw.fetchval("SELECT version_num FROM alembic_version")
+    revision = await stores.raw.fetchval("SELECT version_num FROM sluice_version")
     try:
-        await stores.raw.execute("DELETE FROM alembic_version")
+        await stores.raw.execute("DELETE FROM sluice_version")
         status, said = await ended(await start(urls))
     finally:
-        await stores.raw.execute("INSERT INTO alembic_version (version_num) VALUES ($1)", revision)
+        await stores.raw.execute("INSERT INTO sluice_version (version_num) VALUES ($1)", revision)
 
     assert status == 1
     assert "sluice migrate" in said

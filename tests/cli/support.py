@@ -16,7 +16,7 @@ import pytest
 
 from cli.main import main
 
-_OURS = ("DATABASE_URL", "REDIS_URL", "REDIS_PREFIX", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
+_OURS = ("DATABASE_URL", "SLUICE_SCHEMA", "REDIS_URL", "REDIS_PREFIX", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
-import asyncpg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from cli import migrate
 from core.errors import ConfigurationError, SchemaAhead, SchemaBehind
-from db import schema
+from db import migrating, schema
 from db.models import Base
-from tests.cli.migrating import check
+from tests.cli.migrating import check, role_of_its_own
 from tests.cli.support import Command
 from tests.support.databases import connected
 
@@ -40,7 +35,7 @@ async def _shape(url: str) -> list[tuple[str, ...]]:
     )
     async with connected(url) as connection:
         return [
-            tuple(row) for row in await connection.fetch(ours + "AND relname <> 'alembic_version')" + SHAPE)
+            tuple(row) for row in await connection.fetch(ours + "AND relname <> 'sluice_version')" + SHAPE)
         ]
 
 
@@ -49,12 +44,29 @@ async def test_a_database_behind_is_told_to_migrate(empty_database: str) -> None
         await check(empty_database)
 
 
-async def test_a_database_ahead_names_its_revision_and_what_mends_it(
+@pytest.mark.parametrize("revision", ["0999", f"{schema.HEAD[0]}{int(schema.HEAD[1:]) + 1:03}"])
+async def test_a_database_ahead_of_the_same_major_serves_this_version(
+    sluice: Command, empty_database: str, revision: str
+) -> None:
+    """The newer version migrates first: what restarts before it is replaced must come up again."""
+    await migrate.upgrade(empty_database)
+    async with connected(empty_database) as connection:
+        await connection.execute("UPDATE sluice_version SET version_num = $1", revision)
+    await check(empty_database)
+    result = await sluice("migrate", DATABASE_URL=empty_database)
+    assert (result.status, result.stderr) == (0, "")
+    assert (
+        result.stdout
+        == f"already at {revision}, which serves this version (made for {schema.HEAD}) as well\n"
+    )
+
+
+async def test_a_database_of_another_major_names_its_revision_and_what_mends_it(
     sluice: Command, empty_database: str
 ) -> None:
     await migrate.upgrade(empty_database)
     async with connected(empty_database) as connection:
-        await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        await connection.execute("UPDATE sluice_version SET version_num = '9999'")
     with pytest.raises(SchemaAhead, match="9999"):
         await check(empty_database)
     result = await sluice("migrate", DATABASE_URL=empty_database)
@@ -70,7 +82,7 @@ async def test_the_migrations_make_exactly_the_models(empty_database: str, alemb
     checked = await alembic("check", DATABASE_URL=empty_database)
     assert checked.status == 0, checked.stderr
     migrated = await _shape(empty_database)
-    engine = schema.make_migration_engine(empty_database)
+    engine = migrating.make_migration_engine(empty_database)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.drop_all)
         await connection.run_sync(Base.metadata.create_all)
@@ -98,22 +110,10 @@ async def test_the_revisions_are_those_of_the_migrations() -> None:
     assert scripts.get_heads() == [schema.HEAD]
 
 
-@asynccontextmanager
-async def _role(database: str) -> AsyncIterator[tuple[str, asyncpg.Connection[Any], str]]:
-    """A role of its own, somebody who may grant it something, and the database's URL for it."""
-    role = "r_" + database.partition("?")[0].rpartition("_")[2]
-    async with connected(database) as owner:
-        await owner.execute(f"CREATE ROLE {role} LOGIN")
-        try:
-            yield role, owner, database.replace("//postgres@", f"//{role}@")
-        finally:
-            await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
-
-
 async def test_a_role_that_may_not_create_tables_is_told_what_it_lacks(
     alembic: Command, empty_database: str
 ) -> None:
-    async with _role(empty_database) as (_, owner, url):
+    async with role_of_its_own(empty_database) as (_, owner, url):
         await owner.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         with pytest.raises(Exception, match=r"permission denied for schema public; grant it CREATE"):
             await migrate.upgrade(url)
@@ -124,9 +124,9 @@ async def test_a_role_that_may_not_create_tables_is_told_what_it_lacks(
 
 async def test_a_role_that_may_not_use_the_tables_is_told_what_it_lacks(empty_database: str) -> None:
     await migrate.upgrade(empty_database)
-    async with _role(empty_database) as (role, owner, url):
+    async with role_of_its_own(empty_database) as (role, owner, url):
         with pytest.raises(
-            ConfigurationError, match=r"may not use consumers, .*alembic_version: grant it SELECT"
+            ConfigurationError, match=r"may not use consumers, .*sluice_version, .*: grant it SELECT"
         ):
             await check(url)
         await owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")

@@ -38,7 +38,7 @@ async def clear(url: str) -> None:
     async with connected(url) as connection:
         tables = await connection.fetch(
             "SELECT relname, pg_relation_size(oid) AS size FROM pg_class "
-            "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
+            "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'sluice_version'"
         )
         await connection.execute("SET lock_timeout = '5s'")
         for name, size in tables:
