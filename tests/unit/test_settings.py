@@ -14,6 +14,7 @@ from tests.unit.configuring import ALL, REQUIRED
 DEFAULTS = {
     "LOG_LEVEL": "info",
     "LOG_FORMAT": None,
+    "SLUICE_SCHEMA": "",
     "REDIS_PREFIX": "sluice",
     "API_HOST": "127.0.0.1",
     "API_PORT": 8000,
@@ -32,6 +33,8 @@ DEFAULTS = {
 TAKEN: list[tuple[str, str, Any]] = [
     ("LOG_LEVEL", " DEBUG", "debug"),
     ("LOG_FORMAT", "Json", "json"),
+    ("SLUICE_SCHEMA", "", ""),
+    ("SLUICE_SCHEMA", "_jobs_2" + "x" * 56, "_jobs_2" + "x" * 56),
     ("REDIS_PREFIX", "{team}:a-1", "{team}:a-1"),
     ("API_HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read
     ("API_PORT", "0", 0),
@@ -53,6 +56,11 @@ TAKEN: list[tuple[str, str, Any]] = [
 REFUSED = [
     ("LOG_LEVEL", "loud", "'debug', 'info', 'warning', 'error' or 'critical'"),
     ("LOG_FORMAT", "xml", "'console' or 'json'"),
+    *(
+        ("SLUICE_SCHEMA", name, "1 to 63 of a-z, 0-9 and _")
+        for name in ("Jobs", "2", "a-b", 'a"b', "x" * 64, "a ")
+    ),
+    *(("SLUICE_SCHEMA", name, "PostgreSQL's own") for name in ("pg_jobs", "information_schema")),
     ("REDIS_PREFIX", "", "should match"),
     ("REDIS_PREFIX", "two words", "should match"),
     ("REDIS_PREFIX", "x" * 65, "should match"),
