@@ -18,6 +18,7 @@ CURL = Path(__file__).with_name("curl.py")
 # What a developer's shell may have set and a reader's has not.
 OURS = (
     "DATABASE_URL",
+    "SLUICE_SCHEMA",
     "REDIS_URL",
     "REDIS_PREFIX",
     "SLUICE_URL",

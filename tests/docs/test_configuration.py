@@ -23,7 +23,11 @@ DOCUMENTED = {
     code(name)[0]: (default, meaning) for name, default, meaning in rows(section(README, "Configuration"))
 }
 # What a default of None or of nothing means is said in words.
-IN_WORDS = {"HANDLERS": "the built-in ones", "LOG_FORMAT": "`console` on a terminal, `json` elsewhere"}
+IN_WORDS = {
+    "HANDLERS": "the built-in ones",
+    "LOG_FORMAT": "`console` on a terminal, `json` elsewhere",
+    "SLUICE_SCHEMA": "the search path",
+}
 
 
 def test_the_table_has_every_variable_and_no_other() -> None:
