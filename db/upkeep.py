@@ -52,6 +52,23 @@ class LookedAt:
     served: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Where a walk over ended tasks stands: an instant and a place in the table, as PostgreSQL writes them."""
+
+    finished_at: str = "-infinity"
+    place: str = "(0,0)"
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A task that ended long ago, and the bytes that it takes on disk."""
+
+    id: TaskId
+    ended: Ended
+    bytes: int
+
+
 class Upkeep:
     """Each method is one round trip and its own transaction."""
 
@@ -135,9 +152,20 @@ class Upkeep:
         )
         return len(rows)
 
-    async def prune(self, age: timedelta, n: int) -> int:
-        """Remove up to `n` tasks that ended longer than `age` ago (U5)."""
-        return await self._database.count("prune", age=age.total_seconds(), n=n)
+    async def ended(self, age: timedelta, after: Ended, n: int) -> list[Old]:
+        """The next `n` tasks that ended longer than `age` ago, in order: a look, and no more (R3)."""
+        rows = await self._database.rows(
+            "prune_look",
+            age=age.total_seconds(),
+            after_finished_at=after.finished_at,
+            after_place=after.place,
+            n=n,
+        )
+        return [Old(TaskId(row.id), Ended(row.finished_at, row.place), row.bytes) for row in rows]
+
+    async def prune(self, ids: Sequence[TaskId], age: timedelta) -> int:
+        """Remove those of `ids` that ended longer than `age` ago and that nobody holds locked (U5)."""
+        return await self._database.count("prune", ids=list(ids), age=age.total_seconds())
 
     async def prune_consumers(self) -> int:
         """Forget consumers that have long been dead."""

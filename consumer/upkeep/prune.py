@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from core.events import UpkeepDone
+from core.errors import RowRefused, StoreUnavailable
+from core.events import StepFailed, UpkeepDone
+from db.upkeep import Ended
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from core.events import Report
-    from db.upkeep import Turn
+    from core.task import TaskId
+    from db.upkeep import Old, Turn
 
 STEP = "prune"
 PERIOD = timedelta(minutes=1)
 CHUNK = 5000
+BYTES = 32 << 20
+"""How much one statement removes: a result lies in pieces of 2 KB, and each is a row to delete."""
+LAP = timedelta(hours=1)
+"""How long what could not be removed is left alone."""
+REFUSALS = 100
+"""How many refused statements a turn may take. The next goes on where it stopped."""
+_PLACE = re.compile(r"\([0-9]{1,10},[0-9]{1,5}\)")
+_INSTANT = re.compile(r"-?infinity|[0-9]{4,6}-[0-9 :.+-]{1,40}( BC)?")
 
 
 class Prunes(Protocol):
@@ -21,8 +36,44 @@ class Prunes(Protocol):
 
     async def take_turn(self, step: str, period: timedelta) -> Turn | None: ...
     async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None: ...
-    async def prune(self, age: timedelta, n: int) -> int: ...
+    async def ended(self, age: timedelta, after: Ended, n: int) -> list[Old]: ...
+    async def prune(self, ids: Sequence[TaskId], age: timedelta) -> int: ...
     async def prune_consumers(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Where the walk stands: what it has passed, for how many rows a statement is, and when this lap began.
+
+    What PostgreSQL refuses to remove, such as for a foreign key of the user's, is passed over until the next lap.
+    """
+
+    after: Ended
+    size: int
+    began: datetime
+
+    @classmethod
+    def of(cls, turn: Turn) -> Walk:
+        """The walk that the last turn left, or a new lap: of a cursor that is none, too."""
+        fresh = cls(Ended(), CHUNK, turn.now)
+        try:
+            after = Ended(turn.cursor["finished_at"], turn.cursor["place"])
+            walk = cls(after, int(turn.cursor["size"]), datetime.fromisoformat(turn.cursor["began"]))
+            sound = _INSTANT.fullmatch(after.finished_at) and _PLACE.fullmatch(after.place)
+            if not sound or not timedelta() <= turn.now - walk.began < LAP:
+                return fresh
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return fresh
+        return replace(walk, size=min(max(walk.size, 1), CHUNK))
+
+    def stored(self) -> dict[str, Any]:
+        """As a cursor."""
+        return {
+            "finished_at": self.after.finished_at,
+            "place": self.after.place,
+            "size": self.size,
+            "began": self.began.isoformat(),
+        }
 
 
 class Prune:
@@ -35,15 +86,76 @@ class Prune:
 
     async def step(self) -> timedelta:
         """Take the turn if it is due."""
-        if await self._store.take_turn(STEP, PERIOD) is None:
+        turn = await self._store.take_turn(STEP, PERIOD)
+        if turn is None:
             return PERIOD
         await self._store.prune_consumers()
         if self._retention is None:
             return PERIOD
-        pruned = await self._store.prune(self._retention, CHUNK)
-        if pruned:
-            self._report(UpkeepDone(pruned, step=STEP))
-        if pruned < CHUNK:
+        walk = Walk.of(turn)
+        looked = min(CHUNK, walk.size * REFUSALS)
+        old = await self._store.ended(self._retention, walk.after, looked)
+        if not old:
             return PERIOD
-        await self._store.end_turn(STEP, {}, timedelta())
-        return timedelta()
+        turn_over = _Turn(self._store, self._retention, walk)
+        rest = await turn_over.remove(old)
+        if turn_over.pruned:
+            self._report(UpkeepDone(turn_over.pruned, step=STEP))
+        if turn_over.refused:
+            self._report(StepFailed(STEP, reason=turn_over.complaint))
+        more = bool(rest) or len(old) == looked
+        await self._store.end_turn(STEP, turn_over.walk.stored(), timedelta() if more else None)
+        return timedelta() if more else PERIOD
+
+
+class _Turn:
+    """What one turn removes, by statements that grow where they succeed and are halved where they do not."""
+
+    def __init__(self, store: Prunes, retention: timedelta, walk: Walk) -> None:
+        self._store = store
+        self._retention = retention
+        self.walk = walk
+        self.pruned = 0
+        self.refused: list[TaskId] = []
+        self._reason = ""
+
+    @property
+    def complaint(self) -> str:
+        """What there is to say of the refused ones."""
+        return f"{len(self.refused)} tasks cannot be removed, such as {self.refused[0]}: {self._reason}"
+
+    async def remove(self, old: Sequence[Old]) -> Sequence[Old]:
+        """Go through these; those that are left when too much was refused."""
+        refusals = 0
+        while old and refusals < REFUSALS:
+            batch = _light(old[: self.walk.size])
+            try:
+                self.pruned += await self._store.prune([row.id for row in batch], self._retention)
+            except (RowRefused, StoreUnavailable) as why:
+                refusals += 1
+                self._reason = why.reason
+                self.walk = replace(self.walk, size=max(len(batch) // 2, 1))
+                if len(batch) == 1:
+                    self.refused.append(batch[0].id)
+                    self._pass(batch)
+                    old = old[1:]
+                if isinstance(why, StoreUnavailable):
+                    break  # that may have taken seconds, and other steps wait for their turns
+            else:
+                self.walk = replace(self.walk, size=min(self.walk.size * 2, CHUNK))
+                self._pass(batch)
+                old = old[len(batch) :]
+        return old
+
+    def _pass(self, batch: Sequence[Old]) -> None:
+        self.walk = replace(self.walk, after=batch[-1].ended)
+
+
+def _light(old: Sequence[Old]) -> Sequence[Old]:
+    """As many of the first ones as one statement may remove, and one at least."""
+    total = 0
+    for at, row in enumerate(old):
+        total += row.bytes
+        if total > BYTES:
+            return old[: max(at, 1)]
+    return old

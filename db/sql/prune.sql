@@ -1,16 +1,14 @@
--- Remove tasks that ended long ago. The conditions stand again on the row that is deleted (R3): one may just have
--- been retried.
+-- Remove those of these tasks that ended long ago, as far as nobody holds them locked. The conditions are looked at on
+-- the locked row (R3): it may just have been retried.
 WITH old AS MATERIALIZED (
-  SELECT id
+  SELECT ctid AS place, status, finished_at
     FROM tasks
-   WHERE status IN ('completed', 'failed', 'canceled')
-     AND finished_at < now() - CAST(:age AS double precision) * interval '1 second'
-   ORDER BY finished_at
-   LIMIT CAST(:n AS integer)
+   WHERE id = ANY (CAST(:ids AS uuid[]))
+   ORDER BY id
      FOR UPDATE SKIP LOCKED
 )
 DELETE FROM tasks AS task
  USING old
- WHERE task.id = old.id
-   AND task.status IN ('completed', 'failed', 'canceled')
-   AND task.finished_at < now() - CAST(:age AS double precision) * interval '1 second'
+ WHERE task.ctid = old.place
+   AND old.status IN ('completed', 'failed', 'canceled')
+   AND old.finished_at < now() - CAST(:age AS double precision) * interval '1 second'

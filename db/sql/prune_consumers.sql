@@ -1,7 +1,16 @@
 -- Forget consumers that have been dead for an hour, once their tasks were reaped: if nobody was there to do that, reap
--- has yet to read which of them was named (U2).
+-- has yet to read which of them was named (U2). One whose row somebody holds locked waits alone.
+WITH dead AS MATERIALIZED (
+  SELECT id
+    FROM consumers
+   WHERE expires_at < now() - interval '1 hour'
+     AND NOT EXISTS (
+       SELECT FROM tasks WHERE status = 'processing' AND consumer_id = consumers.id
+     )
+   ORDER BY id
+     FOR UPDATE SKIP LOCKED
+)
 DELETE FROM consumers AS consumer
- WHERE expires_at < now() - interval '1 hour'
-   AND NOT EXISTS (
-     SELECT FROM tasks WHERE status = 'processing' AND consumer_id = consumer.id
-   )
+ USING dead
+ WHERE consumer.id = dead.id
+   AND consumer.expires_at < now() - interval '1 hour'

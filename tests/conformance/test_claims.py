@@ -12,6 +12,7 @@ from core.task import DEFAULT_QUEUE, Claim, FencingToken, Kind, QueueName, Ready
 from db.claims import Pending, Written
 from tests.conformance.scenes import SECOND, START, back, claimed, done, failing, row
 from tests.conformance.world import World
+from tests.support.pruning import prune
 from tests.support.stores import DEFAULT_LIST, ECHO, new
 
 ME = new_consumer_id()
@@ -204,7 +205,7 @@ async def test_a_write_for_a_task_that_was_pruned_is_of_no_effect(world: World) 
     [claim] = await claimed(world, new())
     await world.claims.finish([done(claim)])
     await world.advance(10)
-    assert await world.upkeep.prune(SECOND, 10) == 1
+    assert await prune(world.upkeep, SECOND, 10) == 1
     assert await world.claims.finish([done(claim)]) == Written(0)
     assert await world.claims.give_back([back(claim)]) == Written(0)
     assert await world.claims.claim([claim.id], consumer=ME, kinds=[Kind("echo")]) == []

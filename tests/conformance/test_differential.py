@@ -27,6 +27,7 @@ from db.consumers import Registration, ServedKind
 from db.upkeep import BEGINNING, Place
 from tests.conformance.world import KEYS, Real, Simulated, World, real
 from tests.support.clocked import ORIGIN
+from tests.support.pruning import prune
 
 EXAMPLES = int(os.environ.get("SLUICE_EXAMPLES", "0"))
 STEPS = 40
@@ -208,7 +209,7 @@ class Twins(RuleBasedStateMachine):
 
     @rule(age=durations)
     def prune(self, age: timedelta) -> None:
-        self.both(lambda world: world.upkeep.prune(age, 100), "tasks")
+        self.both(lambda world: prune(world.upkeep, age, 100), "tasks")
         self.both(lambda world: world.upkeep.prune_consumers(), "consumers")
 
 

@@ -7,6 +7,7 @@ from core.task import DEFAULT_QUEUE, QueueName, ReadyList, TaskId
 from db.upkeep import BEGINNING, DueRow, LookedAt, Place, Turn
 from tests.conformance.scenes import NOTHING, SECOND, START, claimed, done, failing, living
 from tests.conformance.world import World
+from tests.support.pruning import prune
 from tests.support.stores import DEFAULT_LIST, new
 
 
@@ -138,10 +139,10 @@ async def test_prune_takes_what_ended_long_ago_the_oldest_first(world: World) ->
     await world.tasks.cancel(retried.id)
     await world.tasks.retry(retried.id)
 
-    assert await world.upkeep.prune(2 * SECOND, 10) == 1, "older, not as old"
-    assert await world.upkeep.prune(NOTHING, 1) == 1
+    assert await prune(world.upkeep, 2 * SECOND, 10) == 1, "older, not as old"
+    assert await prune(world.upkeep, NOTHING, 1) == 1
     assert set(await world.rows("tasks")) == {claims[2].id, failed.id, retried.id, waiting.id}
     await world.advance(100)
-    assert await world.upkeep.prune(SECOND, 10) == 2
-    assert await world.upkeep.prune(SECOND, 10) == 0
+    assert await prune(world.upkeep, SECOND, 10) == 2
+    assert await prune(world.upkeep, SECOND, 10) == 0
     assert set(await world.rows("tasks")) == {retried.id, waiting.id}

@@ -113,7 +113,13 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
         "depths": ({"queues": ["default"], "cap": BATCH}, {READY}, BATCH),
         "reap_look": ({"n": 1000}, {PROCESSING}, everything),
         "held": ({"consumer_id": ALIVE}, {PROCESSING}, everything),
-        "prune": ({"age": 60.0, "n": BATCH}, {"ix_tasks_finished", PRIMARY_KEY}, 2 * BATCH),
+        "prune_look": (
+            {"age": 60.0, "n": BATCH, "after_finished_at": "-infinity", "after_place": "(0,0)"},
+            {"ix_tasks_finished"},
+            BATCH,
+        ),
+        "prune": ({"age": 60.0, "ids": _spread(range(ENDED))}, by_key, 2 * BATCH),
+        "locked_among": ({"ids": processing}, by_key, 2 * BATCH),
     }[name]
 
 
@@ -127,7 +133,9 @@ NAMES = (
         "promote_next",
         "reap_look",
         "reap",
+        "prune_look",
         "prune",
+        "locked_among",
     ),
     "depths",
 )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from consumer.upkeep.prune import STEP, Prune
 from core.errors import TaskNotFound
-from core.events import Event
+from core.events import Event, StepFailed, UpkeepDone
 from core.outcome import Failure
-from core.task import Status
+from core.task import Status, TaskId
 from db.claims import Completion, Failing
+from db.session import Database, Limits, make_engine
+from db.upkeep import Ended, Upkeep
+from tests.support.pruning import prune
 from tests.support.stores import Stores, new
 
 DAY = timedelta(days=1)
@@ -45,7 +50,7 @@ async def test_only_what_ended_before_the_age_is_removed(stores: Stores) -> None
         "finished_at = CASE WHEN finished_at > now() - interval '1 hour' THEN now() - interval '9 days' "
         "ELSE finished_at END"
     )
-    assert await stores.upkeep.prune(DAY, 100) == 5
+    assert await prune(stores.upkeep, DAY, 100) == 5
     assert {row["status"] for row in await stores.raw.fetch("SELECT status FROM tasks")} == {
         "pending",
         "processing",
@@ -61,9 +66,9 @@ async def test_only_what_ended_before_the_age_is_removed(stores: Stores) -> None
 async def test_the_oldest_go_first_a_chunk_at_a_time(stores: Stores) -> None:
     for days in (5, 9, 7):
         await _ended(stores, 2, days_ago=days)
-    assert await stores.upkeep.prune(DAY, 4) == 4
+    assert await prune(stores.upkeep, DAY, 4) == 4
     assert await stores.raw.fetchval("SELECT max(now() - finished_at) < interval '6 days' FROM tasks")
-    assert await stores.upkeep.prune(DAY, 4) == 2
+    assert await prune(stores.upkeep, DAY, 4) == 2
 
 
 async def test_a_row_that_is_being_retried_stays(stores: Stores) -> None:
@@ -76,7 +81,7 @@ async def test_a_row_that_is_being_retried_stays(stores: Stores) -> None:
             "UPDATE tasks SET status = 'pending', finished_at = NULL, fencing_token = fencing_token + 1"
         )
         async with asyncio.timeout(2):
-            assert await stores.upkeep.prune(DAY, 10) == 0
+            assert await prune(stores.upkeep, DAY, 10) == 0
     assert (await stores.get(claim.id)).status is Status.PENDING
 
 
@@ -86,13 +91,13 @@ async def test_retries_and_prunes_at_once_never_lose_a_retried_task(stores: Stor
         await stores.tasks.cancel(claim.id)
     await stores.raw.execute("UPDATE tasks SET finished_at = now() - interval '9 days'")
 
-    async def prune() -> int:
-        return sum([await stores.upkeep.prune(DAY, 7) for _ in range(10)])
+    async def go_on() -> int:
+        return sum([await prune(stores.upkeep, DAY, 7) for _ in range(10)])
 
     retried, *pruned = await asyncio.gather(
         asyncio.gather(*(stores.tasks.retry(claim.id) for claim in claims), return_exceptions=True),
-        prune(),
-        prune(),
+        go_on(),
+        go_on(),
     )
     alive = [answer for answer in retried if not isinstance(answer, BaseException)]
     assert all(isinstance(answer, TaskNotFound) for answer in retried if isinstance(answer, BaseException))
@@ -107,8 +112,8 @@ async def test_a_step_goes_on_at_once_while_there_is_more(
     events: list[Event] = []
     await stores.upkeep.add_steps([STEP])
     await _ended(stores, 7, days_ago=9)
-    prune = Prune(store=stores.upkeep, retention=DAY, report=events.append)
-    waits = [await prune.step() for _ in range(3)]
+    pruning = Prune(store=stores.upkeep, retention=DAY, report=events.append)
+    waits = [await pruning.step() for _ in range(3)]
     assert waits[:2] == [timedelta(), timedelta()]
     assert waits[2] > timedelta(seconds=1)
     assert [event.count for event in events] == [3, 3, 1]
@@ -137,3 +142,91 @@ async def test_without_a_retention_every_task_stays_and_dead_consumers_go(stores
     assert await _count(stores) == 2
     left = {row["id"] for row in await stores.raw.fetch("SELECT id FROM consumers")}
     assert left == {just_dead, alive}
+
+
+async def _to_the_end(stores: Stores) -> list[Event]:
+    """Turn after turn until one leaves nothing to do at once; what they told."""
+    events: list[Event] = []
+    await stores.upkeep.add_steps([STEP])
+    await stores.sql("UPDATE upkeep SET next_run_at = now()")
+    step = Prune(store=stores.upkeep, retention=DAY, report=events.append).step
+    while not await step():
+        pass
+    return events
+
+
+async def test_rows_that_a_foreign_key_of_the_users_keeps_stay_alone(stores: Stores) -> None:
+    """One of them kept twenty thousand, for good."""
+    await _ended(stores, 700, days_ago=9)
+    await _ended(stores, 300, days_ago=8)
+    await stores.raw.execute(
+        "CREATE TABLE invoices (task uuid REFERENCES tasks); INSERT INTO invoices "
+        "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM tasks) AS old WHERE n % 97 = 0"
+    )
+    try:
+        events = await _to_the_end(stores)
+        assert await _count(stores) == 10
+        assert [event.reason for event in events if isinstance(event, StepFailed)]
+        assert sum(event.count for event in events if isinstance(event, UpkeepDone)) == 990
+        await stores.raw.execute("TRUNCATE invoices")
+        await _to_the_end(stores)
+        assert await _count(stores) == 10, "they have an hour's rest"
+        await stores.raw.execute(
+            "UPDATE upkeep SET cursor = json_build_object('finished_at', cursor ->> 'finished_at', 'place', "
+            "cursor ->> 'place', 'size', 1, 'began', now() - interval '1 hour')"
+        )
+        await _to_the_end(stores)
+        assert await _count(stores) == 0
+    finally:
+        await stores.raw.execute("DROP TABLE invoices")
+
+
+async def test_large_results_are_removed_by_bytes(stores: Stores) -> None:
+    """Five thousand of a megabyte took longer than a statement may, each turn anew."""
+    await _ended(stores, 80, days_ago=9)
+    await stores.raw.execute("ALTER TABLE tasks ALTER result SET STORAGE EXTERNAL")
+    await stores.raw.execute("UPDATE tasks SET result = to_json(repeat('x', 1000000))")
+    await stores.raw.execute("ALTER TABLE tasks ALTER result SET STORAGE EXTENDED")
+    look = await stores.upkeep.ended(DAY, Ended(), 100)
+    assert min(row.bytes for row in look) > 1_000_000
+    deleted: list[int] = []
+    prune_rows = stores.upkeep.prune
+
+    async def counted(ids: Sequence[TaskId], age: timedelta) -> int:
+        deleted.append(await prune_rows(ids, age))
+        return deleted[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(stores.upkeep), "prune", staticmethod(counted))
+        await _to_the_end(stores)
+    assert deleted == [33, 33, 14]
+    assert await _count(stores) == 0
+
+
+async def test_a_row_that_cannot_be_had_in_time_is_passed_over(stores: Stores, database_url: str) -> None:
+    """A foreign key's check waits for whoever holds the row that refers to it."""
+    await _ended(stores, 50, days_ago=9)
+    await stores.raw.execute(
+        "CREATE TABLE invoices (task uuid REFERENCES tasks ON DELETE CASCADE); "
+        "INSERT INTO invoices SELECT id FROM tasks LIMIT 1"
+    )
+    hasty = Database(
+        make_engine(database_url, role="test", pool_size=2, limits=Limits(lock=timedelta(milliseconds=50)))
+    )
+    try:
+        async with stores.raw.transaction():
+            await stores.raw.execute("SELECT FROM invoices FOR UPDATE")
+            await _to_the_end(replace(stores, upkeep=Upkeep(hasty)))
+            assert await stores.raw.fetchval("SELECT count(*) FROM tasks") == 1
+    finally:
+        await stores.raw.execute("DROP TABLE invoices")
+        await hasty.close()
+
+
+async def test_a_dead_consumer_whose_row_is_locked_keeps_no_other_here(stores: Stores) -> None:
+    locked, _ = await stores.consumer(), await stores.consumer()
+    await stores.raw.execute("UPDATE consumers SET expires_at = now() - interval '1 day'")
+    async with stores.raw.transaction():
+        await stores.raw.execute("SELECT FROM consumers WHERE id = $1 FOR UPDATE", locked)
+        async with asyncio.timeout(2):
+            assert await stores.upkeep.prune_consumers() == 1

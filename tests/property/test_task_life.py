@@ -32,6 +32,7 @@ from tests.property.life_run import EXAMPLES, Machine
 from tests.property.life_verbs import Verbs
 from tests.simulation.redis import ready_lists
 from tests.simulation.redis_server import SimRedis
+from tests.support.pruning import prune
 from tests.support.stores import DEFAULT_LIST
 
 LEASE = timedelta(seconds=4)
@@ -187,7 +188,7 @@ class Life(RuleBasedStateMachine):
                 expected = sum(self.model.reap(key, by) for key in dead)
                 assert self.run(self.real.reap(dead, by)) == expected
             case "prune":
-                assert self.run(self.real.upkeep.prune(by, 100)) == self.model.prune(by)
+                assert self.run(prune(self.real.upkeep, by, 100)) == self.model.prune(by)
             case _:
                 self._take_turns()
 

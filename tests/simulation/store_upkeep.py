@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, ReadyList, RunKey, TaskId
-from db.upkeep import DueRow, LookedAt, Place, Turn
+from db.upkeep import DueRow, Ended, LookedAt, Old, Place, Turn
 from tests.simulation.store_claims import poisoned
 from tests.simulation.store_tables import StepRow, Tables, TaskRow, by_place
 
@@ -116,20 +116,37 @@ class SimUpkeep:
                 row.status, row.consumer_id, row.finished_at = "pending", None, None
         return len(found)
 
-    async def prune(self, age: timedelta, n: int) -> int:
+    async def ended(self, age: timedelta, after: Ended, n: int) -> list[Old]:
         tables = self._tables
-        before = tables.now() - age
-        old = [
-            (row.finished_at, row.id)
+        found = sorted(
+            (row.finished_at.isoformat(), row.id.int, row.id)
             for row in tables.tasks.values()
-            if (row.status in TERMINAL or tables.broken.prune_unguarded)
-            and row.finished_at is not None
-            and row.finished_at < before
-            and not tables.locked(row.id)
-        ]
-        for _, task_id in sorted(old)[:n]:
+            if row.finished_at is not None and self._old(row, age)
+        )
+        begin = ("", 0) if after == Ended() else (after.finished_at, int(after.place))
+        return [
+            Old(task_id, Ended(at, str(place)), 0) for at, place, task_id in found if (at, place) > begin
+        ][:n]
+
+    async def prune(self, ids: Sequence[TaskId], age: timedelta) -> int:
+        tables = self._tables
+        old = {
+            task_id
+            for task_id in ids
+            if task_id in tables.tasks
+            and self._old(tables.tasks[task_id], age)
+            and not tables.locked(task_id)
+        }
+        for task_id in old:
             del tables.tasks[task_id]
-        return min(n, len(old))
+        return len(old)
+
+    def _old(self, row: TaskRow, age: timedelta) -> bool:
+        return (
+            (row.status in TERMINAL or self._tables.broken.prune_unguarded)
+            and row.finished_at is not None
+            and row.finished_at < self._tables.now() - age
+        )
 
     async def prune_consumers(self) -> int:
         tables = self._tables
