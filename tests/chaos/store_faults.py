@@ -13,7 +13,7 @@ import asyncpg
 import redis.asyncio
 
 from db.broker import ask
-from tests.chaos.mix import UNSERVED
+from tests.chaos.mix import UNSERVED, Asked
 from tests.chaos.plan import Planned
 from tests.chaos.server_faults import flush_what_waits
 from tests.chaos.stand import Stand
@@ -98,9 +98,13 @@ async def clock_stepped(stand: Stand, planned: Planned, random: Random) -> bool:
     """The database's clock steps by a minute, and later by as much the other way.
 
     What a step changes is the distance of now() to every stored instant, so these are moved the other way. What has
-    ended stays as it is: only retention looks at it.
+    ended stays as it is: only retention looks at it. Tasks are at work meanwhile: nobody may be charged for them.
     """
     ahead = random.choice((STEP, -STEP))
+    for _ in range(30):
+        seconds = round(random.uniform(2.0, 4.0) + planned.seconds, 2)
+        stand.asked.append(Asked({"kind": "chaos.nap", "payload": {"seconds": seconds}}))
+    await asyncio.sleep(1)
     await _step(stand, ahead)
     try:
         await asyncio.sleep(planned.seconds)

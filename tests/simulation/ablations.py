@@ -16,6 +16,7 @@ from tests.simulation.broken_twins import (
     completion_repeated_alone,
     drop,
     edge_triggered_sweep,
+    locked_rows_not_apart,
     no_local_deadline,
     patient_beyond_the_lease,
     read_decides,
@@ -94,11 +95,11 @@ ABLATIONS = {
             "unnamed suspects charged",
             "U2: the last crash is charged to the task that was named",
             Broken(unnamed_suspects_charged=True),
-            seen_by=28,
+            seen_by=46,
         ),
         Ablation("no local deadline", "L3: trust ends before the lease", change=no_local_deadline, seen_by=3),
         Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap")),
-        Ablation("no reconcile", "L4: a lost claim answer is found", change=drop("reconcile"), seen_by=18),
+        Ablation("no reconcile", "L4: a lost claim answer is found", change=drop("reconcile"), seen_by=29),
         Ablation("no republish", "U4: ids lost in Redis are pushed again", change=drop("republish")),
         Ablation("sweep of the unpublished", "U4: level-triggered", change=edge_triggered_sweep),
         Ablation(
@@ -125,10 +126,16 @@ ABLATIONS = {
             "reap after an outage", "U2: only who was well may judge", change=reap_after_outage, seen_by=58
         ),
         Ablation(
+            "locked rows not apart",
+            "R5: a row that somebody keeps waits alone",
+            change=locked_rows_not_apart,
+            seen_by=67,
+        ),
+        Ablation(
             "patient beyond the lease",
             "U2: what a silence swallowed is sent again before others judge",
             change=patient_beyond_the_lease,
-            seen_by=83,
+            seen_by=121,
         ),
     )
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from consumer.lease import Lease
 from consumer.running import Running, Stop
 from consumer.work import Work
-from core.errors import SluiceError
+from core.errors import SluiceError, StoreUnavailable
 from core.outcome import Succeeded
 from core.task import NewTask, ReadyList
 from db.claims import Completion
@@ -155,6 +155,16 @@ class RepeatsAlone(Work):
 def patient_beyond_the_lease(process: SimProcess, found: list[Loop]) -> list[Loop]:
     """An outcome on a connection that fell silent is waited for longer than others wait to judge."""
     process.links.hot.limit = DEFAULT_LIMITS.answer.total_seconds()
+    return found
+
+
+def locked_rows_not_apart(process: SimProcess, found: list[Loop]) -> list[Loop]:
+    """A batch with a row that somebody keeps is sent again whole, until it can be written."""
+
+    async def whole(_: Any) -> None:
+        raise StoreUnavailable("PostgreSQL", "canceling statement due to lock timeout")
+
+    _parts(process).complete._part = whole
     return found
 
 

@@ -32,6 +32,8 @@ MARKS = (
     "reap -> pending",
     "reap spared what had not begun",
     "redis.garbage",
+    "disaster: row locked",
+    "tasks.locked",
     "retried by a person",
     "submission refused",
     "submission without an answer",

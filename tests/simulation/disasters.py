@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from core.task import ReadyList
 from tests.simulation.api import SimApi
 from tests.simulation.links import KEYS
+from tests.simulation.odd_disasters import STEP, OddDisasters
 from tests.simulation.plan import Disaster
 from tests.simulation.ports import Server, State
 
@@ -24,6 +25,7 @@ class Disasters:
         self._world = world
         self._random = random
         self._refusals: list[float] = []
+        self._odd = OddDisasters(world, random)
 
     async def strike(self, disaster: Disaster) -> None:
         """When its time comes, and until it is over."""
@@ -48,6 +50,10 @@ class Disasters:
             self._world.redis_server.readonly = False
         elif what == "kill api":
             await self._replace_api()
+        elif what.startswith("clock"):
+            await self._odd.step(STEP if what == "clock ahead" else -STEP, seconds)
+        elif what == "row locked":
+            await self._odd.lock_a_row(seconds)
         else:
             self._meddle(what)
 

@@ -142,11 +142,12 @@ def payload(kind: str, random: Random, lease: float) -> dict[str, Any]:
     }
 
 
-def registry(process: SimProcess) -> dict[Kind, Handler]:
-    """Every kind, as the loader would have found it."""
+def registry(process: SimProcess, without: frozenset[str] = frozenset()) -> dict[Kind, Handler]:
+    """Every kind but those, as the loader would have found it."""
     return {
         Kind(kind): Handler(Kind(kind), _watched(process, mode, body), mode, orjson.loads, None, None, None)
         for kind, (mode, body) in BODIES.items()
+        if kind not in without
     }
 
 

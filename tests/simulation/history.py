@@ -57,7 +57,8 @@ class History(Statements):
         if late > (0.0 if mode == "loop" else _FORKING):
             self.wrong("INV-11 drain", f"{name} starts in {process.name}, which is draining")
         frozen = mode != "loop" and process.was_frozen(self.claimed_at.get(key, 0.0))
-        if consumer is not None and not self.store.tables.alive(consumer) and not frozen:
+        late = frozen or self.stepped_ahead(self.clock() - process.world.plan.lease)
+        if consumer is not None and not self.store.tables.alive(consumer) and not late:
             self.wrong("INV-12 lease", f"{name} starts in {process.name} after its lease had run out")
         for other in self.running:
             if other.key[0] == task_id and not self._may_overlap(other):
@@ -88,13 +89,16 @@ class History(Statements):
         """A handler was told to stop: if because its row was canceled or taken, then it was."""
         process, (task_id, token) = execution.process, execution.key
         row = self.store.tables.tasks.get(task_id)
-        run = process.parts.running._runs.get(execution.key) if process.parts is not None else None
+        if process.parts is None:
+            return
+        run = process.parts.running._runs.get(execution.key)
         if (
             row is not None
             and row.status == "processing"
             and row.fencing_token == token
             and run is not None
             and run.stop_reason is Stop.CANCELED
+            and execution.consumer == process.parts.lease.consumer  # a former id is a cause
         ):
             self.wrong("S3 stop", f"{self.name(task_id)} token {token} is stopped without a cause")
         if run is not None and run.stop_reason is Stop.LEASE and process.drains_undisturbed:
@@ -118,6 +122,8 @@ class History(Statements):
             self.marks["interrupted by a drain"] += 1
         if how == "raised":
             self.raised.add(execution.key)
+        if how in {"returned", "raised"}:
+            self.ended[execution.key] = self.clock()
 
     def process_died(self, process: SimProcess) -> None:
         """Nothing of it runs any more."""

@@ -18,6 +18,11 @@ _DISASTERS = (
     *("postgresql refuses", "postgresql refuses", "postgresql dark", "redis refuses", "redis dark"),
     *("redis restarts empty", "flush", "lose", "double", "spoil", "litter", "readonly", "kill api"),
 )
+_ODD = ("clock ahead", "clock back", "row locked")
+"""What befalls a database that is up and well."""
+_LOCKED_SECONDS = 20.0
+_AWAITED = ("clock ahead", "clock back")
+"""Those that are known to do harm: not dealt yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,10 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One world. `live`: at the end the stores are healed and everything must come to its end."""
+    """One world. `live`: at the end the stores are healed and everything must come to its end.
+
+    The first consumer serves every kind, the others all but those that are `unserved` by them.
+    """
 
     live: bool
     lease: float
@@ -57,6 +65,7 @@ class Plan:
     redis: Weather
     errands: tuple[Errand, ...]
     disasters: tuple[Disaster, ...]
+    unserved: frozenset[str] = frozenset()
 
     @property
     def calm_postgresql(self) -> bool:
@@ -74,7 +83,7 @@ class Plan:
 
 def plan(seed: int) -> Plan:
     """The world of this seed."""
-    random = Random(f"{seed}/plan")
+    random, odd = Random(f"{seed}/plan"), Random(f"{seed}/odd")
     lease = random.choice(_LEASES)
     chaos = min(max(random.uniform(3.0, 8.0) * lease, 6.0), 240.0)
     queues = ("default",) if random.random() < 0.7 else ("default", "other")
@@ -93,7 +102,8 @@ def plan(seed: int) -> Plan:
         postgresql=_weather(random),
         redis=_weather(random),
         errands=tuple(_errands(random, lease, chaos, queues)),
-        disasters=tuple(_disasters(random, lease, chaos)),
+        disasters=(*_disasters(random, lease, chaos), *_odd_disasters(odd, lease, chaos)),
+        unserved=frozenset(odd.sample(sorted(BODIES), len(BODIES) // 2) if odd.random() < 0.3 else ()),
     )
 
 
@@ -152,3 +162,15 @@ def _disasters(random: Random, lease: float, chaos: float) -> list[Disaster]:
         )
         for _ in range(random.randint(1, 8))
     ]
+
+
+def _odd_disasters(random: Random, lease: float, chaos: float) -> list[Disaster]:
+    """From a source of its own, and in some worlds only: the others are as they were without them."""
+    if random.random() < 0.6:
+        return []
+    found = []
+    for _ in range(random.randint(1, 2)):
+        what = random.choice(_ODD)
+        seconds = _LOCKED_SECONDS if what == "row locked" else lease * random.choice((0.3, 1.1, 2.5))
+        found.append(Disaster(random.uniform(0.0, chaos * 0.9), what, min(seconds, 100.0)))
+    return [disaster for disaster in found if disaster.what not in _AWAITED]

@@ -30,10 +30,11 @@ _QUIET = {"tasks.claimed", "tasks.finished", "tasks.submitted"}
 
 
 class SimProcess(ProcessHosts):
-    """Starts on construction. `left` is set when it has ended by itself or died."""
+    """Starts on construction. `left` is set when it has ended by itself or died. It serves all kinds but `without`."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, without: frozenset[str] = frozenset()) -> None:
         super().__init__(world, name)
+        self.without = without
         self.history: History = world.history
         self.capacity = world.plan.capacity
         self.parts: Parts | None = None
@@ -87,19 +88,22 @@ class SimProcess(ProcessHosts):
         if since is None or self.drain_is_over or not self.world.plan.calm_postgresql:
             return False
         well_since = since - self.world.plan.lease
-        return not self.was_frozen(well_since) and all(end < well_since for _, end in self.world.outages)
+        disturbed = self.was_frozen(well_since) or self.world.stepped_ahead(well_since)
+        return not disturbed and all(end < well_since for _, end in self.world.outages)
 
     def terminate(self) -> None:
         """SIGTERM; a second one hurries."""
         self.loop.call_soon(self._stop.ask, context=self.loop.context(self.main))
 
     def blameless(self, consumer: ConsumerId) -> bool:
-        """Whether it is well and was, and was cut off under this id by nothing but an outage of PostgreSQL."""
-        row = self.world.store.tables.consumers.get(consumer)
-        if row is None or self.dead or self.draining_since is not None or not self.world.plan.calm_postgresql:
+        """Whether it is well and was, and lost this id by an outage of PostgreSQL or a step of its clock alone."""
+        silent_since = self.history.beats.get(consumer)
+        if silent_since is None or self.dead or self.draining_since is not None:
             return False
-        silent_since = self.world.seconds(row.beat_at)
-        return not self.was_frozen(silent_since) and any(end > silent_since for _, end in self.world.outages)
+        if not self.world.plan.calm_postgresql or self.was_frozen(silent_since):
+            return False
+        absent = any(end > silent_since for _, end in self.world.outages)
+        return absent or self.world.stepped_ahead(silent_since)
 
     # What its parts ask of it.
 
@@ -137,7 +141,7 @@ class SimProcess(ProcessHosts):
             handler_pool_size=plan.handler_pool,
             retention_days=0.0,
         )
-        kinds = registry(self)
+        kinds = registry(self, self.without)
         machine = Machine(
             clock=self.loop.time,
             random=self._random,

@@ -40,10 +40,15 @@ class Record:
     incarnations: dict[str, SimProcess] = field(default_factory=dict)
     running: list[Execution] = field(default_factory=list)
     expiries: dict[ConsumerId, datetime] = field(default_factory=dict)
+    beats: dict[ConsumerId, float] = field(default_factory=dict)
+    """When each consumer's last good beat took effect."""
+    ended: dict[RunKey, float] = field(default_factory=dict)
     lost_commits: set[RunKey] = field(default_factory=set)
     started: set[RunKey] = field(default_factory=set)
     raised: set[RunKey] = field(default_factory=set)
     poisoned_by: dict[ConsumerId | None, TaskId] = field(default_factory=dict)
+    neighbours_wait: Callable[[TaskId, float], bool] = lambda _, __: False
+    stepped_ahead: Callable[[float], bool] = lambda _: False
     too_soon_to_judge: Callable[[], bool] = lambda: False
     names: dict[TaskId, str] = field(default_factory=dict)
     lives: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))

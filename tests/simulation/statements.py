@@ -13,12 +13,15 @@ from core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, 
 from db.claims import Completion
 from tests.simulation.observed import Seen
 from tests.simulation.record import Record
+from tests.simulation.store_tables import LOCK_TIMEOUT
 
 if TYPE_CHECKING:
     from tests.simulation.ports import Call
 
 _VERBS = {"claim_ready": "claim", "commit": "finish"}
 _CHARGES = {"claim": 1, "give_back": -1, "reap": -1}
+HELD_UP = LOCK_TIMEOUT + 2.0
+"""Seconds after which an outcome has waited for more than one lock that was given up."""
 _FENCED = {"finish", "fail", "give_back", "commit"}
 
 
@@ -32,6 +35,7 @@ class Statements(Record):
         tasks = self.store.tables.tasks
         if call.name == "register":
             self.processes[call.args[0]] = self.incarnations[call.who.partition(".")[0]]
+            self.beats[call.args[0]] = self.clock()
         elif call.name == "give_back":
             self._given_back(call)
         elif call.name == "beat":
@@ -77,6 +81,8 @@ class Statements(Record):
             self.canceled_runs.add((task_id, FencingToken(before.token)))
         elif verb == "fail":
             self._failed(task_id, before)
+        if verb in {"finish", "fail"}:
+            self._written(task_id, before)
 
     def _beaten(self, consumer: ConsumerId) -> None:
         """Declared dead is for good (L1)."""
@@ -86,6 +92,7 @@ class Statements(Record):
         if self.expiries.get(consumer, row.expires_at) <= self.store.now():
             self.wrong("L1 beat", "a consumer that had been declared dead lives again")
         self.expiries[consumer] = row.expires_at
+        self.beats[consumer] = self.clock()
 
     def _given_back(self, call: Call) -> None:
         """What the fenced give back says about a COMMIT whose answer was lost (R6)."""
@@ -130,7 +137,17 @@ class Statements(Record):
             return
         process = self.processes.get(before.consumer)
         if process is not None and process.blameless(before.consumer):
-            self.wrong("U2 outage", f"{name} is charged with a crash for an outage of PostgreSQL")
+            self.wrong("U2 outage", f"{name} is charged with a crash for an outage or a clock")
+
+    def _written(self, task_id: TaskId, before: Seen) -> None:
+        """An outcome: one row that somebody keeps holds up no other."""
+        since = self.ended.get((task_id, FencingToken(before.token)), self.clock())
+        process = self.processes.get(before.consumer) if before.consumer is not None else None
+        if self.clock() - since <= HELD_UP or process is None or process.was_frozen(since):
+            return
+        if self.neighbours_wait(task_id, since):
+            late = f"{self.clock() - since:.1f} s after its end"
+            self.wrong("R5 neighbour", f"{self.name(task_id)} is written {late}: another row is locked")
 
     def _failed(self, task_id: TaskId, before: Seen) -> None:
         key = (task_id, FencingToken(before.token))

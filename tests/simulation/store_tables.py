@@ -18,7 +18,7 @@ from core.task import Claim, ConsumerId, FencingToken, JsonText, Kind, QueueName
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """The database's time when the clock says 0."""
-LOCK_TIMEOUT = LOCK_WAIT
+LOCK_TIMEOUT = LOCK_WAIT.total_seconds()
 POSTGRESQL = "PostgreSQL"
 
 
@@ -127,15 +127,18 @@ class StepRow:
 
 @dataclass(slots=True, eq=False)
 class RowLock:
-    """A row that an open transaction has changed; the server ends one that idles past `until`."""
+    """A row that an open transaction holds; the server ends one that idles past `until`.
 
-    until: datetime
+    The server's own limits are measured by a clock that does not step: see Tables.uptime.
+    """
+
+    until: float
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
 class Tables:
-    """`effects`: what committed ctx.session() transactions wrote."""
+    """`effects`: what committed ctx.session() transactions wrote. `stepped`: how far the database's clock is off."""
 
     clock: Callable[[], float]
     random: Random
@@ -146,10 +149,15 @@ class Tables:
     steps: dict[str, StepRow] = field(default_factory=dict)
     effects: list[Any] = field(default_factory=list)
     locks: dict[TaskId, RowLock] = field(default_factory=dict)
+    stepped: timedelta = timedelta()
 
     def now(self) -> datetime:
         """The database's clock."""
-        return ORIGIN + timedelta(seconds=self.clock())
+        return ORIGIN + timedelta(seconds=self.clock()) + self.stepped
+
+    def uptime(self) -> float:
+        """Seconds on the clock by which the server measures its timeouts."""
+        return self.clock()
 
     def alive(self, consumer: ConsumerId | None) -> bool:
         """Whether its lease has not run out."""
@@ -164,7 +172,7 @@ class Tables:
     def locked(self, task_id: TaskId) -> bool:
         """Whether another transaction holds this row: SKIP LOCKED passes it over."""
         lock = self.locks.get(task_id)
-        if lock is not None and lock.until <= self.now():
+        if lock is not None and lock.until <= self.uptime():
             lock.released.set()
             del self.locks[task_id]
             return False
@@ -172,14 +180,13 @@ class Tables:
 
     async def wait_for(self, ids: Iterable[TaskId]) -> None:
         """Until no other transaction holds any of these rows. Raises Hindered when that takes too long."""
-        ids, deadline = list(ids), self.now() + LOCK_TIMEOUT
+        ids, deadline = list(ids), self.uptime() + LOCK_TIMEOUT
         while held := [self.locks[task_id] for task_id in ids if self.locked(task_id)]:
-            patience = (min(held[0].until, deadline) - self.now()).total_seconds()
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(min(held[0].until, deadline) - self.uptime()):
                     await held[0].released.wait()
             except TimeoutError:
-                if self.now() >= deadline:
+                if self.uptime() >= deadline:
                     raise Hindered(POSTGRESQL, "canceling statement due to lock timeout") from None
 
 

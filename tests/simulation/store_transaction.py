@@ -6,7 +6,6 @@ Each of its three statements goes through a port, where a test may refuse it, de
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -20,7 +19,7 @@ from tests.simulation.store_tables import RowLock, Tables
 Port = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Called with a statement's name and what the server does when that statement reaches it."""
 
-IDLE_LIMIT = timedelta(seconds=1)
+IDLE_LIMIT = 1.0
 """How long the server lets the transaction idle once the completion is written."""
 
 
@@ -54,7 +53,7 @@ class Backend:
         self._tables = tables
         self._change: Callable[[], None] | None = None
         self._locked: TaskId | None = None
-        self._until: datetime | None = None
+        self._until: float | None = None
         self.state = "open"
 
     async def finish(self, done: Completion) -> int:
@@ -67,7 +66,7 @@ class Backend:
         self._check()
         for write, row in found:
             self._change = completed(row, write, self._tables, self._tables.now())
-            self._until = self._tables.now() + IDLE_LIMIT
+            self._until = self._tables.uptime() + IDLE_LIMIT
             self._locked = row.id
             self._tables.locks[row.id] = RowLock(self._until)
         return len(found)
@@ -88,7 +87,7 @@ class Backend:
             self._unlock()
 
     def _check(self) -> None:
-        if self._until is not None and self._until <= self._tables.now():
+        if self._until is not None and self._until <= self._tables.uptime():
             self.roll_back()
         if self.state != "open":
             raise ConnectionResetError("the server has ended this transaction")

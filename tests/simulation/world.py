@@ -8,7 +8,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from random import Random
 from typing import Any
@@ -25,7 +24,6 @@ from tests.simulation.plan import Plan, plan
 from tests.simulation.ports import Call, Server, State
 from tests.simulation.process import SimProcess
 from tests.simulation.store import SimStore
-from tests.simulation.store_tables import ORIGIN
 
 MAX_STEPS = 3_000_000
 FOREVER = 1e6
@@ -62,6 +60,8 @@ class World:
         self.context = self.loop.context(self._nemesis)
         self.memory: Counter[tuple[TaskId, str]] = Counter()
         self.outages: list[tuple[float, float]] = []
+        self.steps_ahead: list[float] = []
+        self.row_locks: list[tuple[float, float, TaskId]] = []
         self.consumers: list[SimProcess] = []
         self.api: SimApi | None = None
         self.recovery = 0.0
@@ -72,6 +72,8 @@ class World:
         self._random = self.random("world")
         self._disasters = Disasters(self, self._random)
         self.history.too_soon_to_judge = self._disasters.too_soon_to_judge
+        self.history.neighbours_wait = self.neighbours_wait
+        self.history.stepped_ahead = self.stepped_ahead
 
     def random(self, name: str) -> Random:
         """A source of its own for each part, so that a change in one does not shift the others."""
@@ -91,9 +93,19 @@ class World:
         """Equal for equal traces."""
         return self._hash.hexdigest()
 
-    def seconds(self, instant: datetime) -> float:
-        """The loop's time at an instant of the database's."""
-        return (instant - ORIGIN).total_seconds()
+    def stepped_ahead(self, since: float) -> bool:
+        """Whether the database's clock stepped ahead since then: all leases have run out at once."""
+        return any(at >= since for at in self.steps_ahead)
+
+    def neighbours_wait(self, task: TaskId, since: float) -> bool:
+        """Whether nothing but the lock of another row can have held up what `task` waits for since then."""
+        now = self.loop.time()
+        if not self.plan.calm_postgresql or self.stepped_ahead(since - self.plan.lease):
+            return False
+        if any(end > since - self.plan.lease for _, end in self.outages):
+            return False
+        locks = [kept for begin, end, kept in self.row_locks if begin < now and end > since]
+        return bool(locks) and task not in locks
 
     def run(self) -> History:
         """From the first task to the last judgement."""
@@ -138,7 +150,9 @@ class World:
 
     def _start(self, number: int) -> SimProcess:
         self._incarnations += 1
-        process = SimProcess(self, f"c{number}-{self._incarnations}")
+        process = SimProcess(
+            self, f"c{number}-{self._incarnations}", without=self.plan.unserved if number else frozenset()
+        )
         self.consumers = [*(one for one in self.consumers if not one.dead), process]
         self.loop.start(self._nemesis, self._supervise(number, process))
         return process
@@ -165,9 +179,11 @@ class World:
         else:
             self.redis.change(random.choice((State.REFUSING, State.DARK)))
         well = [
-            one for one in self.consumers if not (one.dead or one.paused or one.draining_since is not None)
+            one
+            for one in self.consumers
+            if not (one.dead or one.paused or one.draining_since is not None or one.without)
         ]
-        survivor = random.choice(well) if well else self._start(9)
+        survivor = random.choice(well) if well else self._start(0)
         self._survivor = survivor
         for other in list(self.consumers):
             if other is not survivor:
