@@ -213,7 +213,7 @@ async def _look(settings: ApiSettings, report: Report) -> None:
     engine = make_engine(
         settings.database_url.get_secret_value(),
         role="api-start",
-        pool_size=1,
+        pool_size=2,
         limits=LIMITS,
         schema=settings.sluice_schema,
     )

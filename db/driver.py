@@ -10,7 +10,7 @@ import asyncpg
 from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    Driver = asyncpg.Connection[asyncpg.Record]
+    from collections.abc import Mapping
 
 _COMMITS_ON_DISK = (
     "SELECT set_config('synchronous_commit', 'on', false) "
@@ -42,24 +42,33 @@ def path_with(schema: str) -> str:
     return f"concat_ws(', ', {ours}, nullif(current_setting('search_path'), ''))"
 
 
-async def prepare(connection: Driver, *, schema: str) -> None:
-    """Settle on a connection of ours what settings at its start cannot say. One round trip.
+def settling(settings: Mapping[str, str]) -> str:
+    """Return the statements that settle a session as ours.
+
+    They are sent once it is open: a pooler refuses what it does not know of at the start, or drops it.
+    """
+    changes = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    return f"SELECT {changes}; {_COMMITS_ON_DISK}"
+
+
+async def prepare(connection: Connection, settings: Mapping[str, str], *, schema: str) -> None:
+    """Settle a connection for our own statements. One round trip.
 
     Raises ConfigurationError when the database cannot hold every text that we accept.
     """
     _refuse_encoding(connection)
     path = f"; SELECT set_config('search_path', {path_with(schema)}, false)" if schema else ""
-    await connection.execute(_COMMITS_ON_DISK + path)
+    await connection.execute(settling(settings) + path)
 
 
-async def prepare_to_lend(connection: Connection, *, schema: str) -> None:
+async def prepare_to_lend(connection: Connection, settings: Mapping[str, str], *, schema: str) -> None:
     """Settle the same on a connection for statements that are not ours.
 
     Names are looked up as the database would without us: a user's table may be called like one of ours. What they read
     is uuid.UUID itself; we make do with asyncpg's faster subclass of it. Raises as `prepare` does.
     """
     _refuse_encoding(connection)
-    await connection.execute(_COMMITS_ON_DISK)
+    await connection.execute(settling(settings))
     connection.our_path = await connection.fetchval(f"SELECT {path_with(schema)}")
     await connection.set_type_codec(
         "uuid",
@@ -70,7 +79,7 @@ async def prepare_to_lend(connection: Connection, *, schema: str) -> None:
     )
 
 
-def _refuse_encoding(connection: Driver) -> None:
+def _refuse_encoding(connection: Connection) -> None:
     """The server tells its encoding when a connection opens."""
     encoding = connection.get_settings().server_encoding
     if encoding != "UTF8":

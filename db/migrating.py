@@ -33,7 +33,7 @@ _UNLIMITED = timedelta(0)
 def make_migration_engine(url: str) -> AsyncEngine:
     """An engine whose statements may take as long as they need: an index on a large table does."""
     limits = Limits(statement=_UNLIMITED, lock=_UNLIMITED, answer=timedelta(days=7))
-    return make_engine(url, role="migrate", pool_size=1, limits=limits, transactional=True)
+    return make_engine(url, role="migrate", pool_size=2, limits=limits, transactional=True)
 
 
 @contextmanager

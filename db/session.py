@@ -80,12 +80,10 @@ def make_engine(
     """
     dsn = re.sub(r"^postgres(ql\+asyncpg)?://", "postgresql://", url)
     settings = {
-        "application_name": f"sluice/{role}",
         "statement_timeout": _milliseconds(limits.statement),
         "lock_timeout": _milliseconds(limits.lock),
         "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction),
         "default_transaction_isolation": "read committed",
-        "timezone": "UTC",
         "jit": "off",
         **({} if transactional else _PROBES_ONLY),
     }
@@ -97,10 +95,15 @@ def make_engine(
             timeout=limits.connect.total_seconds(),
             command_timeout=limits.answer.total_seconds(),
             record_class=asyncpg.Record if transactional else Record,
-            server_settings=settings,
+            server_settings={
+                "application_name": f"sluice/{role}",
+                "timezone": "UTC",
+                "client_encoding": "UTF8",  # another one in the URL would alter every text
+            },
         )
         try:
-            await (driver.prepare_to_lend if transactional else driver.prepare)(connection, schema=schema)
+            prepare = driver.prepare_to_lend if transactional else driver.prepare
+            await prepare(connection, settings, schema=schema)
         except BaseException:  # a cancellation too: nobody else knows of this connection yet
             connection.terminate()
             raise

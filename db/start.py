@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import ConfigurationError, StoreUnavailable
 from db.faults import from_postgresql, sqlstate
+from db.pooler import complaint, refuse_pooler
 
 PATIENCE = timedelta(seconds=30)
 _ROUND_SECONDS = 0.5
@@ -24,17 +25,17 @@ _ONLY_A_PERSON_MENDS = ("28", "3D", "42", "22", "55P02")
 async def await_postgresql(
     engine: AsyncEngine, *, patience: timedelta = PATIENCE, on_wait: Callable[[str], None]
 ) -> None:
-    """Return once a connection opens. `on_wait` is told the reason once, when the first one does not.
+    """Return once two connections open. `on_wait` is told the reason once, when the first ones do not.
 
-    Raises ConfigurationError at once when the URL, the role, the password or the database's name is wrong, and
-    StoreUnavailable after `patience`. Safe to cancel.
+    Raises ConfigurationError at once when the URL, the role, the password or the database's name is wrong, or when a
+    pooler changes sessions, and StoreUnavailable after `patience`. Safe to cancel.
     """
     deadline = time.monotonic() + patience.total_seconds()
     told = False
     while True:
         try:
-            async with engine.connect():
-                return
+            await refuse_pooler(engine)
+            return
         except Exception as error:
             away = _judge(error)
             if time.monotonic() + _ROUND_SECONDS > deadline:
@@ -53,6 +54,8 @@ def _judge(error: Exception) -> StoreUnavailable:
     refused = next((cause for cause in _causes(error) if isinstance(cause, ValueError | OverflowError)), None)
     if refused is not None:
         raise ConfigurationError(f"DATABASE_URL {_flaw(refused)}") from error
+    if told := complaint(sqlstate(error), _first_line(error)):
+        raise ConfigurationError(told) from error
     if (sqlstate(error) or "").startswith(_ONLY_A_PERSON_MENDS):
         raise ConfigurationError(f"PostgreSQL: {_first_line(error)}; set DATABASE_URL") from error
     ours = from_postgresql(error)

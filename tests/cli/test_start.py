@@ -14,7 +14,7 @@ SOON = timedelta(seconds=0.8)
 
 async def _await(url: str, patience: timedelta = SOON) -> list[str]:
     said: list[str] = []
-    engine = make_engine(url, role="test", pool_size=1)
+    engine = make_engine(url, role="test", pool_size=2)
     try:
         await await_postgresql(engine, patience=patience, on_wait=said.append)
     finally:
@@ -30,7 +30,7 @@ async def test_a_server_that_is_away_is_waited_for_and_then_named_with_its_varia
     unused_tcp_port: int,
 ) -> None:
     said: list[str] = []
-    engine = make_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/x", role="test", pool_size=1)
+    engine = make_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/x", role="test", pool_size=2)
     with pytest.raises(StoreUnavailable, match=r"Connect call failed.*\(waited 0.8 s\).*DATABASE_URL"):
         await await_postgresql(engine, patience=SOON, on_wait=said.append)
     assert len(said) == 1

@@ -58,10 +58,12 @@ async def test_all_connections_of_a_consumer_are_limited(database_url: str) -> N
     try:
         async with stores.open_beats() as beats:
             engines = (stores.engine, stores.handler_engine, beats._database._connections.engine)
-            for engine, statement in zip(engines, ("10s", "10s", "3s"), strict=True):
+            for engine, statement, lock in zip(
+                engines, ("10s", "10s", "3s"), ("1s", "3s", "3s"), strict=True
+            ):
                 shown = await _shown(engine)
                 assert shown["statement_timeout"] == statement
-                assert shown["lock_timeout"] == "3s"
+                assert shown["lock_timeout"] == lock
                 assert shown["idle_in_transaction_session_timeout"] == "1min"
                 assert shown["synchronous_commit"] == "on"
     finally:
@@ -83,6 +85,23 @@ async def test_a_weaker_commit_is_raised_and_a_stronger_one_stays(
     finally:
         await engine.dispose()
         await stores.raw.execute(f'ALTER DATABASE "{name}" RESET synchronous_commit')
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "utf8"])
+async def test_an_encoding_that_the_url_asks_for_alters_no_text(
+    stores: Stores, database_url: str, encoding: str
+) -> None:
+    for transactional in (False, True):
+        engine = make_engine(
+            f"{database_url}&client_encoding={encoding}",
+            role="test",
+            pool_size=1,
+            transactional=transactional,
+        )
+        async with engine.connect() as connection:
+            [row] = await connection.execute(text("SELECT 'é€漢' AS word, length('é€漢') AS size"))
+            assert tuple(row) == ("é€漢", 3)
+        await engine.dispose()
 
 
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server(database_url: str) -> None:
