@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+from uuid import uuid4
 
 import pytest
 
@@ -13,6 +14,7 @@ from api import listen
 from cli.embedded import Urls
 from core.errors import ConfigurationError
 from tests.api.processes import START, ended, serving, start
+from tests.support.databases import named
 from tests.support.stores import Stores
 
 
@@ -53,6 +55,22 @@ async def test_a_database_that_is_not_migrated_names_the_command(urls: Urls, sto
 
     assert status == 1
     assert "sluice migrate" in said
+    assert said.count("\n") == 1
+
+
+async def test_a_database_that_cannot_hold_every_text_is_refused(urls: Urls, stores: Stores) -> None:
+    name = f"narrow_{uuid4().hex}"
+    await stores.raw.execute(
+        f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+    )
+    try:
+        narrow = Urls(database_url=named(urls.database_url, name), redis_url=urls.redis_url)
+        status, said = await ended(await start(narrow))
+    finally:
+        await stores.raw.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    assert status == 1
+    assert said.startswith("sluice api: the database's encoding is LATIN1, ")
     assert said.count("\n") == 1
 
 

@@ -69,6 +69,20 @@ async def test_a_database_that_was_not_migrated_is_told_with_the_command(
     assert line.endswith("run `sluice migrate`")
 
 
+async def test_a_database_that_cannot_hold_every_text_is_refused(
+    stores: Stores, consumers: Consumers, database_url: str
+) -> None:
+    name = f"narrow_{stores.keys.prefix.replace('-', '_')}"
+    await stores.raw.execute(
+        f"CREATE DATABASE {name} ENCODING 'EUC_JP' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+    )
+    try:
+        line = await _refused(consumers, DATABASE_URL=named(database_url, name))
+    finally:
+        await stores.raw.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert line.startswith("the database's encoding is EUC_JP, ")
+
+
 async def test_a_database_that_is_not_there_is_told_at_once(consumers: Consumers, database_url: str) -> None:
     line = await _refused(consumers, DATABASE_URL=named(database_url, "nowhere"))
     assert line == 'PostgreSQL: database "nowhere" does not exist; set DATABASE_URL'
