@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,8 @@ class Context:
         Opened on first use; `commit()` inside ends a savepoint only. For `async def` handlers: raises RuntimeError in
         others. Waits for a connection at most as long as the task's timeout.
         """
-        if self._sessions is None:
+        task = self._run.task
+        if self._sessions is None or task is None or asyncio.get_running_loop() is not task.get_loop():
             raise RuntimeError("ctx.session() is for `async def` handlers only")
         return await self._sessions.open(self._run)
 

@@ -1,15 +1,19 @@
 """The only call of user code. Returns an Outcome and never raises for a handler's sake; touches no store.
 
-What stops a run comes through `run.stop`: a coroutine is canceled, a child process killed, a thread told so.
+What stops a run comes through `run.stop`: a coroutine is canceled, a child process killed, a thread told so. A thread
+that goes on, and a coroutine that swallows its cancellation, are left behind: the row need not wait for them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import traceback
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from consumer.child import ChildDied
@@ -25,11 +29,15 @@ from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snooze
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
+    from contextvars import Context as Variables
 
     from consumer.child import Children
     from consumer.context import Context
     from consumer.registry import Handler
     from core.events import Report
+
+GRACE_SECONDS = 1.0
+"""How long a canceled coroutine may tidy up before its row is written without it."""
 
 
 class Execute:
@@ -41,22 +49,35 @@ class Execute:
         self._report = report
         self._timeouts = Timeouts()
 
-    async def __call__(self, run: Run, handler: Handler, ctx: Context, vacate: Callable[[], None]) -> Outcome:
+    async def __call__(
+        self,
+        run: Run,
+        handler: Handler,
+        ctx: Context,
+        vacate: Callable[[], None],
+        leave: Callable[[Run, Outcome], None],
+    ) -> Outcome:
         """Run the handler to its end, its timeout or its stop.
 
         `vacate` is called once, when it is out of the way: mostly before this returns, for a thread that was left
-        behind when that ends.
+        behind when that ends. `leave` is called with the outcome of a coroutine that goes on after its stop; this
+        returns when that ends, and what it returns then is of no use.
         """
         self._timeouts.begin(run)
         left_behind = False
         try:
             payload = handler.decode(run.claim.payload)
             if handler.mode is LOOP:
-                result = encode(await _on_loop(run, handler.function(ctx, payload)))
+                result = encode(await self._on_loop(run, handler.function(ctx, payload), leave))
             elif handler.mode is THREAD:
-                work = self._threads.submit(handler.function, ctx, payload)
+                variables = copy_context()
+                work = self._threads.submit(variables.run, handler.function, ctx, payload)
                 left_behind = await _in_thread(run, work, vacate)
-                result = None if left_behind else encode(work.result())
+                returned = None if left_behind else work.result()
+                if inspect.isawaitable(returned):  # a plain function around an `async def`
+                    _take(variables)
+                    returned = await self._on_loop(run, returned, leave)
+                result = encode(returned)
             else:
                 result = await self._children.call(run, handler, DetachedContext.of(ctx), payload)
             outcome: Outcome = Succeeded(result)
@@ -69,7 +90,33 @@ class Execute:
             run.on_stop = None
             if not left_behind:
                 vacate()
-        return outcome if run.stop_reason is None else self._stopped(run, run.stop_reason)
+        if run.stop_reason is None or run.left_behind:
+            return outcome
+        return self._stopped(run, run.stop_reason)
+
+    async def _on_loop(self, run: Run, handler: Any, leave: Callable[[Run, Outcome], None]) -> Any:  # noqa: ANN401 - any awaitable and what it returns
+        """Await the handler in this task; a stop cancels the task, and the cancellation ends here."""
+        task = run.task
+        if task is None:
+            raise AssertionError("a run starts in its own task")
+        run.on_stop = partial(self._cancel, run, leave)
+        if run.stopping:
+            _close(handler)
+            return None
+        try:
+            return await handler
+        finally:
+            run.on_stop = None
+            if task.cancelling():
+                await _absorb(task)
+
+    def _cancel(self, run: Run, leave: Callable[[Run, Outcome], None], reason: Stop) -> None:
+        """Cancel the handler; one that goes on is left behind, unless its row must wait for it (see `_in_thread`)."""
+        if run.task is None:
+            raise AssertionError("a run starts in its own task")
+        run.task.cancel(reason)  # it becomes the message of the handler's CancelledError
+        if reason in {Stop.TIMED_OUT, Stop.CANCELED}:
+            self._timeouts.grant(run, GRACE_SECONDS, lambda late: leave(late, self._stopped(late, reason)))
 
     def _stopped(self, run: Run, reason: Stop) -> Outcome:
         """Whatever a stopped handler returned or raised, the reason of its stop is the outcome."""
@@ -118,24 +165,6 @@ def _traceback(error: BaseException) -> str:
         return f"(it could not be read: {type(unprintable).__name__})"
 
 
-async def _on_loop(run: Run, coroutine: Any) -> Any:  # noqa: ANN401 - a handler's coroutine and what it returns
-    """Await the handler in this task; a stop cancels the task, and the cancellation ends here."""
-    task = run.task
-    if task is None:
-        raise AssertionError("a run starts in its own task")
-
-    run.on_stop = task.cancel  # the reason becomes the message of the handler's CancelledError
-    if run.stopping:
-        coroutine.close()
-        return None
-    try:
-        return await coroutine
-    finally:
-        run.on_stop = None
-        if task.cancelling():
-            await _absorb(task)
-
-
 async def _absorb(task: asyncio.Task[None]) -> None:
     """Take in a cancellation that was asked for but perhaps not delivered yet, so that it hits nothing after this."""
     with suppress(asyncio.CancelledError):
@@ -160,10 +189,29 @@ async def _in_thread(run: Run, work: Future[Any], vacate: Callable[[], None]) ->
             break  # it had not begun: there may be more slots than threads
         if run.stop_reason in {Stop.TIMED_OUT, Stop.CANCELED}:
             work.add_done_callback(lambda _: _tell(loop, vacate))
+            work.add_done_callback(_drop)
             return True
         if not work.done():
             await news.wait()
     return False
+
+
+def _drop(work: Future[Any]) -> None:
+    """Close what a thread returned too late, so that Python does not complain of what was never awaited."""
+    if not work.cancelled() and work.exception() is None:
+        _close(work.result())
+
+
+def _close(awaitable: object) -> None:
+    """Nobody will await it."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+
+
+def _take(variables: Variables) -> None:
+    """Set here what a thread has set in its copy of this task's context variables."""
+    for variable, value in variables.items():
+        variable.set(value)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:

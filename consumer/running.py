@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import decimal
 from collections import OrderedDict
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -29,10 +31,13 @@ class Run:
     """One claim being worked on, under the id that claimed it.
 
     `on_stop` is set while something can be stopped, and is called at most once. `transaction` is there once the handler
-    has asked for a session.
+    has asked for a session. `left_behind`: its outcome was handed on while its handler goes on.
     """
 
-    __slots__ = ("claim", "consumer", "key", "on_stop", "started_at", "stop_reason", "task", "transaction")
+    __slots__ = (
+        *("claim", "consumer", "key", "left_behind", "on_stop", "started_at", "stop_reason", "task"),
+        "transaction",
+    )
 
     def __init__(self, claim: Claim, started_at: float, consumer: ConsumerId) -> None:
         self.claim = claim
@@ -43,6 +48,7 @@ class Run:
         self.stop_reason: Stop | None = None
         self.on_stop: Callable[[Stop], object] | None = None
         self.transaction: OwnTransaction | None = None
+        self.left_behind = False
 
     @property
     def stopping(self) -> bool:
@@ -58,9 +64,15 @@ class Run:
 
 
 class Running:
-    """The one owner of runs and of the asyncio tasks that carry them. Not thread-safe: for the loop alone."""
+    """The one owner of runs and of the asyncio tasks that carry them. Not thread-safe: for the loop alone.
+
+    Each run begins with the context variables that were set when this was made, whatever task starts it: often it is
+    the one of another run, whose handler has bound what is its customer's alone.
+    """
 
     def __init__(self) -> None:
+        self._clean = _without_decimals(contextvars.copy_context())
+        self._left: set[asyncio.Task[None]] = set()
         self._runs: dict[RunKey, Run] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,7 +96,18 @@ class Running:
             run.stop(Stop.CANCELED)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()  # before Python 3.12 each call asks for the process's id
-        run.task = self._loop.create_task(life)  # owner: this table, until the run removes itself
+        clean = self._clean.copy()
+        run.task = self._loop.create_task(life, context=clean)  # owner: this, until the run removes itself
+
+    def hand_over(self, run: Run, life: Coroutine[None, None, None]) -> None:
+        """Let `life` end the run in place of its task, which goes on and is kept alive, but counts as none."""
+        if run.task is None:
+            raise AssertionError("a run that is handed over has begun")
+        run.left_behind = True
+        self._left.add(run.task)
+        run.task.add_done_callback(self._left.discard)
+        clean = self._clean.copy()
+        run.task = asyncio.get_running_loop().create_task(life, context=clean)  # owner: as in `start`
 
     def remove(self, run: Run) -> None:
         """It has ended."""
@@ -122,3 +145,20 @@ class Running:
         """Stop every run."""
         for run in self.runs():
             run.stop(reason)
+
+
+def _without_decimals(context: contextvars.Context) -> contextvars.Context:
+    """Return the same without the decimal context, which all copies would share: one run would set another's precision.
+
+    Each run makes one of its own, from decimal.DefaultContext. What the handlers' modules have set in theirs is put
+    there.
+    """
+    clean = contextvars.Context()
+    for variable, value in context.items():
+        if not isinstance(value, decimal.Context):
+            clean.run(variable.set, value)
+            continue
+        for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
+            setattr(decimal.DefaultContext, name, getattr(value, name))
+        decimal.DefaultContext.traps.update(value.traps)
+    return clean

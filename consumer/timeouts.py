@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from consumer.running import Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from consumer.running import Run
 
 _LOOK_SECONDS = 1.0
@@ -43,6 +45,12 @@ class Timeouts:
         """It needs no stop any more."""
         if self._far.pop(run, None) is None:
             self._near.pop(run).cancel()
+
+    def grant(self, run: Run, seconds: float, then: Callable[[Run], object]) -> None:
+        """Call `then` once these seconds are over as well, unless the run needs no stop any more before that."""
+        if self._far.pop(run, None) is None:
+            self._near.pop(run).cancel()
+        self._near[run] = asyncio.get_running_loop().call_later(seconds, then, run)
 
     def over(self, run: Run) -> bool:
         """Whether its time is over: a loop that was held up may not have stopped it yet."""

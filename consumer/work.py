@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from consumer.context import Context
-from consumer.registry import LOOP
 from consumer.running import Run
 from consumer.suspects import WAITS, Suspects, suspected
 from consumer.uncharged import Uncharged
@@ -140,8 +139,25 @@ class Work:
             except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
                 self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
                 write = self._without_outcome(claim, error, WAITS)
+            if run.left_behind:
+                return  # `_conclude` has ended it
             if write is not None:
                 self._complete.put(write)
+        self._running.remove(run)
+
+    def _leave_behind(self, run: Run, outcome: Outcome) -> None:
+        """Its handler goes on although it was canceled: it keeps its slot, and no longer its row (C2)."""
+        self._running.hand_over(run, self._conclude(run, outcome))
+
+    async def _conclude(self, run: Run, outcome: Outcome) -> None:
+        """What `_live` does at the end of a run, while its handler goes on.
+
+        The row does not wait for the ROLLBACK, which may have to wait for a statement of the handler's.
+        """
+        self._complete.put(self._judge(outcome, run.claim))
+        self._suspects.left(run)
+        if run.transaction is not None:
+            await run.transaction.abandon()
         self._running.remove(run)
 
     async def _live_suspected(self, run: Run) -> None:
@@ -158,7 +174,7 @@ class Work:
             self._running.remove(run)
 
     def _vacate(self, run: Run) -> None:
-        """Its handler is out of the way: at last for a thread that was left behind when its time was over."""
+        """Its handler is out of the way: at last for one that was left behind when its time was over."""
         self._suspects.ended(run)
         self._slots.vacate()
 
@@ -166,8 +182,10 @@ class Work:
         """Execute the run and judge its outcome; None when the handler's own transaction wrote it."""
         claim = run.claim
         handler = self._registry[claim.kind]
-        context = Context(run, self._sessions if handler.mode is LOOP else None, self._clock)
-        outcome = await self._execute(run, handler, context, vacate)
+        context = Context(run, self._sessions, self._clock)
+        outcome = await self._execute(run, handler, context, vacate, self._leave_behind)
+        if run.left_behind:
+            return None
         self._pace(self._clock() - run.started_at)
         transaction = run.transaction
         if transaction is not None:
@@ -205,14 +223,7 @@ class Work:
         except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
             if transaction.flushed and not _surely_refused(transaction, error):
                 return self._without_outcome(claim, error, _AT_ONCE)
-            failure = Failure.of(error)
-            told = (
-                f"{failure.type}: {failure.message.splitlines()[0][:200]}"
-                if failure.message
-                else failure.type
-            )
-            self._report(TryFailed(task=str(claim.id), kind=claim.kind, attempt=claim.attempt, error=told))
-            return self._judge(Failed(failure), claim)
+            return self._charge(claim, Failure.of(error))
         finally:
             await transaction.abandon()
 
@@ -221,8 +232,12 @@ class Work:
         pause = self._uncharged.again(claim.id)
         if pause is not None:
             return Return(claim.id, claim.token, max(pause, delay))
-        failure = self._uncharged.failure(error)
-        told = f"{failure.type}: {failure.message[:200]}"
+        return self._charge(claim, self._uncharged.failure(error))
+
+    def _charge(self, claim: Claim, failure: Failure) -> Write:
+        """The try failed after its handler had returned."""
+        first, _, _ = failure.message.partition("\n")
+        told = f"{failure.type}: {first[:200]}" if first else failure.type
         self._report(TryFailed(task=str(claim.id), kind=claim.kind, attempt=claim.attempt, error=told))
         return self._judge(Failed(failure), claim)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import text
 
 from consumer import Context
 from consumer.running import Stop
+from core.events import StepFailed
 from core.task import Status
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually
@@ -44,6 +46,47 @@ async def test_a_handler_that_is_stopped_leaves_no_effect_whatever_it_returns(
     assert row.status is Status.PENDING
     assert (row.error or {}).get("type") == ("Timeout" if reason is Stop.TIMED_OUT else None)
     assert await effects(stores) == []
+
+
+@pytest.mark.parametrize("reason", [Stop.TIMED_OUT, Stop.CANCELED])
+@pytest.mark.parametrize("meanwhile", ["waits", "asks the server"])
+async def test_a_handler_that_swallows_its_cancellation_loses_its_row_and_its_session_and_keeps_its_slot(
+    stores: Stores, database_url: str, reason: Stop, meanwhile: str
+) -> None:
+    started, go, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def goes_on(ctx: Context, payload: dict[str, Any]) -> str:
+        session = await ctx.session()
+        await write(session, "never")
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if meanwhile == "asks the server":
+                with suppress(Exception):  # the connection is taken away under it
+                    await session.execute(text("SELECT pg_sleep(60)"))
+            await go.wait()
+        try:
+            await write(session, "never")
+        finally:
+            ended.set()
+        return "at last"
+
+    async with workbench(stores, database_url, goes_on, pool_size=1) as bench:
+        claim = await bench.start(timeout=5)  # its statements end a second later
+        await started.wait()
+        bench.running.stop(claim.key, reason)
+        await bench.ended()
+        row = await stores.get(claim.id)
+        assert (row.status, row.attempt) == (Status.PENDING, 1 if reason is Stop.TIMED_OUT else 0)
+        assert (row.error or {}).get("type") == ("Timeout" if reason is Stop.TIMED_OUT else None)
+        assert bench.slots.busy == 1
+        go.set()
+        await ended.wait()
+        await eventually(lambda: bench.slots.busy == 0)
+        assert (await stores.get(claim.id)).fencing_token == row.fencing_token
+    assert await effects(stores) == []
+    assert [event for event in bench.events if isinstance(event, StepFailed)] == []
 
 
 async def test_a_stop_in_the_middle_of_a_statement_frees_the_connection(

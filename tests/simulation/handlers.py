@@ -185,19 +185,21 @@ class SimThreads:
     def __init__(self, process: SimProcess) -> None:
         self._process = process
 
-    def submit(self, function: Any, ctx: Any, told: Any) -> concurrent.futures.Future[Any]:
+    def submit(self, function: Any, *arguments: Any) -> concurrent.futures.Future[Any]:
         """Begin at once: there are as many threads as slots."""
         work: concurrent.futures.Future[Any] = concurrent.futures.Future()
         host = self._process.thread_host()
-        self._process.loop.start(host, self._run(work, function, ctx, told))
+        self._process.loop.start(host, self._run(work, function, arguments))
         return work
 
-    async def _run(self, work: concurrent.futures.Future[Any], function: Any, ctx: Any, told: Any) -> None:
+    async def _run(
+        self, work: concurrent.futures.Future[Any], function: Any, arguments: tuple[Any, ...]
+    ) -> None:
         await asyncio.sleep(0)
         if not work.set_running_or_notify_cancel():
             return
         try:
-            result = await function(ctx, told)
+            result = await function(*arguments)
         except Exception as error:  # noqa: BLE001 - as concurrent.futures does
             work.set_exception(error)
         else:

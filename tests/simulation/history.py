@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from consumer.execute import GRACE_SECONDS
 from consumer.running import Stop
 from core.task import TERMINAL, RunKey, Status, Task, TaskId
 from tests.simulation.observed import Execution
@@ -73,7 +74,8 @@ class History(Statements):
     def _may_overlap(self, other: Execution) -> bool:
         """A row may be given to others while its handler is frozen or was a moment ago, and is about to be stopped.
 
-        Or when its process is about to exit (C3), when it is a thread that nobody can stop (C2), or was canceled.
+        Or when its process is about to exit (C3), when it is a thread that nobody can stop or a coroutine that goes on
+        after its time (C2), or was canceled.
         """
         process = other.process
         return (
@@ -82,8 +84,13 @@ class History(Statements):
             or process.was_frozen(max(other.started_at, self.clock() - process.stops_within))
             or process.drain_is_over
             or other.mode == "thread"
+            or (other.mode == "loop" and self.clock() - other.started_at >= self._left_behind_after(other))
             or other.key in self.canceled_runs
         )
+
+    def _left_behind_after(self, execution: Execution) -> float:
+        row = self.store.tables.tasks.get(execution.key[0])
+        return GRACE_SECONDS + (0.0 if row is None else row.timeout)
 
     def stopped(self, execution: Execution) -> None:
         """A handler was told to stop: if because its row was canceled or taken, then it was."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,11 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         VirtualLoop, "add_signal_handler", lambda _, number, act: machine.handlers.update({number: act})
     )
     return machine
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[ThreadPoolExecutor]:
+    """One thread for handlers, which is used again."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="handler")
+    yield executor
+    executor.shutdown(wait=False, cancel_futures=True)

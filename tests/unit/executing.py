@@ -13,7 +13,7 @@ from consumer import Context
 from consumer.child import Children
 from consumer.execute import Execute
 from consumer.registry import Handler, Mode
-from consumer.running import Running
+from consumer.running import Run, Running
 from core.outcome import Outcome
 from core.task import JsonText
 from tests.unit.support import Events, begun, claim, now
@@ -28,6 +28,7 @@ class Scene:
         self.events = Events()
         self.run = begun(claim(timeout=timeout, payload=JsonText(payload), attempt=2), now())
         self.vacated: list[float] = []
+        self.left: list[tuple[float, Outcome]] = []
         self.outcome: Outcome | None = None
         self.after: list[str] = []
         self._handler = Handler(self.run.claim.kind, function, Mode.LOOP, orjson.loads, None, None, None)
@@ -38,12 +39,19 @@ class Scene:
 
     async def _life(self) -> None:
         ctx = Context(self.run, None, now)
-        self.outcome = await self._execute(self.run, self._handler, ctx, lambda: self.vacated.append(now()))
+        self.outcome = await self._execute(
+            self.run, self._handler, ctx, lambda: self.vacated.append(now()), self._leave
+        )
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert task is not None
         self.after.append(f"went on with {task.cancelling()} cancellations")
         self._running.remove(self.run)
+
+    def _leave(self, run: Run, outcome: Outcome) -> None:
+        assert run is self.run
+        run.left_behind = True
+        self.left.append((now(), outcome))
 
     def start(self) -> None:
         self._running.start(self.run, self._life())

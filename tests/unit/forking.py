@@ -17,7 +17,7 @@ from consumer.running import Running
 from core.clock import boottime
 from core.outcome import Outcome
 from core.task import JsonText
-from tests.unit.support import Events, begun, claim
+from tests.unit.support import Events, begun, claim, nobody
 
 WITHIN = 20.0
 
@@ -42,7 +42,7 @@ class Scene:
 
         async def life() -> None:
             ctx = Context(self.run, None, boottime)
-            self.outcome = await self._execute(self.run, handler, ctx, self._vacate)
+            self.outcome = await self._execute(self.run, handler, ctx, self._vacate, nobody)
             self._running.remove(self.run)
 
         self._running.start(self.run, life())

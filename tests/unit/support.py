@@ -13,6 +13,7 @@ from uuid import UUID
 from consumer.lease import Lease
 from consumer.running import Run
 from core.events import Event
+from core.outcome import Outcome
 from core.task import DEFAULT_QUEUE, Claim, ConsumerId, FencingToken, JsonText, Kind, TaskId
 
 P = ParamSpec("P")
@@ -116,6 +117,11 @@ def claim(number: int = 1, **changes: Any) -> Claim:
 def begun(of: Claim, at: float = 0.0) -> Run:
     """A run that began at this instant, under an id that no lease has."""
     return Run(of, at, ConsumerId(UUID(int=0)))
+
+
+def nobody(run: Run, outcome: Outcome) -> None:
+    """For runs of which none is left behind."""
+    raise AssertionError(f"{run} was left behind: {outcome}")
 
 
 def trusted(clock: Callable[[], float], seconds: float = 30) -> Lease:

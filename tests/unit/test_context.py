@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import pickle
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -69,6 +70,7 @@ def test_canceled_says_whether_the_run_is_to_stop() -> None:
 async def test_the_session_is_asked_for_when_the_handler_does() -> None:
     sessions = Sessions()
     ctx, run = context(sessions)
+    run.task = cast("Any", asyncio.current_task())
     assert sessions.runs == []
     assert await ctx.session() is sessions.session
     assert sessions.runs == [run]

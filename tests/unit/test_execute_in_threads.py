@@ -2,79 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, cast
 
-import orjson
 import pytest
 
 from consumer import Context
-from consumer.child import Children
-from consumer.execute import Execute
-from consumer.registry import Handler, Mode
-from consumer.running import Running, Stop
-from core.clock import boottime
+from consumer.running import Stop
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Succeeded, TimedOut
 from core.task import JsonText
 from tests.support.eventually import eventually
-from tests.unit.support import Events, begun, claim
-
-WITHIN = 10.0
-
-
-class Scene:
-    """One run of a `def` handler that holds its thread until the test lets it go."""
-
-    def __init__(self, threads: ThreadPoolExecutor, *, timeout: float = 60) -> None:
-        self.events = Events()
-        self.run = begun(claim(timeout=timeout))
-        self.began, self.go = threading.Event(), threading.Event()
-        self.vacated = 0
-        self.outcome: Outcome | None = None
-        self.saw: list[bool] = []
-        self._execute = Execute(threads=threads, children=cast("Children", None), report=self.events)
-        self._running = Running()
-
-    def holds(self, ctx: Context, payload: object) -> str:
-        assert payload == {}
-        self.began.set()
-        assert self.go.wait(WITHIN)
-        self.saw.append(ctx.canceled)
-        return threading.current_thread().name
-
-    def start(self, function: Callable[[Context, Any], Any] | None = None) -> None:
-        handler = Handler(
-            self.run.claim.kind, function or self.holds, Mode.THREAD, orjson.loads, None, None, None
-        )
-
-        async def life() -> None:
-            ctx = Context(self.run, None, boottime)
-            self.outcome = await self._execute(self.run, handler, ctx, self._vacate)
-            self._running.remove(self.run)
-
-        self._running.start(self.run, life())
-
-    def _vacate(self) -> None:
-        self.vacated += 1
-
-    async def begun(self) -> None:
-        await eventually(self.began.is_set, timeout=WITHIN)
-
-    async def end(self) -> Outcome | None:
-        async with asyncio.timeout(WITHIN):
-            await self._running.idle()
-        return self.outcome
-
-
-@pytest.fixture
-async def threads() -> AsyncIterator[ThreadPoolExecutor]:
-    executor = ThreadPoolExecutor(1, thread_name_prefix="handler")
-    yield executor
-    executor.shutdown(wait=False, cancel_futures=True)
+from tests.unit.in_threads import Scene
 
 
 @contextlib.asynccontextmanager

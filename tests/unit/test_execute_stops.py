@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from consumer import Context, Snooze
+from consumer.execute import GRACE_SECONDS
 from consumer.running import Stop
 from core.events import TryFailed
 from core.outcome import Canceled, Interrupted, Outcome, Succeeded, TimedOut
@@ -64,7 +65,7 @@ def test_the_reason_of_a_stop_is_the_outcome_however_the_handler_takes_it(
             if reaction == "raises":
                 raise ValueError("on the way out") from None
             if reaction == "cleans up":
-                await asyncio.sleep(1)
+                await asyncio.sleep(GRACE_SECONDS / 2)
                 raise
             if reaction == "says later":
                 raise Snooze(1) from None

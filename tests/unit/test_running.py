@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import decimal
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import pytest
 
@@ -172,3 +174,63 @@ async def test_runs_of_another_id_are_told_from_those_of_this_one() -> None:
         run = Run(claim(number), now(), consumer)
         started(running, run)
     assert running.keys_of_others(me) == {claim(1).key}
+
+
+class Variables:
+    """What runs see of a context variable and of the precision of decimals, and what each then sets."""
+
+    def __init__(self) -> None:
+        self.customer = ContextVar("customer", default="nobody")
+        self.seen: list[tuple[str, int]] = []
+
+    def look(self) -> None:
+        self.seen.append((self.customer.get(), decimal.getcontext().prec))
+        self.customer.set("somebody else's")
+        decimal.getcontext().prec = 5
+
+
+@virtual
+async def test_a_run_sees_no_context_variable_of_the_run_that_starts_it() -> None:
+    variables, running = Variables(), Running()
+
+    async def life(run: Run, *following: Run) -> None:
+        variables.look()
+        for each in following:
+            running.start(each, life(each))
+        running.remove(run)
+
+    first, second = a_run(1), a_run(2)
+    running.start(first, life(first, second))
+    await running.idle()
+    await settled()
+    assert variables.seen == [("nobody", 28)] * 2
+
+
+def test_what_the_modules_of_handlers_have_set_holds_for_each_run_until_it_sets_it_anew(
+    restored: None,
+) -> None:
+    variables = Variables()
+
+    async def life(running: Running, run: Run) -> None:
+        variables.look()
+        running.remove(run)
+
+    @virtual
+    async def scene() -> None:
+        variables.customer.set("all")
+        decimal.getcontext().prec = 50
+        running = Running()
+        for number in range(3):
+            run = a_run(number)
+            running.start(run, life(running, run))
+        await running.idle()
+
+    scene()
+    assert variables.seen == [("all", 50)] * 3
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    prec = decimal.DefaultContext.prec
+    yield
+    decimal.DefaultContext.prec = prec

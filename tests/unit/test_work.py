@@ -10,13 +10,16 @@ from consumer.complete import Write
 from consumer.lease import Lease
 from consumer.registry import Mode
 from consumer.running import Stop
+from consumer.suspects import LINGERS
 from consumer.work import Work
 from core.events import GivenBack, StepFailed
-from core.outcome import Failed, Interrupted, Outcome, Snoozed
+from core.outcome import Failed, Interrupted, Outcome, Snoozed, TimedOut
 from core.task import JsonText, Kind
 from db.claims import Completion, Failing, Return
 from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import BROKEN, DONE, Scene
+
+TIMED_OUT = TimedOut(timedelta(seconds=60))
 
 pytestmark = pytest.mark.usefixtures("made")
 
@@ -161,3 +164,39 @@ async def test_a_fault_of_ours_costs_a_task_nothing() -> None:
     assert len(s.running) == 0
     [told] = s.events.of(StepFailed)
     assert "a bug" in told.reason
+
+
+@virtual
+async def test_a_handler_that_is_left_behind_has_its_outcome_written_and_keeps_its_slot() -> None:
+    s = Scene()
+    await s.start(1)
+    s.leave(s.runs[0], TIMED_OUT)
+    await settled()
+
+    [write] = s.writes
+    assert isinstance(write, Failing)
+    assert (write.id, write.token, write.failure) == (task_id(1), claim().token, TIMED_OUT.failure)
+    assert (len(s.running), s.slots.free) == (0, 3)
+    with pytest.raises(RuntimeError, match="this run has ended"):
+        await s.contexts[0].session()
+
+    await s.end(0, RuntimeError("at last"))
+    assert s.writes == [write]
+    assert (len(s.running), s.slots.free) == (0, 4)
+
+
+@virtual
+async def test_a_suspect_that_is_left_behind_keeps_the_next_one_waiting_a_minute_at_most() -> None:
+    s = Scene()
+    await s.start(1, crashes=2)
+    s.leave(s.runs[0], TIMED_OUT)
+    await settled()
+
+    await s.start(2, crashes=2)
+    assert len(s.runs) == 1
+    await asyncio.sleep(LINGERS.total_seconds() + 1)
+    s.lease.renewed(now())
+    await s.start(3, crashes=2)
+    assert [run.claim.id for run in s.runs] == [task_id(1), task_id(3)]
+    for at in range(2):
+        await s.end(at, DONE)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -9,7 +11,7 @@ from consumer.registry import Mode
 from consumer.running import Stop
 from consumer.uncharged import FREE
 from core.events import Fenced
-from core.outcome import Failed, Interrupted, Outcome, Snoozed
+from core.outcome import Canceled, Failed, Interrupted, Outcome, Snoozed
 from core.task import JsonText, Kind
 from db.claims import Completion, Failing, Return
 from tests.unit.support import claim, settled, task_id, virtual
@@ -29,9 +31,10 @@ async def test_only_a_handler_on_the_loop_has_a_transaction_and_only_once_it_ask
     opened: list[object] = [await on_loop.session(), await on_loop.session()]
     assert opened == [made[0], made[0]]
     assert [(transaction.engine, transaction.limit) for transaction in made] == [("engine", 7.0)]
-    for ctx in others:
-        with pytest.raises(RuntimeError):
-            await ctx.session()
+    with ThreadPoolExecutor(1) as elsewhere:
+        for ctx in others:
+            with pytest.raises(RuntimeError, match="for `async def` handlers only"):
+                elsewhere.submit(asyncio.run, ctx.session()).result()
     for at in range(3):
         await s.end(at, DONE)
 
@@ -47,6 +50,23 @@ async def test_the_outcome_of_a_handler_that_used_its_session_is_written_there(
     assert made[0].log == [Completion(task_id(1), claim().token, JsonText('"done"')), "abandon"]
     assert s.writes == []
     assert len(s.running) == 0
+
+
+@virtual
+async def test_a_handler_that_is_left_behind_loses_its_transaction_at_once(
+    made: list[Transaction],
+) -> None:
+    s = Scene()
+    transaction = await s.start_with_session(1)
+    s.leave(s.runs[0], Canceled())
+    await settled()
+
+    assert transaction.log == ["abandon"]
+    assert s.writes == [Return(task_id(1), claim().token)]
+
+    await s.end(0, DONE)
+    assert transaction.log == ["abandon"]
+    assert len(s.writes) == 1
 
 
 @virtual

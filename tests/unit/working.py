@@ -21,7 +21,7 @@ from consumer.work import Work
 from core.outcome import Failure, Outcome, Succeeded
 from core.task import ConsumerId, JsonText, Kind, TaskId
 from db.claims import Completion
-from tests.unit.support import Events, claim, now, settled, trusted
+from tests.unit.support import Events, claim, nobody, now, settled, trusted
 
 BROKEN = Failure("ValueError", "broken")
 DONE = Succeeded(JsonText('"done"'))
@@ -85,6 +85,7 @@ class Scene:
         self.naming: asyncio.Future[bool] | None = None
         self.left_behind = False
         self.vacate: Callable[[], None] = lambda: None
+        self.leave: Callable[[Run, Outcome], None] = nobody
         self.work = Work(
             registry=HANDLERS,
             execute=cast("Execute", self.execute),
@@ -105,10 +106,18 @@ class Scene:
             report=self.events,
         )
 
-    async def execute(self, run: Run, handler: Handler, ctx: Context, vacate: Callable[[], None]) -> Outcome:
+    async def execute(
+        self,
+        run: Run,
+        handler: Handler,
+        ctx: Context,
+        vacate: Callable[[], None],
+        leave: Callable[[Run, Outcome], None],
+    ) -> Outcome:
         assert handler.kind == run.claim.kind
         self.runs.append(run)
         self.contexts.append(ctx)
+        self.leave = leave
         end = asyncio.get_running_loop().create_future()
         self.ends.append(end)
         try:
