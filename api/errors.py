@@ -1,4 +1,4 @@
-"""From errors to problem documents (RFC 9457): one table, which the handlers answer from and OpenAPI is fed by.
+"""From errors to problem documents (RFC 9457): one table, which the handlers answer from and openapi.py describes.
 
 No answer repeats a value that the client sent, nor says what only operators should know.
 """
@@ -18,7 +18,17 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.body import BodyTooLarge, NotJsonMedia
-from api.findings import Finding, Invalid, InvalidParameters, in_body, in_parameters, of_kind, parameter_flaws
+from api.findings import (
+    Finding,
+    Invalid,
+    InvalidParameters,
+    PayloadsRefused,
+    UnknownKinds,
+    in_body,
+    in_parameters,
+    of_kind,
+    parameter_flaws,
+)
 from api.strict_json import NotJson, Unsound
 from api.submissions import MaybeAccepted
 from core import errors
@@ -26,7 +36,7 @@ from core.errors import SluiceError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
-_URN = "urn:sluice:problem:"
+URN = "urn:sluice:problem:"
 
 
 class NotReady(SluiceError):
@@ -69,6 +79,8 @@ def _maybe(error: MaybeAccepted) -> Mapping[str, Any]:
 
 
 _AWAY = "PostgreSQL does not answer"
+_UNKNOWN = "No consumer has registered this kind"
+_REFUSED = "The payload does not fit its kind"
 
 TABLE: Mapping[type[Exception], Sort] = {
     NotJson: Sort(400, "not-json", "The body is not JSON"),
@@ -118,16 +130,26 @@ TABLE: Mapping[type[Exception], Sort] = {
     errors.UnknownKind: Sort(
         422,
         "unknown-kind",
-        "No consumer has registered this kind",
+        _UNKNOWN,
         lambda error: f"the nearest are {', '.join(error.nearest)}" if error.nearest else "none is near it",
         lambda error: in_body(of_kind(error)),
     ),
     errors.PayloadRefused: Sort(
         422,
         "payload-refused",
-        "The payload does not fit its kind",
+        _REFUSED,
         lambda error: _count(error.flaws),
         lambda error: in_body(of_kind(error)),
+    ),
+    UnknownKinds: Sort(
+        422, "unknown-kind", _UNKNOWN, lambda error: _count(error.flaws), lambda error: in_body(error.flaws)
+    ),
+    PayloadsRefused: Sort(
+        422,
+        "payload-refused",
+        _REFUSED,
+        lambda error: _count(error.flaws),
+        lambda error: in_body(error.flaws),
     ),
     errors.RowRefused: Sort(
         422, "row-refused", "PostgreSQL refuses the task", lambda _: "its values cannot be stored"
@@ -182,7 +204,7 @@ def respond(error: Exception, headers: Mapping[str, str] | None = None) -> Respo
     """The answer to a request that ended in `error`."""
     sort = sort_of(error)
     document: dict[str, Any] = {
-        "type": _URN + sort.name,
+        "type": URN + sort.name,
         "title": sort.title,
         "status": sort.status,
         "detail": sort.detail(error),
@@ -206,29 +228,3 @@ def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, BodyTooLarge) and error.unread:
         return {"Connection": "close"}
     return {}
-
-
-_ANYWHERE = (NotHttp, TooSlow, HeadTooLarge, Exception)
-"""What may become of every request, whatever it asks for."""
-
-
-def documented(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
-    """The answers to these errors and to those of every request, for a route's `responses`."""
-    described: dict[int | str, dict[str, Any]] = {}
-    sorts = {sort.name: sort for sort in (TABLE.get(kind, UNEXPECTED) for kind in (*kinds, *_ANYWHERE))}
-    for sort in sorts.values():
-        answer = described.setdefault(
-            sort.status,
-            {
-                "description": "",
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
-            },
-        )
-        titles = [title for title in answer["description"].split(" · ") if title not in ("", sort.title)]
-        answer["description"] = " · ".join((*titles, sort.title))
-        answer["content"][MEDIA_TYPE]["examples"][sort.name] = {
-            "value": {"type": _URN + sort.name, "title": sort.title, "status": sort.status, "detail": "…"}
-        }
-        if sort.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    return described

@@ -27,6 +27,14 @@ class Invalid(SluiceError):
         self.flaws = tuple(islice(flaws, MOST_FLAWS))
 
 
+class UnknownKinds(Invalid):
+    """Tasks of a batch are of kinds that no consumer has registered."""
+
+
+class PayloadsRefused(Invalid):
+    """Payloads of a batch do not fit their kinds."""
+
+
 class InvalidParameters(SluiceError):
     """A parameter of the path or of the query is not what it must be; (name, detail) pairs."""
 
@@ -47,7 +55,20 @@ def in_body(flaws: Iterable[Flaw]) -> list[Finding]:
 
 def in_parameters(flaws: Iterable[tuple[str, str]]) -> list[Finding]:
     """Flaws of parameters, by their names."""
-    return [{"parameter": name, "detail": detail} for name, detail in flaws]
+    return [{"parameter": _shown(name), "detail": detail} for name, detail in flaws]
+
+
+def of_batch(refused: Mapping[int, UnknownKind | PayloadRefused]) -> Invalid:
+    """Return the one error for the tasks that were refused, by their numbers: of their sort when all have the same."""
+    flaws = [
+        Flaw(("tasks", number, *flaw.path), flaw.detail)
+        for number, error in refused.items()
+        for flaw in of_kind(error)
+    ]
+    sorts = {type(error) for error in refused.values()}
+    if sorts == {UnknownKind}:
+        return UnknownKinds(flaws)
+    return PayloadsRefused(flaws) if sorts == {PayloadRefused} else Invalid(flaws)
 
 
 def of_kind(refused: UnknownKind | PayloadRefused) -> list[Flaw]:
@@ -67,7 +88,7 @@ def flaws_of(invalid: ValidationError) -> list[Flaw]:
 def parameter_flaws(errors: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """What FastAPI found in the path and the query; the first step of a place says which of the two."""
     found = islice(errors, MOST_FLAWS)
-    return [(".".join(_step(step) for step in error["loc"][1:]), _detail(error)) for error in found]
+    return [(".".join(map(str, error["loc"][1:])), _detail(error)) for error in found]
 
 
 def _flaw(error: Mapping[str, Any]) -> Flaw:
@@ -82,5 +103,8 @@ def _detail(error: Mapping[str, Any]) -> str:
 
 
 def _step(step: str | int) -> str:
-    text = str(step).replace("~", "~0").replace("/", "~1")
+    return _shown(str(step).replace("~", "~0").replace("/", "~1"))
+
+
+def _shown(text: str) -> str:
     return text if len(text) <= LONGEST_STEP else f"{text[:LONGEST_STEP]}…"

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.errors import TABLE, respond
+from api.routes.direct import LoneRoute
 
 
 def install(app: FastAPI) -> None:
@@ -27,7 +28,8 @@ async def _answer(_request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Exception) -> Response:
     headers: Mapping[str, str] = {}
-    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+    refused = isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    if refused and not isinstance(request.scope.get("route"), LoneRoute):
         headers = {"Allow": ", ".join(_allowed(request))}
     return respond(error, headers)
 

@@ -87,7 +87,7 @@ def create_app(
     )
     app.add_middleware(Courtesy)
     handlers.install(app)
-    for router in (tasks.submitting, tasks.router, health.router, docs.router):
+    for router in (tasks.submitting, tasks.batches, tasks.router, health.router, docs.router):
         app.include_router(router)
     app.router.routes.append(docs.assets())
     return app

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from api.errors import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow
 from api.schemas.problem import Problem
 from api.schemas.submission import Batch, StatusChange, Submission
 from api.schemas.task import TaskOut
@@ -23,6 +25,9 @@ TAGS = [
     {"name": "tasks", "description": "Submit tasks and follow them."},
     {"name": "health", "description": "For dashboards, and for what restarts and routes."},
 ]
+SERVERS = [{"url": "/", "description": "The server that sent this document."}]
+CONTACT = {"name": "Sluice contributors"}
+LICENCE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -35,7 +40,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=app.routes,
             tags=TAGS,
+            servers=SERVERS,
+            contact=CONTACT,
+            license_info=LICENCE,
         )
+        document["security"] = []  # anonymous: who may reach the port may ask
         _, models = models_json_schema(
             [
                 *((model, "validation") for model in (Submission, Batch, StatusChange)),
@@ -49,3 +58,29 @@ def describe(app: FastAPI) -> dict[str, Any]:
         document["components"]["schemas"] = dict(sorted(schemas.items()))
         app.openapi_schema = document
     return app.openapi_schema
+
+
+_ANYWHERE = (NotHttp, TooSlow, HeadTooLarge, Exception)
+"""What may become of every request, whatever it asks for."""
+
+
+def documented(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """The answers to these errors and to those of every request, for a route's `responses`."""
+    described: dict[int | str, dict[str, Any]] = {}
+    sorts = {sort.name: sort for sort in (TABLE.get(kind, UNEXPECTED) for kind in (*kinds, *_ANYWHERE))}
+    for sort in sorts.values():
+        answer = described.setdefault(
+            sort.status,
+            {
+                "description": "",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
+            },
+        )
+        titles = [title for title in answer["description"].split(" · ") if title not in ("", sort.title)]
+        answer["description"] = " · ".join((*titles, sort.title))
+        answer["content"][MEDIA_TYPE]["examples"][sort.name] = {
+            "value": {"type": URN + sort.name, "title": sort.title, "status": sort.status, "detail": "…"}
+        }
+        if sort.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return described

@@ -8,6 +8,8 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 
 class DirectRoute(APIRoute):
@@ -20,3 +22,12 @@ class DirectRoute(APIRoute):
         """The endpoint itself."""
         handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
         return handler
+
+
+class LoneRoute(DirectRoute):
+    """All of its path's: what comes by another method is 405, and no later route takes the path for a parameter."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match by the path alone."""
+        match, child = super().matches(scope)
+        return (Match.FULL if match is Match.PARTIAL else match), child

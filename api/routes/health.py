@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers import answer
 from api.deps import Provided
-from api.errors import NotReady, documented
+from api.errors import NotReady
+from api.findings import InvalidParameters
+from api.openapi import documented
+from api.routes.queries import refuse_query
 from api.schemas.health import Alive, Health, Ready
 
 router = APIRouter(tags=["health"])
@@ -19,11 +23,12 @@ router = APIRouter(tags=["health"])
     response_model=Health,
     responses={
         503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer"},
-        **documented(),
+        **documented(InvalidParameters),
     },
 )
-async def get_health(ours: Provided) -> Response:
+async def get_health(request: Request, ours: Provided) -> Response:
     """The stores, the consumers whose lease is live and the depth of each queue; at most a second old."""
+    refuse_query(request)
     checkup = await ours.health.report()
     return answer(checkup, 503 if checkup.status == "unhealthy" else 200)
 

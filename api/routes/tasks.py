@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Annotated
 from uuid import UUID
 
@@ -15,16 +14,16 @@ from api import body, intake
 from api.answers import answer, submitted
 from api.body import BodyTooLarge, NotJsonMedia
 from api.deps import Provided, Services, services
-from api.errors import documented
-from api.findings import Invalid, InvalidParameters, of_kind
+from api.findings import Invalid, InvalidParameters, PayloadsRefused, UnknownKinds, of_batch
+from api.openapi import documented
 from api.pagination import TaskQuery, from_cursor, to_cursor
-from api.routes.direct import DirectRoute
+from api.routes.direct import DirectRoute, LoneRoute
+from api.routes.queries import refuse_query, refuse_repeated
 from api.schemas.submission import Batch, StatusChange, Submission
 from api.schemas.task import BatchAccepted, TaskOut, TaskPage
 from api.strict_json import MOST_FLAWS, NotJson, Unsound
 from api.submissions import PATIENCE, MaybeAccepted
 from core.errors import (
-    Flaw,
     Hindered,
     OutcomeUnknown,
     Overloaded,
@@ -39,6 +38,7 @@ from core.task import Kind, NewTask, QueueName, TaskId
 
 router = APIRouter(tags=["tasks"])
 submitting = APIRouter(tags=["tasks"], route_class=DirectRoute)
+batches = APIRouter(tags=["tasks"], route_class=LoneRoute)
 
 BATCH_BODIES = 16
 """How many times MAX_BODY_BYTES a batch may be long."""
@@ -87,6 +87,7 @@ def _takes(model: type) -> dict[str, object]:
 )
 async def submit_task(request: Request) -> Response:
     """Submit a task. The answer comes after the commit: from then on it will be run, whatever dies."""
+    refuse_query(request)
     ours = services(request)
     with ours.room.share() as share:
         submission = await intake.read_submission(
@@ -101,17 +102,18 @@ async def submit_task(request: Request) -> Response:
     return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": f"/tasks/{new.id}"})
 
 
-@submitting.post(
+@batches.post(
     "/tasks/batch",
     summary="Submit many tasks, all or none",
     status_code=201,
     response_model=BatchAccepted,
     response_description="All of them, on disk.",
-    responses=documented(*_BODY, RowRefused, *_SUBMISSION),
+    responses=documented(*_BODY, UnknownKinds, PayloadsRefused, RowRefused, *_SUBMISSION),
     openapi_extra=_takes(Batch),
 )
 async def submit_batch(request: Request) -> Response:
     """Submit up to 10,000 tasks, all or none."""
+    refuse_query(request)
     ours = services(request)
     with ours.room.share() as share:
         limit = BATCH_BODIES * ours.max_body_bytes
@@ -127,20 +129,20 @@ async def _completed(ours: Services, batch: Batch) -> list[NewTask]:
     """Every task of the batch with an id; what is wrong with any is told of all (up to MOST_FLAWS) at once."""
     asked = asyncio.get_running_loop().time()
     new: list[NewTask] = []
-    flaws: list[Flaw] = []
+    refused: dict[int, UnknownKind | PayloadRefused] = {}
     for number, submission in enumerate(batch.tasks):
         if number % AT_A_TIME == 0:
             await asyncio.sleep(0)  # others have their turn
         try:
             served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
-        except (UnknownKind, PayloadRefused) as refused:
-            flaws += [Flaw(("tasks", number, *flaw.path), flaw.detail) for flaw in of_kind(refused)]
+        except (UnknownKind, PayloadRefused) as error:
+            refused[number] = error
         else:
             new.append(intake.complete(submission, served))
-        if len(flaws) >= MOST_FLAWS:
+        if len(refused) >= MOST_FLAWS:
             break
-    if flaws:
-        raise Invalid(flaws)
+    if refused:
+        raise of_batch(refused)
     return new
 
 
@@ -150,8 +152,9 @@ async def _completed(ours: Services, batch: Batch) -> list[NewTask]:
     response_model=TaskOut,
     responses=documented(TaskNotFound, InvalidParameters, *_STORE),
 )
-async def get_task(task_id: Id, ours: Provided) -> Response:
+async def get_task(task_id: Id, request: Request, ours: Provided) -> Response:
     """One task as it is now."""
+    refuse_query(request)
     return answer(await ours.patience(ours.tasks.get(TaskId(task_id))))
 
 
@@ -167,7 +170,7 @@ async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, our
     A page may hold fewer than `limit` tasks before the last one: a filter that fits few tasks reads 10,000 a page.
     Without a status filter, walking all pages shows each task that was there at the start exactly once.
     """
-    _refuse_repeated(request)
+    refuse_repeated(request)
     page = await ours.patience(
         ours.browse.page(
             limit=query.limit,
@@ -178,13 +181,6 @@ async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, our
         )
     )
     return answer({"tasks": page.tasks, "next_cursor": to_cursor(page.after) if page.after else None})
-
-
-def _refuse_repeated(request: Request) -> None:
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    repeated = [name for name, times in given.items() if times > 1]
-    if repeated:
-        raise InvalidParameters((name, "It may be given only once") for name in repeated)
 
 
 @router.patch(
@@ -199,6 +195,7 @@ async def change_status(task_id: Id, request: Request, ours: Provided) -> Respon
 
     `canceled_from` in the answer says which side won: `pending` never starts, `processing` is stopped.
     """
+    refuse_query(request)
     with ours.room.share() as share:
         change = await intake.read_status_change(
             await body.read(request, ours.max_body_bytes, share), ours.room

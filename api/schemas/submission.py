@@ -91,14 +91,21 @@ KindName = Annotated[str, Field(pattern=KIND_PATTERN)]
 Queue = Annotated[str, Field(pattern=QUEUE_PATTERN)]
 
 
+def _with(field: str) -> dict[str, Any]:
+    """An object that has this field, and may have others; linters want all of this said."""
+    return {"properties": {field: {}}, "required": [field], "additionalProperties": True}
+
+
 def _describe(schema: dict[str, Any]) -> None:
     """Say in the JSON schema what the types cannot: None is never sent, and `message` or `kind` is."""
     for field in schema["properties"].values():
         if "anyOf" in field:
             field.update(field.pop("anyOf")[0])
             del field["default"]
-    schema["anyOf"] = [{"required": ["message"]}, {"required": ["kind"]}]
-    schema["not"] = {"required": ["run_at", "delay"]}
+    # Said in this way generators of clients still see one object: of anyOf and not they make nothing, or two.
+    schema["if"] = {"not": _with("message")}
+    schema["then"] = _with("kind")
+    schema["dependentSchemas"] = {"run_at": {"not": _with("delay")}}
     schema["examples"] = [
         {"message": "Hello World"},
         {"kind": "sleep", "payload": {"seconds": 1.5}, "priority": 9},

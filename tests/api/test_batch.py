@@ -129,10 +129,47 @@ async def test_kinds_and_payloads_are_checked_task_by_task(
 
     assert response is not None
     errors = response.json()["errors"]
+    assert response.json()["type"] == "urn:sluice:problem:invalid"
     assert [error["pointer"] for error in errors] == ["/tasks/3/kind", "/tasks/17/payload/to"]
     assert "mail.send" in errors[0]["detail"]
     [task_id] = (await post(client, {"kind": "mail.send"})).json()["ids"]
     assert (await client.get(f"/tasks/{task_id}")).json()["max_attempts"] == 8
+
+
+@pytest.mark.parametrize(
+    ("task", "pointer"),
+    [
+        ({"kind": "mail.sent"}, "/kind"),
+        ({"kind": "mail.send", "payload": {"to": 1}}, "/payload/to"),
+        ({"kind": "mail.send", "payload": {"to": 1}, "priority": 10}, "/priority"),
+        ({"kind": "mail.send", "payload": {"to": "\0"}}, "/payload/to"),
+        ({"kind": "mail.send", "payload": {"to": "x"}, "message": "unlucky"}, None),
+    ],
+)
+async def test_the_same_fault_has_the_same_type_as_in_a_single_submission(
+    client: httpx2.AsyncClient, stores: Stores, task: dict[str, Any], pointer: str | None
+) -> None:
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}}
+    served = ServedKind(Kind("mail.send"), JsonText(json.dumps(schema)), 8, None)
+    await stores.consumers.register_kinds([served])
+    await stores.raw.execute("ALTER TABLE tasks ADD CONSTRAINT no_unlucky CHECK (message <> 'unlucky')")
+    try:
+
+        async def refused() -> httpx2.Response | None:
+            response = await client.post("/tasks", json=task)
+            return response if response.status_code == 422 else None
+
+        single = await eventually(refused)
+        batch = await post(client, {"kind": "mail.send"}, task, task)
+    finally:
+        await stores.raw.execute("ALTER TABLE tasks DROP CONSTRAINT no_unlucky")
+
+    assert single is not None
+    assert batch.status_code == 422
+    same = ("type", "title", "status")
+    assert [batch.json()[name] for name in same] == [single.json()[name] for name in same]
+    pointers = [error["pointer"] for error in batch.json().get("errors", [])]
+    assert pointers == [f"/tasks/{number}{pointer}" for number in (1, 2) if pointer]
 
 
 async def test_payloads_may_be_as_deep_as_in_a_single_submission(shared: httpx2.AsyncClient) -> None:

@@ -16,10 +16,6 @@ CONFIG = """\
 [checks.negative_data_rejection]
 # What is not valid may be too long as well.
 expected-statuses = [400, 404, 405, 409, 413, 415, 422]
-
-[phases.coverage]
-# Not GET and PATCH: of /tasks/batch they are answered by /tasks/{task_id}, which takes no such id.
-unexpected-methods = ["POST", "PUT", "DELETE", "TRACE"]
 """
 
 
