@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import importlib
 import sys
+import sysconfig
+import traceback
 from inspect import getattr_static
+from itertools import chain
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from consumer.registry import MARK, Handler, Registry, handlers_of
+from consumer.registry import MARK, Handler, Mark, Registry, handlers_of, marking
+from consumer.signature import place, written
 from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import ModuleType
 
     from core.task import Kind
 
 BUILT_IN = "consumer.handlers.builtin"
 _OURS = frozenset({"api", "cli", "consumer", "core", "db"})
+_LIBRARIES = ("<", *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 
 
 def load(modules: Sequence[str]) -> Registry:
     """The built-in handlers and those of `modules`, which are found on the import path, then in the current directory.
 
-    Raises ConfigurationError when a module cannot be imported, holds no handler, or takes a kind that is taken.
+    Raises ConfigurationError when a module cannot be imported, holds no handler, has marked what it does not hold, or
+    takes a kind that is taken.
     """
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
+    with marking() as made:
+        found = {name: _marked(_import(name)) for name in (BUILT_IN, *modules)}
+    _refuse_lost(made, found)
     registry: dict[Kind, Handler] = {}
-    for name in (BUILT_IN, *modules):
-        found = [handler for function in _marked(_import(name)) for handler in handlers_of(function)]
-        if not found:
+    for name, functions in found.items():
+        if not functions:
             raise ConfigurationError(f"HANDLERS: module {name} holds no function marked with @handler")
-        for handler in found:
-            other = registry.get(handler.kind)
-            if other is not None and other.function is not handler.function:
+        for handler in chain.from_iterable(map(handlers_of, functions)):
+            other = registry.setdefault(handler.kind, handler)
+            if other.function is not handler.function:
                 raise ConfigurationError(
-                    f"HANDLERS: the kind {handler.kind!r} is taken twice: by {other.function.__module__} "
-                    f"and by {handler.function.__module__}"
+                    f"HANDLERS: the kind {handler.kind!r} is taken twice: by {place(other.function)} "
+                    f"and by {place(handler.function)}"
                 )
-            registry[handler.kind] = handler
     return registry
 
 
@@ -60,10 +68,41 @@ def _import(name: str) -> ModuleType:
         ) from missing
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
-            f"HANDLERS: importing {name} raised {type(error).__name__}: {' '.join(str(error).split())}"
+            f"HANDLERS: importing {name} raised {type(error).__name__}: {' '.join(str(error).split())}{_at(error)}"
         ) from error
+
+
+def _at(error: BaseException) -> str:
+    """The line of the user's that raised it, rather than the library's that it called."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_LIBRARIES) and Path(frame.filename).parent != Path(__file__).parent
+    ]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 def _marked(module: ModuleType) -> list[Callable[..., Any]]:
     """Looked at without asking the values: a module may hold proxies and mocks that answer to every name."""
-    return [value for value in vars(module).values() if isinstance(getattr_static(value, MARK, None), tuple)]
+    return [value for value in vars(module).values() if isinstance(_marks(value), tuple)]
+
+
+def _marks(value: object) -> object:
+    return getattr_static(value.__func__ if isinstance(value, MethodType) else value, MARK, None)
+
+
+def _refuse_lost(
+    made: Iterable[tuple[Mark, Callable[..., Any]]], found: Mapping[str, Sequence[Callable[..., Any]]]
+) -> None:
+    """Refuse what the modules marked and hold under no name: in a class, in a function, behind a decorator."""
+    held = {id(mark) for functions in found.values() for function in functions for mark in _of(function)}
+    for mark, function in made:
+        if id(mark) not in held and written(function).__module__ in found:
+            raise ConfigurationError(
+                f"HANDLERS: handler {place(function)} would never be found: make it a function of the module under a "
+                "name of its own, and put @handler above its other decorators"
+            )
+
+
+def _of(function: Callable[..., Any]) -> tuple[Mark, ...]:
+    return tuple(getattr(function, MARK))

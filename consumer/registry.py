@@ -5,21 +5,24 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from consumer.payload.schema import payload_schema
+from consumer.signature import check_travels, on_loop, payload_of, place, written
 from core.errors import ConfigurationError
 from core.task import KIND_PATTERN, MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, JsonText, Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__sluice_handler__"
+_made: ContextVar[list[tuple[Mark, Callable[..., Any]]] | None] = ContextVar("marks", default=None)
 
 
 class Mode(Enum):
@@ -64,10 +67,27 @@ def handler(
     mark = Mark(Kind(kind), max_attempts, timeout, cpu_bound)
 
     def leave_mark(function: F) -> F:
-        setattr(function, MARK, (*getattr(function, MARK, ()), mark))
+        try:
+            setattr(function, MARK, (*getattr(function, MARK, ()), mark))
+        except (AttributeError, TypeError):
+            raise TypeError(f"{function!r} cannot carry a mark: mark a function") from None
+        made = _made.get()
+        if made is not None:
+            made.append((mark, function))
         return function
 
     return leave_mark
+
+
+@contextmanager
+def marking() -> Iterator[list[tuple[Mark, Callable[..., Any]]]]:
+    """Gather the marks that are left within: a module may lose what it has marked."""
+    made: list[tuple[Mark, Callable[..., Any]]] = []
+    token = _made.set(made)
+    try:
+        yield made
+    finally:
+        _made.reset(token)
 
 
 def _is_a(number: Any, value: object) -> bool:  # noqa: ANN401 - a type, or several
@@ -93,57 +113,53 @@ Registry = Mapping[Kind, Handler]
 
 def handlers_of(function: Callable[..., Any]) -> Iterable[Handler]:
     """One Handler for each mark on `function`. Raises ConfigurationError when it cannot be one."""
+    kinds = set()
     for mark in getattr(function, MARK):
-        decode, schema = _payload(function)
-        yield Handler(
-            mark.kind, function, _mode(function, mark), decode, schema, mark.max_attempts, mark.timeout
-        )
+        if mark.kind in kinds:
+            raise ConfigurationError(f"handler {place(function)} is marked twice for the kind {mark.kind!r}")
+        kinds.add(mark.kind)
+        mode = _mode(function, mark)
+        decode, schema = _payload(function, mode)
+        yield Handler(mark.kind, function, mode, decode, schema, mark.max_attempts, mark.timeout)
 
 
 def _mode(function: Callable[..., Any], mark: Mark) -> Mode:
-    if inspect.iscoroutinefunction(function):
-        if mark.cpu_bound:
-            raise ConfigurationError(
-                f"handler {_name(function)}: cpu_bound is for `def`, not for `async def`"
-            )
+    if on_loop(function, cpu_bound=mark.cpu_bound):
         return Mode.LOOP
     return Mode.PROCESS if mark.cpu_bound else Mode.THREAD
 
 
-def _payload(function: Callable[..., Any]) -> tuple[Callable[[JsonText], Any], JsonText | None]:
+def _payload(function: Callable[..., Any], mode: Mode) -> tuple[Callable[[JsonText], Any], JsonText | None]:
     """How to decode the payload, and its JSON schema (None: any object), from the second parameter's annotation."""
+    owner, payload = payload_of(function)
     try:
-        parameters = list(inspect.signature(function).parameters.values())
-        if len(parameters) < 2 or any(
-            p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in parameters[2:]
-        ):
-            raise ConfigurationError(f"handler {_name(function)} must take (ctx, payload)")
-        annotation = _annotation(function, parameters[1])
+        annotation = _annotation(owner, payload)
         if annotation in (dict, Any) or typing.get_origin(annotation) in (dict, Mapping):
             return orjson.loads, None
         adapter = TypeAdapter(annotation)
         schema = payload_schema(adapter.core_schema)
-    except (NameError, PydanticSchemaGenerationError, PydanticUserError) as error:
-        message = str(error).partition("\n")[0]
+    except Exception as error:  # the annotation is the user's: evaluating it may raise anything
+        message = str(error).partition("\n")[0] or type(error).__name__
         raise ConfigurationError(
-            f"handler {_name(function)}: its payload's type cannot be used: {message}"
+            f"handler {place(function)}: its payload's type cannot be used: {message}"
         ) from error
+    if mode is Mode.PROCESS:
+        check_travels(function, adapter.core_schema)
     if schema is None:
         raise ConfigurationError(
-            f"handler {_name(function)}: its payload's type cannot be used: there is no JSON that fits it"
+            f"handler {place(function)}: its payload's type cannot be used: there is no JSON that fits it"
         )
     return adapter.validate_json, JsonText(orjson.dumps(schema).decode())
 
 
-def _annotation(function: Callable[..., Any], payload: inspect.Parameter) -> Any:  # noqa: ANN401 - a type
+def _annotation(function: Callable[..., Any], payload: inspect.Parameter | None) -> Any:  # noqa: ANN401 - a type
     """The payload's type. The other annotations may name what is imported for type checkers alone."""
+    if payload is None:
+        return dict
+    function = written(function)
     try:
-        return typing.get_type_hints(function).get(payload.name, dict)
+        return typing.get_type_hints(function, include_extras=True).get(payload.name, dict)
     except NameError:
         if not isinstance(payload.annotation, str):
             raise
-        return eval(payload.annotation, inspect.unwrap(function).__globals__)  # noqa: S307 - the handler's own source
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}.{function.__qualname__}"
+        return eval(payload.annotation, function.__globals__)  # noqa: S307 - the handler's own source

@@ -89,7 +89,7 @@ def test_a_handler_runs_where_it_says(function: Callable[..., Any], cpu_bound: b
 
 
 def test_a_coroutine_cannot_be_cpu_bound() -> None:
-    with pytest.raises(ConfigurationError, match=r"on_loop: cpu_bound is for `def`"):
+    with pytest.raises(ConfigurationError, match=r"on_loop \(.*\): cpu_bound is for `def`"):
         one(on_loop, cpu_bound=True)
 
 
@@ -121,7 +121,7 @@ def test_a_model_is_validated_and_its_schema_published(function: Callable[..., A
     ],
 )
 def test_what_cannot_be_a_handler_is_refused_by_its_name(function: Callable[..., Any], why: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^handler .*\.{function.__name__}:? {why}"):
+    with pytest.raises(ConfigurationError, match=rf"^handler .*\.{function.__name__} \(.*\.py:\d+\):? {why}"):
         one(function)
 
 
