@@ -151,7 +151,7 @@ def _on_signals(act: Callable[[], None]) -> None:
 
 def _loop(main: Coroutine[Any, Any, int], stop: Stop) -> int:
     def stray(stopped: BaseException) -> None:
-        log.logger("sluice").error("step.failed", step="loop", reason=f"a stray task: {stopped!r}")
+        log.logger().error("step.failed", step="loop", reason=f"a stray task: {stopped!r}")
 
     status = loop.run(main, loop_factory=uvloop.new_event_loop, ours=lambda: stop.heard, stray=stray)
     return loop.leave(status, finish=log.finish)
@@ -162,7 +162,7 @@ async def _run(
 ) -> int:
     if not await _look_unless(stop, settings):
         return 0
-    log.logger("sluice").info("api.listening", url=listen.url(listener))
+    log.logger().info("api.listening", url=listen.url(listener))
     if workers == 1:
         return await _serve(settings, listener, beside, stop)
     arguments = ["--listener", str(listener.fileno()), *([] if beside is None else ["--with-consumer"])]

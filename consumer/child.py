@@ -138,7 +138,7 @@ def _child_main(theirs: Connection, module: str, qualname: str, ctx: DetachedCon
         signal.signal(number, signal.SIG_IGN)  # the consumer decides when this child ends
     try:
         settings = load(LogSettings)  # a handler's ctx.log writes where the consumer's does, and as it does
-        log.configure(settings.log_level, settings.log_format)
+        log.configure(settings.log_level, settings.log_format, keep=True)
         if os.getcwd() not in sys.path:  # noqa: PTH109 - sys.path holds strings
             sys.path.append(os.getcwd())  # noqa: PTH109
         function: Any = importlib.import_module(module)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.ids import plain
 from core.task import TaskId
-from core.telemetry.log import logger
+from core.telemetry.log import handler_logger
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -81,7 +81,7 @@ class Context:
     @property
     def log(self) -> Any:  # noqa: ANN401 - a structlog logger
         """A logger whose lines carry the task's id, kind and attempt."""
-        return logger("handler", task=str(self.id), kind=self.kind, attempt=self.attempt)
+        return handler_logger(task=str(self.id), kind=self.kind, attempt=self.attempt)
 
     async def session(self) -> AsyncSession:
         """The session whose writes commit together with the completion when the handler returns, or not at all.
@@ -125,7 +125,7 @@ class DetachedContext:
     @property
     def log(self) -> Any:  # noqa: ANN401 - a structlog logger
         """A logger whose lines carry the task's id, kind and attempt."""
-        return logger("handler", task=str(self.id), kind=self.kind, attempt=self.attempt)
+        return handler_logger(task=str(self.id), kind=self.kind, attempt=self.attempt)
 
     async def session(self) -> AsyncSession:
         """Raises RuntimeError: a child process has no part in the completion's transaction."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import sysconfig
 import traceback
@@ -38,6 +39,8 @@ def load(modules: Sequence[str]) -> Registry:
         sys.path.append(here)
     with marking() as made:
         found = {name: _marked(_import(name)) for name in (BUILT_IN, *modules)}
+    # For programs in a pipe it is usual to take the signal; a lost connection would end a consumer.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     _refuse_lost(made, found)
     registry: dict[Kind, Handler] = {}
     for name, functions in found.items():

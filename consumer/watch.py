@@ -146,7 +146,7 @@ class BeatThread:
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._life()), name="beat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
     def start(self) -> None:
         """Begin to beat. The gate stays closed until the first beat has committed (L1)."""
@@ -157,6 +157,11 @@ class BeatThread:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._heartbeat.request_stop)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    def _run(self) -> None:
+        """On a loop that no event loop policy of a handler's has a say in."""
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._life())
 
     async def _life(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -95,7 +95,7 @@ class Family:
             quick = asyncio.get_running_loop().time() - began < QUICK_SECONDS
             if quick and status == 1 and not await self._is_worth_another_try():
                 return
-            logger("sluice").warning(f"{self._name}.replaced", status=status)
+            logger().warning(f"{self._name}.replaced", status=status)
             pause = min(pause * 2, LONGEST_PAUSE) if quick else FIRST_PAUSE
             await self._sleep(pause)
 
@@ -105,7 +105,7 @@ class Family:
                 *self._command, start_new_session=True, pass_fds=self._pass_fds
             )
         except OSError as refused:  # such as by a limit of processes, which may pass
-            logger("sluice").error(f"{self._name}.not_started", reason=str(refused))
+            logger().error(f"{self._name}.not_started", reason=str(refused))
             return 1
         self._alive.add(child)
         if self._stopping.is_set():

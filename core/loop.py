@@ -29,6 +29,7 @@ def run(
 
     `ours` says whether signals are handled on the loop by now: before that, what stops the loop is raised.
     """
+    _occupy_standard_numbers()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
         threads = ThreadPoolExecutor(thread_name_prefix="default")
@@ -44,6 +45,15 @@ def run(
         threads.shutdown(wait=False, cancel_futures=True)
         loop.set_default_executor(ThreadPoolExecutor(1))  # the runner would wait for the other's threads
         return task.result()
+
+
+def _occupy_standard_numbers() -> None:
+    """Let no file of the loop have the number of a standard stream that was closed: libuv aborts when it closes one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
 
 
 def leave(status: int, *, finish: Callable[[], None]) -> int:

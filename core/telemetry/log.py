@@ -1,4 +1,4 @@
-"""Log lines: structlog set up once per process, standard-library records through the same formatter."""
+"""Log lines: our own loggers, which nobody else sets up, and records of other libraries in the same form."""
 
 from __future__ import annotations
 
@@ -7,57 +7,91 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
 from core.telemetry.background import Background
+from core.telemetry.lines import FACTS, rendering, without_fail
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, Processor
+    from collections.abc import Sequence
+
+    from structlog.typing import Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
-def configure(level: str, log_format: str | None) -> None:
-    """Send every log record to stderr: lines for people on a terminal, one JSON object per line otherwise."""
+class _Sink:
+    """Where the lines of our loggers go. No library that handlers' modules may set up stands in between."""
+
+    def __init__(self, stream: TextIO | Background) -> None:
+        self.stream = stream
+
+    def write(self, line: str) -> None:
+        """Write one line; a stream that somebody has closed takes none."""
+        with suppress(OSError, ValueError):
+            self.stream.write(line + "\n")
+            self.stream.flush()
+
+    debug = info = warning = warn = error = exception = critical = fatal = log = msg = write
+
+
+class _Ours:
+    """How this process's own lines are made, and where they go."""
+
+    def __init__(self, level: str, render: Sequence[Processor], stream: TextIO) -> None:
+        self.sink = _Sink(stream)
+        self._wrapper: Any = structlog.make_filtering_bound_logger(LEVELS[level])
+        self._steps = [*FACTS, without_fail(render)]
+
+    def logger(self, *first: Processor, **facts: Any) -> Any:  # noqa: ANN401 - structlog's bound logger
+        return self._wrapper(self.sink, [*first, *self._steps], facts)
+
+
+_ours: _Ours | None = None
+
+
+def configure(level: str, log_format: str | None, *, keep: bool = False) -> None:
+    """Send every log record to stderr: lines for people on a terminal, one JSON object per line otherwise.
+
+    Lines of other libraries come out like that for as long as nobody sets up `logging` or `structlog` anew. `keep`:
+    somebody may have done so before us, and it stays.
+    """
+    global _ours  # noqa: PLW0603 - a process has one stderr
     if sys.stderr is None:  # started without one: its number is not to become a socket's
         sys.stderr = _nowhere()
-    as_json = log_format == "json" or (log_format is None and not sys.stderr.isatty())
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    render: list[Processor] = (
-        [structlog.processors.JSONRenderer(serializer=_dumps)]
-        if as_json
-        else [
-            _printable,
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                exception_formatter=structlog.dev.plain_traceback,  # the other shows locals: passwords are among them
-            ),
-        ]
-    )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            *render,
-        ],
-    )
+    render = rendering(log_format)
+    _ours = _Ours(level, render, sys.stderr)
+    if not (keep and logging.getLogger().handlers):
+        _set_up_logging(level, render)
+    if not (keep and structlog.is_configured()):
+        _set_up_structlog()
+
+
+def _set_up_logging(level: str, render: Sequence[Processor]) -> None:
+    """For the records of other libraries, and of handlers."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.contextvars.merge_contextvars, *FACTS],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
+
+
+def _set_up_structlog() -> None:
+    """For handlers that use it without a word of their own."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            structlog.contextvars.merge_contextvars,
+            *FACTS,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -72,35 +106,45 @@ def never_wait(finish_seconds: float = 0.3) -> None:
     What is left is written at exit, for at most `finish_seconds`. For processes that serve others, after `configure`.
     """
     try:
-        fd = sys.stderr.fileno()
+        # A number of our own: when a handler closes stderr, the next socket gets its number, and would get our lines.
+        fd = os.dup(sys.stderr.fileno())
     except (OSError, ValueError):
         return  # a stream in memory: it never waits
     background = Background(fd, _lost)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
             handler.setStream(background)
+    if _ours is not None:
+        _ours.sink.stream = background
     atexit.register(background.drain, finish_seconds)
 
 
 def say(line: str, *, seconds: float = 0.3) -> None:
     """One plain line for people, behind the log; on return it is written, or `seconds` have passed."""
-    for stream in _backgrounds():
-        stream.write(line + "\n")
-        stream.drain(seconds)
-        return
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    sink = _Sink(sys.stderr) if _ours is None else _ours.sink
+    sink.write(line)
+    finish(seconds)
 
 
 def finish(seconds: float = 0.3) -> None:
     """Write what waits to be written, for those who end the process at once."""
-    for stream in _backgrounds():
-        stream.drain(seconds)
+    if _ours is not None and isinstance(_ours.sink.stream, Background):
+        _ours.sink.stream.drain(seconds)
 
 
-def _backgrounds() -> list[Background]:
-    streams = [getattr(handler, "stream", None) for handler in logging.getLogger().handlers]
-    return [stream for stream in streams if isinstance(stream, Background)]
+def logger(**facts: Any) -> Any:  # noqa: ANN401 - structlog's bound logger is typed by its wrapper
+    """Our logger: it adds `facts` to each line, and whatever handlers set up does not reach it."""
+    return _made().logger(**facts)
+
+
+def handler_logger(**facts: Any) -> Any:  # noqa: ANN401 - as `logger`
+    """The same for a handler: what it has bound in structlog.contextvars is in each line as well."""
+    return _made().logger(structlog.contextvars.merge_contextvars, **facts)
+
+
+def _made() -> _Ours:
+    """What `configure` has made; without it, such as in a test of somebody's handler, lines come out as by default."""
+    return _ours or _Ours("info", rendering(None), sys.stderr)
 
 
 def _lost(n: int) -> str:
@@ -110,42 +154,3 @@ def _lost(n: int) -> str:
 
 def _nowhere() -> TextIO:
     return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-
-
-def logger(name: str, **facts: Any) -> Any:  # noqa: ANN401 - structlog's bound logger is typed by its wrapper
-    """A structlog logger that adds `facts` to each line."""
-    return structlog.get_logger(name).bind(**facts) if facts else structlog.get_logger(name)
-
-
-def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - whatever a log line holds
-    import orjson  # noqa: PLC0415 - a terminal session never needs it
-
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except (
-        TypeError
-    ):  # what orjson refuses is still told: lone surrogates, integers past 64 bits, keys of any type
-        return json.dumps(value, default=str, skipkeys=True)
-
-
-def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 - structlog's signature
-    """Escape control characters, so that a task's data cannot drive the reader's terminal (CWE-117).
-
-    Tracebacks and stacks keep their lines: the renderer prints those below the others.
-    """
-    if "traceback" in event:
-        event["exception"] = event.pop("traceback")
-    return {
-        key: "\n".join(map(_escape, value.split("\n")))
-        if key in {"exception", "stack"}
-        else _escape(value)
-        if isinstance(value, str)
-        else value
-        for key, value in event.items()
-    }
-
-
-def _escape(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

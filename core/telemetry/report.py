@@ -17,7 +17,7 @@ class Reporter:
     def __init__(self, level: str = "info") -> None:
         self.counts: Counter[str] = Counter()
         self._threshold = LEVELS[level]
-        self._log = logger("sluice")
+        self._log = logger()
 
     def __call__(self, event: Event) -> None:
         """Count it, and log it when its level is on."""

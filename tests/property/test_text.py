@@ -5,7 +5,7 @@ from hypothesis import given
 
 from core.outcome import Failure, storable
 from core.task import MAX_ERROR_BYTES
-from core.telemetry.log import _printable
+from core.telemetry.lines import _printable
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)
 limits = st.integers(0, 100)

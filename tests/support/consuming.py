@@ -74,6 +74,11 @@ class Consumer:
         self.send(signal.SIGTERM)
         return await self.ended(within), time.monotonic() - began
 
+    def stop_reading(self) -> None:
+        """Close our end of its stderr."""
+        transport = self.process._transport.get_pipe_transport(2)  # type: ignore[attr-defined]
+        transport.close()
+
     async def read(self) -> None:
         """Follow what it writes to its end."""
         assert self.process.stderr is not None

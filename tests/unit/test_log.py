@@ -20,8 +20,9 @@ ESCAPED = r"\x1b[2J\x9b\u202e\r\n"
 @pytest.fixture(autouse=True)
 def _logging_stays_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, ours = root.handlers[:], root.level, log._ours
     yield
+    log._ours = ours
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -54,7 +55,7 @@ def test_an_event_is_one_json_object_with_its_facts(capsys: pytest.CaptureFixtur
 
 def test_without_a_terminal_the_log_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", None)
-    log.logger("x").info("hello")
+    log.logger().info("hello")
     assert lines(capsys)[0]["event"] == "hello"
 
 
@@ -64,7 +65,7 @@ def test_on_a_terminal_the_log_is_for_people(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     log.configure("info", None)
 
-    log.logger("x").info("hello")
+    log.logger().info("hello")
 
     assert "\x1b[1mhello" in capsys.readouterr().err
 
@@ -113,13 +114,13 @@ def test_no_fact_makes_a_line_that_is_lost_or_no_json(
     capsys: pytest.CaptureFixture[str], fact: object
 ) -> None:
     log.configure("info", "json")
-    log.logger("x").info("hello", fact=fact)
+    log.logger().info("hello", fact=fact)
     assert [line["event"] for line in lines(capsys)] == ["hello"]
 
 
 def test_a_bound_logger_adds_its_facts_to_each_line(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "json")
-    bound = log.logger("x", task="7")
+    bound = log.logger(task="7")
 
     bound.info("one")
     bound.info("two", more=1)
@@ -130,7 +131,7 @@ def test_a_bound_logger_adds_its_facts_to_each_line(capsys: pytest.CaptureFixtur
 def test_what_a_task_says_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "console")
 
-    log.logger("x").info(f"said {HOSTILE}", direct=HOSTILE, inside={"a": HOSTILE}, raw=b"\x1b")
+    log.logger().info(f"said {HOSTILE}", direct=HOSTILE, inside={"a": HOSTILE}, raw=b"\x1b")
     logging.getLogger("library").warning("said %s", HOSTILE)
 
     told = capsys.readouterr().err
@@ -159,7 +160,7 @@ def test_a_logged_exception_shows_its_frames_but_not_what_their_variables_hold(
 ) -> None:
     log.configure("info", log_format)
 
-    for tell in (log.logger("x").exception, logging.getLogger("library").exception):
+    for tell in (log.logger().exception, logging.getLogger("library").exception):
         try:
             failing()
         except ValueError:
