@@ -25,6 +25,10 @@ _ANSWER_SECONDS = DEFAULT_LIMITS.answer.total_seconds()
 """How long our own statements in it are waited for. The handler's own have the task's timeout."""
 
 
+_LIMITS = text(
+    "SELECT set_config('statement_timeout', :limit, true), "
+    "set_config('idle_in_transaction_session_timeout', :limit, true)"
+)
 _LOOK_UP = text("SELECT set_config('search_path', :path, true)")
 _BEFORE_FINISH = text(
     "SELECT current_setting('search_path'), set_config('search_path', :path, true), "
@@ -127,13 +131,13 @@ class Transaction:
 
     async def _start(self, connection: AsyncConnection) -> None:
         await _replace_closed(connection)
+        try:
+            await (await _driver(connection)).forget()
+        except BaseException:  # nobody knows what is still on its way through it
+            await connection.invalidate()
+            raise
         self._outer = await connection.begin()
-        milliseconds = int(self._limit * 1000) + 1000
-        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            await connection.execute(
-                text("SELECT set_config(:setting, :value, true)"),
-                {"setting": setting, "value": f"{milliseconds}ms"},
-            )
+        await connection.execute(_LIMITS, {"limit": f"{int(self._limit * 1000) + 1000}ms"})
 
     def _refuse_late(self) -> None:
         if self._closed:
@@ -152,7 +156,7 @@ class Transaction:
             raise AssertionError("complete() is for a transaction that was used")
         await session.commit()
         async with asyncio.timeout(_ANSWER_SECONDS):
-            path = await _our_path(connection)
+            path = (await _driver(connection)).our_path
             theirs = await connection.scalar(_BEFORE_FINISH, {"path": path})
             self.flushed = True
             ours = await connection.execute(statement("finish"), finish_values([done]))
@@ -184,9 +188,8 @@ class Transaction:
                 await connection.close()
 
 
-async def _our_path(connection: AsyncConnection) -> str:
-    driver = (await connection.get_raw_connection()).driver_connection
-    return cast("Connection", driver).our_path
+async def _driver(connection: AsyncConnection) -> Connection:
+    return cast("Connection", (await connection.get_raw_connection()).driver_connection)
 
 
 async def _replace_closed(connection: AsyncConnection) -> None:

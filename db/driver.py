@@ -17,6 +17,10 @@ _COMMITS_ON_DISK = (
     "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
 )
 """Commits that are on disk are what a 201 promises: a weaker default is raised, a stronger one stays."""
+_FORGET = (
+    "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); "
+    "DISCARD TEMP; DISCARD SEQUENCES; "
+)
 
 
 class Connection(asyncpg.Connection):
@@ -24,6 +28,8 @@ class Connection(asyncpg.Connection):
 
     our_path = ""
     """The search path under which our own tables are found, on a connection whose own path is left as it was."""
+    settling = ""
+    """What settled its session, for `forget`."""
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
         """SQLAlchemy names a time when it gives a connection up, after a cancellation or an error.
@@ -34,6 +40,14 @@ class Connection(asyncpg.Connection):
             await super().close()
         else:
             self.terminate()
+
+    async def forget(self) -> None:
+        """Take back what somebody whom it was lent to has left on its session. One round trip, in no transaction.
+
+        Settings, the role, cursors, channels that are listened to, advisory locks, temporary tables. Prepared
+        statements stay: the driver keeps its own among them.
+        """
+        await self.execute(_FORGET + self.settling)
 
 
 def path_with(schema: str) -> str:
@@ -68,7 +82,8 @@ async def prepare_to_lend(connection: Connection, settings: Mapping[str, str], *
     is uuid.UUID itself; we make do with asyncpg's faster subclass of it. Raises as `prepare` does.
     """
     _refuse_encoding(connection)
-    await connection.execute(settling(settings))
+    connection.settling = settling(settings)
+    await connection.execute(connection.settling)
     connection.our_path = await connection.fetchval(f"SELECT {path_with(schema)}")
     await connection.set_type_codec(
         "uuid",

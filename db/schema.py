@@ -99,15 +99,16 @@ def look(connection: Connection, schema: str) -> Found:
     ).all()
     tables = {row.name: row for row in rows}
     _refuse_rights(row for name, row in tables.items() if name != FORMER_VERSION_TABLE)
+    _refuse_foreign(
+        [name for name in (*_FIRST_TABLES, VERSION_TABLE) if name in tables and not tables[name].marked],
+        schema,
+    )
     recorded = versions(connection, tables[VERSION_TABLE]) if VERSION_TABLE in tables else []
     if recorded:
         return Found(schema, tables, max(recorded), recorded=True)
     revision = _told_from_tables(connection, tables)
-    if revision is None and (foreign := [name for name in TABLES if name in tables]):
-        raise ConfigurationError(
-            f"{_place(schema)} holds tables of somebody else ({', '.join(foreign)}): "
-            "set SLUICE_SCHEMA to a schema for Sluice's own"
-        )
+    if revision is None:
+        _refuse_foreign([name for name in TABLES if name in tables], schema)
     return Found(schema, tables, revision, recorded=False)
 
 
@@ -145,6 +146,14 @@ def _refuse_rights(tables: Iterable[Row[Any]]) -> None:
     if forbidden:
         raise ConfigurationError(
             f"the database role may not use {', '.join(forbidden)}: grant it SELECT, INSERT, UPDATE and DELETE"
+        )
+
+
+def _refuse_foreign(names: list[str], schema: str) -> None:
+    if names:
+        raise ConfigurationError(
+            f"{_place(schema)} holds tables of somebody else ({', '.join(names)}): "
+            "set SLUICE_SCHEMA to a schema for Sluice's own"
         )
 
 

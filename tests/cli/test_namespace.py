@@ -141,7 +141,7 @@ async def test_a_version_table_that_is_not_ours_any_more_is_left_alone(
         assert await _versions(connection, "sluice_version") == [schema.HEAD]
 
 
-@pytest.mark.parametrize("name", schema.TABLES)
+@pytest.mark.parametrize("name", [*schema.TABLES, "sluice_version"])
 async def test_a_table_of_somebody_else_is_refused_in_one_line_that_names_the_setting(
     sluice: Command, empty_database: str, name: str
 ) -> None:
@@ -154,6 +154,14 @@ async def test_a_table_of_somebody_else_is_refused_in_one_line_that_names_the_se
         assert (result.status, len(result.stderr.splitlines())) == (1, 1)
         assert "set SLUICE_SCHEMA" in result.stderr
         assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 1
+
+
+async def test_a_table_that_somebody_puts_before_ours_on_the_path_is_told(empty_database: str) -> None:
+    await migrate.upgrade(empty_database)
+    async with connected(empty_database) as connection:
+        await connection.execute("CREATE SCHEMA postgres; CREATE TABLE postgres.tasks (id int)")
+    with pytest.raises(ConfigurationError, match=r"tables of somebody else \(tasks\): set SLUICE_SCHEMA"):
+        await check(empty_database)
 
 
 @pytest.mark.parametrize("name", ["jobs", "order", "_0"])

@@ -122,12 +122,14 @@ async def test_a_handler_in_a_thread_has_no_session(stores: Stores, database_url
 
 
 @pytest.mark.parametrize(
-    "held_up", [b"synchronous_commit", b"set_config($1"], ids=["connection", "transaction"]
+    "held_up",
+    [b"synchronous_commit", b"UNLISTEN", b"set_config('statement_timeout', $1"],
+    ids=["connection", "leftovers", "transaction"],
 )
 async def test_a_stop_while_the_session_opens_loses_no_connection(
     stores: Stores, database_url: str, held_up: bytes
 ) -> None:
-    """The server does not answer the first statement of either; the task's time is over meanwhile."""
+    """The server does not answer the first statement of each; the task's time is over meanwhile."""
 
     kept: list[Context] = []  # so that no garbage collector comes to the rescue
 
