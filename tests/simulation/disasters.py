@@ -48,6 +48,10 @@ class Disasters:
             self._world.redis_server.readonly = True
             await asyncio.sleep(seconds)
             self._world.redis_server.readonly = False
+        elif what == "redis full":
+            self._world.redis_server.full = True
+            await asyncio.sleep(seconds)
+            self._world.redis_server.full = False
         elif what == "kill api":
             await self._replace_api()
         elif what.startswith("clock"):

@@ -18,10 +18,10 @@ _DISASTERS = (
     *("postgresql refuses", "postgresql refuses", "postgresql dark", "redis refuses", "redis dark"),
     *("redis restarts empty", "flush", "lose", "double", "spoil", "litter", "readonly", "kill api"),
 )
-_ODD = ("clock ahead", "clock back", "row locked")
-"""What befalls a database that is up and well."""
+_ODD = ("clock ahead", "clock back", "row locked", "redis full")
+"""What befalls stores that are up and well."""
 _LOCKED_SECONDS = 20.0
-_AWAITED = ("clock ahead", "clock back")
+_AWAITED = ("clock ahead", "clock back", "redis full")
 """Those that are known to do harm: not dealt yet."""
 
 
@@ -66,6 +66,8 @@ class Plan:
     errands: tuple[Errand, ...]
     disasters: tuple[Disaster, ...]
     unserved: frozenset[str] = frozenset()
+    redis_full: bool = False
+    """At the end it is up, and takes no push."""
 
     @property
     def calm_postgresql(self) -> bool:
@@ -85,6 +87,7 @@ def plan(seed: int) -> Plan:
     """The world of this seed."""
     random, odd = Random(f"{seed}/plan"), Random(f"{seed}/odd")
     lease = random.choice(_LEASES)
+    fills_up = odd.random() < 0.15
     chaos = min(max(random.uniform(3.0, 8.0) * lease, 6.0), 240.0)
     queues = ("default",) if random.random() < 0.7 else ("default", "other")
     with_redis = random.random() < 0.85
@@ -104,6 +107,7 @@ def plan(seed: int) -> Plan:
         errands=tuple(_errands(random, lease, chaos, queues)),
         disasters=(*_disasters(random, lease, chaos), *_odd_disasters(odd, lease, chaos)),
         unserved=frozenset(odd.sample(sorted(BODIES), len(BODIES) // 2) if odd.random() < 0.3 else ()),
+        redis_full=fills_up and "redis full" not in _AWAITED,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 WRONGTYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 Popped = list[bytes | list[bytes]]
@@ -43,11 +43,15 @@ class SimRedis:
         self.waiters: list[Waiter] = []
         self.subscribers: list[Subscriber] = []
         self.readonly = False
+        self.full = False
+        """maxmemory is reached, and nothing is evicted: what takes room is refused, what frees some is not."""
 
     # The commands.
 
     def push(self, key: str, entries: Sequence[bytes], *, left: bool) -> int:
         """LPUSH or RPUSH. Whoever waits for the key is served at once."""
+        if self.full:
+            raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
         found = self.list(key)
         if found is None:
             found = self.keys[key] = deque()
@@ -127,8 +131,9 @@ class SimRedis:
         self.keys[key] = Other()
 
     def litter(self, key: str, entry: bytes, *, oldest: bool = True) -> None:
-        """Something that is no id, in the list."""
-        self.push(key, [entry], left=not oldest)
+        """Something that is no id, in the list, unless there is no room."""
+        if not self.full:
+            self.push(key, [entry], left=not oldest)
 
     def restart_empty(self) -> None:
         """Everything is gone, blocked pops and subscriptions end with a lost connection."""

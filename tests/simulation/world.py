@@ -175,6 +175,7 @@ class World:
         self._disasters.restore(self.postgresql)
         if self.plan.redis_stays:
             self.redis_server.readonly = False
+            self.redis_server.full = self.plan.redis_full
             self.redis.change(State.UP)
         else:
             self.redis.change(random.choice((State.REFUSING, State.DARK)))
