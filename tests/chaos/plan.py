@@ -46,7 +46,7 @@ CLASSES = (
     Class("connections used up", ("postgresql",), (2.0, 5.0)),
     Class("snapshot held open", ("postgresql",), (4.0, 8.0)),
     Class("PostgreSQL read-only", ("postgresql",), (1.0, 4.0)),
-    Class("clock stepped", ("postgresql",), (1.0, 5.0)),
+    Class("clock stepped", ("postgresql",), (1.0, 2.0)),
     Class("row locked", ("postgresql",), (20.0, 20.0), alone=True),
     Class("unserved backlog", ("postgresql",), (10.0, 12.0), alone=True),
     Class("Redis flushed", ("redis",), (0.0, 2.0)),
