@@ -1,4 +1,7 @@
-"""What a run that was killed left behind: a server still stopping, a pid file that names a stranger. Starts nothing."""
+"""What a run that was killed left behind: a server still stopping, a pid file that names a stranger or nobody.
+
+Starts nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ _PROC = Path("/proc")
 def recorded_pid(pid_file: Path) -> int | None:
     """The pid on the first line of a server's pid file, or None."""
     try:
-        first = pid_file.read_text().partition("\n")[0].strip()
+        first = pid_file.read_text(errors="replace").partition("\n")[0].strip().removeprefix("-")
     except FileNotFoundError:
         return None
-    return int(first) if first.isdecimal() else None
+    return int(first) if first.isascii() and first.isdecimal() and int(first) > 0 else None
 
 
 def runs(pid: int, mark: str) -> bool:
@@ -42,7 +45,7 @@ async def evict(
     Only called by the holder of the directory's lock, so nobody else has a claim on that server. Raises
     ConfigurationError when it outlives them all.
     """
-    pid = recorded_pid(pid_file)
+    pid = _last(pid_file, mark)
     if pid is None or not runs(pid, mark):
         return
     say(f"waiting for {name} of an earlier run to stop (process {pid})")
@@ -55,6 +58,47 @@ async def evict(
                 return
             await asyncio.sleep(POLL)
     raise ConfigurationError(f"{name} of an earlier run does not stop: end process {pid} and start again")
+
+
+async def deserted(name: str, directory: Path, seconds: float) -> None:
+    """Wait for those who still work in `directory`: backends of a killed postmaster, which end by themselves.
+
+    For a server whose pid file says nothing any more, so that it cannot look itself. Only Linux tells who they are.
+    Raises ConfigurationError when one outlives `seconds`.
+    """
+    until = boottime() + seconds
+    while (pid := _at_work_in(directory)) is not None:
+        if boottime() >= until:
+            raise ConfigurationError(
+                f"{name} of an earlier run still uses {directory}: end process {pid} and start again"
+            )
+        await asyncio.sleep(POLL)
+
+
+def _at_work_in(directory: Path) -> int | None:
+    for pid in _pids():
+        with suppress(OSError):
+            if (_PROC / str(pid) / "cwd").samefile(directory):
+                return pid
+    return None
+
+
+def _last(pid_file: Path, mark: str) -> int | None:
+    """The pid in the file; when a full disk or a power cut took what it said, whoever runs with this mark."""
+    pid = recorded_pid(pid_file)
+    return _search(mark) if pid is None and pid_file.exists() else pid
+
+
+def _search(mark: str) -> int | None:
+    """The process with `mark` in its command line; not this one, whose own may name the directory."""
+    return next((pid for pid in _pids() if pid != os.getpid() and runs(pid, mark)), None)
+
+
+def _pids() -> list[int]:
+    if (_PROC / "self").exists():
+        return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
+    done = subprocess.run(["/bin/ps", "-ax", "-o", "pid="], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in done.stdout.split()]
 
 
 def _command_line(pid: int) -> str:

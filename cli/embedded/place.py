@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.embedded import files
 from cli.supervise.account import Account, unprivileged
 from core.errors import ConfigurationError
 
@@ -51,7 +52,7 @@ class Place:
         if data == home:
             where.unlink(missing_ok=True)
         else:
-            where.write_text(f"{data}\n")
+            files.put(where, f"{data}\n")
         return cls(home, data, SOCKETS / f"sluice-{os.geteuid()}-{name}", account)
 
     def directory(self, name: str, *, base: Path | None = None) -> Path:
@@ -99,7 +100,7 @@ def make_home(root: Path) -> Path:
     _prepare(home)
     keep_out = home / ".gitignore"
     if not keep_out.exists():
-        keep_out.write_text("*\n")
+        files.put(keep_out, "*\n")
     return home
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cli.embedded import leftovers
+from cli.embedded import files, leftovers
 from cli.embedded.binaries import POSTGRESQL, find
 from cli.embedded.leftovers import Say
 from cli.embedded.place import POSTGRES_DATA, Place
@@ -73,7 +73,7 @@ class Postgres(Server):
         program = find(POSTGRESQL, self._place.account, self._place.data / "programs")
         if not (self._data / "PG_VERSION").exists():
             await self._make_cluster(program)
-        self._mend_pid_file()
+        await self._mend_pid_file()
         settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         return [str(program), "-D", str(self._data), *settings]
 
@@ -117,13 +117,16 @@ class Postgres(Server):
                 f"(all of it in {self.log})"
             )
 
-    def _mend_pid_file(self) -> None:
-        """Let a pid file that names a stranger name us instead.
+    async def _mend_pid_file(self) -> None:
+        """Let a pid file that names a stranger name us instead, and remove one that names nobody.
 
         PostgreSQL refuses to start when the pid of a crashed run has gone to any other process of its user. Its own
         parent's pid it takes for stale, and still checks the shared memory that the file names; without the file
-        it could not.
+        it could not. An empty file, or one of garbage, it refuses for good.
         """
         if leftovers.recorded_pid(self._pid_file) is not None:
-            _, _, rest = self._pid_file.read_text().partition("\n")
-            self._pid_file.write_text(f"{os.getpid()}\n{rest}")
+            _, _, rest = self._pid_file.read_text(errors="surrogateescape").partition("\n")
+            files.put(self._pid_file, f"{os.getpid()}\n{rest}")
+        elif self._pid_file.exists():
+            await leftovers.deserted(self.name, self._data, ORPHAN_TRIES * ORPHAN_PAUSE)
+            self._pid_file.unlink()

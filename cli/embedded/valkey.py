@@ -14,6 +14,7 @@ from cli.embedded.binaries import VALKEY, find
 from cli.embedded.leftovers import Say
 from cli.embedded.place import VALKEY_DATA, Place
 from cli.embedded.server import Server
+from core.errors import ConfigurationError
 
 SETTINGS = {
     "port": "0",
@@ -23,6 +24,8 @@ SETTINGS = {
     "save": "",
     "maxmemory-policy": "noeviction",
 }
+DAMAGED = ("AOF", "append only file")
+"""What it says of files that a power cut or a full disk has left half written."""
 STOPPING = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 ANSWER = 1.0  # seconds for a PING
 
@@ -39,6 +42,19 @@ class Valkey(Server):
         self._data = base / VALKEY_DATA
         self._socket = place.sockets / "valkey.sock"
         self.url = f"unix://{self._socket}"
+
+    async def start(self) -> None:
+        """As `Server.start`. Files that it cannot read are set aside: what they held, republish makes anew."""
+        try:
+            await super().start()
+        except ConfigurationError:
+            if not any(word in self.last_words() for word in DAMAGED):
+                raise
+            aside = self._data.with_name(f"{self._data.name}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            self._data.rename(aside)
+            self._say(f"Valkey cannot read its files, which are now in {aside}; no task is lost")
+            await super().start()
 
     def forget(self) -> None:
         """Remove all its data. Only while it does not run (RuntimeError)."""

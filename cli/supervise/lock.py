@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import ConfigurationError
@@ -30,8 +30,9 @@ def hold(directory: Path) -> Iterator[None]:
     path = directory / "lock"
     fd = _take(path)
     try:
-        os.truncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+        with suppress(OSError):  # it says who holds the lock, which holds without it: on a full disk too
+            os.truncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
         yield
     finally:
         path.unlink(missing_ok=True)

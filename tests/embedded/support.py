@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import psutil
 
 from cli.embedded import Urls
@@ -182,3 +183,12 @@ async def _read_box(
             exports[name] = words[1].removeprefix(f"{name}=")
     url = next(word for word in box.split() if word.startswith("http"))
     return url, Urls(exports["DATABASE_URL"], exports["REDIS_URL"])
+
+
+async def setting(urls: Urls, name: str) -> str:
+    """What PostgreSQL says of one of its settings."""
+    connection = await asyncpg.connect(urls.database_url)
+    try:
+        return str(await connection.fetchval("SELECT current_setting($1)", name))
+    finally:
+        await connection.close()

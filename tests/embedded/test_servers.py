@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import stat
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -13,20 +12,10 @@ import pytest
 import redis.asyncio as redis
 
 from cli.embedded import Servers, Urls
-from cli.embedded.place import Place
-from cli.supervise.child import Child
 from cli.supervise.lock import Held
 from core.errors import ConfigurationError
-from tests.embedded.support import family, gone
+from tests.embedded.support import family, gone, setting
 from tests.support.eventually import eventually
-
-
-async def setting(urls: Urls, name: str) -> str:
-    connection = await asyncpg.connect(urls.database_url)
-    try:
-        return str(await connection.fetchval("SELECT current_setting($1)", name))
-    finally:
-        await connection.close()
 
 
 async def note(urls: Urls, word: str) -> None:
@@ -160,21 +149,6 @@ async def test_valkey_can_be_killed_and_started_empty(root: Path) -> None:
         await servers.valkey.start()
         async with redis.Redis.from_url(urls.redis_url) as valkey:
             assert await valkey.get("a") is None
-
-
-async def test_a_pid_file_that_names_a_stranger_does_not_stop_the_next_start(root: Path) -> None:
-    servers = Servers(root, valkey=False)
-    async with servers as urls:
-        pid_file = root / ".sluice" / "pg18" / "postmaster.pid"
-        await servers.postgres.kill()
-        account = Place.under(root).account
-        stranger = await Child.start(["/bin/sleep", "60"], environment=os.environ, account=account)
-        _, _, rest = pid_file.read_text().partition("\n")
-        pid_file.write_text(f"{stranger.pid}\n{rest}")
-        await servers.postgres.start()
-        assert await setting(urls, "fsync") == "on"
-        assert stranger.alive
-        await stranger.stop(signal.SIGKILL)
 
 
 async def test_a_server_that_does_not_start_says_why_and_where_its_log_is(root: Path) -> None:
