@@ -103,6 +103,7 @@ async def test_handlers_find_their_tables_and_their_completion_finds_ours(
         {"title": "plain"},
         {"title": "for its transaction", "path": "LOCAL search_path = tenant"},
         {"title": "for its session", "path": "search_path = tenant"},
+        {"title": "after it"},
     ]
     async with _serving(
         shared_database, redis_url, redis_prefix, tmp_path, unused_tcp_port_factory()
@@ -120,9 +121,10 @@ async def test_handlers_find_their_tables_and_their_completion_finds_ours(
 
             ended.append(await eventually(end))
         listed = (await client.get("/tasks")).json()["tasks"]
-    assert [(row["status"], row["attempt"]) for row in ended] == [("completed", 1)] * 3, json.dumps(ended)
-    assert [row["result"] for row in ended] == ['"$user", public', "tenant", "tenant"]
-    assert len(listed) == 3
+    assert [(row["status"], row["attempt"]) for row in ended] == [("completed", 1)] * 4, json.dumps(ended)
+    assert [row["result"] for row in ended] == ['"$user", public', "tenant", "tenant", '"$user", public']
+    assert len(listed) == 4
     async with connected(shared_database) as connection:
-        assert [row[0] for row in await connection.fetch("SELECT title FROM public.tasks")] == ["plain"]
+        rows = await connection.fetch("SELECT title FROM public.tasks")
+        assert [row["title"] for row in rows] == ["plain", "after it"]
         assert len(await connection.fetch("SELECT title FROM tenant.tasks")) == 2
