@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.patience import Patience
 from api.schemas.submission import MAX_BATCH
+from api.shared import Shared
 from core.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Batches:
         self._desk = desk
         self._ask = ask
         self._answers = Patience(ANSWERS_WITHIN)
-        self._question: asyncio.Task[bool] | None = None
+        # Those that came together would ask together, on few connections.
+        self._is_there = Shared(self._ask_once)
 
     async def submit(self, new: Sequence[NewTask]) -> Mapping[TaskId, Accepted]:
         """All of `new` or none, committed; errors as Submissions.submit has them."""
@@ -51,12 +53,6 @@ class Batches:
             return unit.answer.result()
         finally:
             self._desk.leave(unit)  # a caller that was canceled has not had its answer
-
-    async def _is_there(self) -> bool:
-        """One question for all that wait: those that came together would ask together, on few connections."""
-        if self._question is None or self._question.done():
-            self._question = asyncio.get_running_loop().create_task(self._ask_once())  # owner: self._question
-        return await asyncio.shield(self._question)
 
     async def _ask_once(self) -> bool:
         try:

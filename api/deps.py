@@ -12,6 +12,7 @@ from api.batches import Batches
 from api.cancels import Cancels
 from api.health import Health
 from api.kinds import Kinds
+from api.line import Line
 from api.patience import Patience
 from api.pushes import Pushes
 from api.room import Room
@@ -30,6 +31,7 @@ class Services:
     kinds: Kinds
     tasks: Tasks
     browse: Browse
+    pages: Line
     pushes: Pushes
     cancels: Cancels
     health: Health

@@ -170,10 +170,13 @@ TABLE: Mapping[type[Exception], Sort] = {
         "PostgreSQL gave the statement up",
         lambda _: "somebody holds what it needs locked, or its time was over; nothing was done: try again",
     ),
+    errors.TakesNoWrites: Sort(
+        503, "read-only", "PostgreSQL takes no writes", lambda _: "nothing was done: try again"
+    ),
     errors.StoreUnavailable: Sort(503, "unavailable", _AWAY, lambda _: "nothing was done: try again"),
     NotReady: Sort(503, "not-ready", "Requests should go elsewhere for now"),
     errors.Overloaded: Sort(
-        503, "overloaded", "More arrives than can be stored", lambda _: "nothing was done: try again"
+        503, "overloaded", "More arrives than can be done", lambda _: "nothing was done: try again"
     ),
 }
 """The most special class on an error's way to its base decides."""

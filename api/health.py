@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from api.patience import Patience
-from core.errors import ConfigurationError, StoreUnavailable
+from api.shared import Shared
+from core.errors import ConfigurationError, SluiceError, StoreUnavailable, TakesNoWrites
 
 if TYPE_CHECKING:
     from core.task import QueueName
@@ -20,6 +21,7 @@ FRESH_SECONDS = 1.0
 LOOK = timedelta(seconds=1.5)
 
 Redis = Literal["up", "down", "disabled"]
+Database = Literal["up", "read-only", "down"]
 
 
 class Counts(Protocol):
@@ -40,7 +42,7 @@ class Checkup:
     """One look. Without PostgreSQL there are no consumers and no queues to tell of."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
-    database: Literal["up", "down"]
+    database: Database
     redis: Redis
     consumers: Sequence[LiveConsumer]
     queues: dict[str, dict[str, int]]
@@ -65,6 +67,7 @@ class Health:
         self._look: asyncio.Task[Checkup] | None = None
         self._began = -math.inf
         self._stopping = stopping
+        self._fault = Shared(self._find_fault)
 
     async def report(self) -> Checkup:
         """The last look, or a new one when that is older than a second. Over within two seconds, never fails."""
@@ -78,24 +81,32 @@ class Health:
         """Why requests should go elsewhere; None when they should not."""
         if self._stopping():
             return "it is stopping"
-        try:
-            await self._postgresql(self._check_schema())
-        except StoreUnavailable:
+        fault = await self._fault()
+        if isinstance(fault, StoreUnavailable) and not isinstance(fault, TakesNoWrites):
             return "PostgreSQL does not answer"
-        except ConfigurationError as wrong:  # the schema, or a right that was taken from our role
-            return str(wrong)
-        return None
+        return str(fault) if fault else None
 
     async def _examine(self) -> Checkup:
         async with asyncio.TaskGroup() as group:
             rows = group.create_task(self._rows())
             redis = group.create_task(self._ping())
+            fault = group.create_task(self._fault())
         found = rows.result()
         if found is None:
             return Checkup("unhealthy", "down", redis.result(), [], {})
         consumers, queues = found
+        if isinstance(fault.result(), TakesNoWrites):
+            return Checkup("unhealthy", "read-only", redis.result(), consumers, queues)
         status: Literal["healthy", "degraded"] = "degraded" if redis.result() == "down" else "healthy"
         return Checkup(status, "up", redis.result(), consumers, queues)
+
+    async def _find_fault(self) -> SluiceError | None:
+        """What keeps this process from its work: the store, the schema, or a right that was taken from our role."""
+        try:
+            await self._postgresql(self._check_schema())
+        except (StoreUnavailable, ConfigurationError) as fault:
+            return fault
+        return None
 
     async def _rows(self) -> tuple[Sequence[LiveConsumer], dict[str, dict[str, int]]] | None:
         try:

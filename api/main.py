@@ -19,6 +19,7 @@ from api.cancels import Cancels
 from api.deps import Services
 from api.health import Health
 from api.kinds import Kinds
+from api.line import Line
 from api.middleware import Courtesy
 from api.patience import Patience
 from api.pushes import Pushes
@@ -44,6 +45,12 @@ Beside = Callable[[StopOrder], AbstractAsyncContextManager[None]]
 FLUSHERS = 2
 """While one waits for its commit, the other fills the next."""
 LOOKS_AT_ONCE = 5
+"""Single tasks, looked at or changed: each is one row."""
+PAGES_AT_ONCE = 2
+"""Each may read ten thousand rows, so lists have connections of their own and wait in a line."""
+PAGE_WAIT = timedelta(seconds=0.5)
+PROBES_AT_ONCE = 2
+"""Probes, health and kinds: each asks once for all who want to know, and none waits for what clients do."""
 ROOM_BYTES = 128 << 20
 LOOK = timedelta(seconds=1.7)
 # Every endpoint answers within two seconds when PostgreSQL does not.
@@ -104,8 +111,10 @@ async def _lifespan(
     report = Reporter(settings.log_level)
     place = settings.sluice_schema
     connect = partial(make_engine, settings.database_url.get_secret_value(), schema=place)
-    looking = connect(role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS)
-    database = Database(looking)
+    database = Database(connect(role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS))
+    listing = connect(role="api-list", pool_size=PAGES_AT_ONCE, limits=LIMITS)
+    probing = connect(role="api-probe", pool_size=PROBES_AT_ONCE, limits=LIMITS)
+    probes = Database(probing)
     submitting = Database(connect(role="api-submit", pool_size=FLUSHERS, limits=LIMITS), keeps=True)
     submitting_large = Database(
         connect(
@@ -121,7 +130,7 @@ async def _lifespan(
     ready = ReadyLists(broker, keys, report) if broker else None
     signals = Signals(broker, keys) if broker else None
 
-    browse = Browse(database, looking)
+    browse = Browse(probes, listing)
     pushes = Pushes(Publisher(ready, signals, report) if ready else None, report=report)
     submissions = Submissions(Tasks(submitting), hand_over=pushes.submitted, report=report)
     large = Submissions(
@@ -135,10 +144,11 @@ async def _lifespan(
         kinds=kinds,
         tasks=Tasks(database),
         browse=browse,
+        pages=Line("the line of lists", at_once=PAGES_AT_ONCE, wait=PAGE_WAIT),
         pushes=pushes,
         cancels=Cancels(signals, report=report),
         health=Health(
-            browse, ready, check_schema=partial(schema.check, looking, place), stopping=stop.asked.is_set
+            browse, ready, check_schema=partial(schema.check, probing, place), stopping=stop.asked.is_set
         ),
         patience=Patience(LOOK),
         room=Room(max(ROOM_BYTES, 4 * tasks.BATCH_BODIES * settings.max_body_bytes)),
@@ -157,6 +167,8 @@ async def _lifespan(
             pushes.close()
             kinds.close()
     finally:
+        for engine in (listing, probing):
+            await engine.dispose()
         await database.close()
         await submitting.close()
         await submitting_large.close()

@@ -12,6 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
+from api.line import Line
 from core.errors import Overloaded
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ T = TypeVar("T")
 SMALL_BYTES = 64 << 10
 """Of each body so much is not counted: the number of connections bounds it."""
 DECODED_AT_ONCE = 2
-WAIT_SECONDS = 5.0
+WAIT = timedelta(seconds=5)
 """How long a body waits to be decoded."""
 _AGAIN = timedelta(seconds=1)
 
@@ -29,7 +30,7 @@ class Room:
 
     def __init__(self, most: int) -> None:
         self._left = most
-        self._lanes = asyncio.Semaphore(DECODED_AT_ONCE)
+        self._decoding = Line("the line of large bodies", at_once=DECODED_AT_ONCE, wait=WAIT)
 
     def share(self) -> Share:
         """One request's part, given back on leaving it."""
@@ -47,15 +48,8 @@ class Room:
 
     async def decode(self, read: Callable[[bytes | bytearray], T], body: bytes | bytearray) -> T:
         """`read(body)` on a thread, when it is its turn. Raises Overloaded when that does not come soon."""
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._lanes.acquire()
-        except TimeoutError:
-            raise Overloaded("the line of large bodies", retry_after=_AGAIN) from None
-        try:
+        async with self._decoding.turn():
             return await asyncio.to_thread(read, body)
-        finally:
-            self._lanes.release()
 
 
 class Share:

@@ -54,13 +54,14 @@ HandOver = Callable[[Sequence["NewTask"], Mapping["TaskId", "Accepted"]], None]
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """What one request submits: it stands or falls as a whole."""
+    """What one request submits: it stands or falls as a whole. `away`: why the last statement with it failed."""
 
     new: Sequence[NewTask]
     size: int
     answer: asyncio.Future[Mapping[TaskId, Accepted]]
     in_flight: bool = False
     outcome_unknown: bool = False
+    away: StoreUnavailable | None = None
 
 
 class Submissions:
@@ -116,7 +117,7 @@ class Submissions:
         if unit.in_flight or unit.outcome_unknown:
             unit.answer.set_exception(MaybeAccepted([task.id for task in unit.new]))
         else:
-            unit.answer.set_exception(StoreUnavailable(_POSTGRESQL, "no connection in time"))
+            unit.answer.set_exception(unit.away or StoreUnavailable(_POSTGRESQL, "no connection in time"))
         self.leave(unit)
 
     def leave(self, unit: Unit) -> None:
@@ -176,6 +177,7 @@ class Submissions:
                 for unit in units:
                     unit.in_flight = False
                     unit.outcome_unknown |= isinstance(away, OutcomeUnknown)
+                    unit.away = away
             except Exception as fault:  # noqa: BLE001 - a fault of ours: told to each request, and the flusher lives
                 _fail(units, fault)
                 return

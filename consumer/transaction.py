@@ -130,7 +130,6 @@ class Transaction:
         return Session(bind=connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
 
     async def _start(self, connection: AsyncConnection) -> None:
-        await _replace_closed(connection)
         try:
             await (await _driver(connection)).forget()
         except BaseException:  # nobody knows what is still on its way through it
@@ -190,9 +189,3 @@ class Transaction:
 
 async def _driver(connection: AsyncConnection) -> Connection:
     return cast("Connection", (await connection.get_raw_connection()).driver_connection)
-
-
-async def _replace_closed(connection: AsyncConnection) -> None:
-    """Have another connection behind it, if the server closed this one while it lay in the pool."""
-    while (driver := (await connection.get_raw_connection()).driver_connection) is None or driver.is_closed():
-        await connection.invalidate()

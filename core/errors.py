@@ -6,7 +6,8 @@ SluiceError
 │   └── SchemaAhead           the database belongs to a later major version
 ├── StoreUnavailable          PostgreSQL or Redis did not answer
 │   ├── Hindered              PostgreSQL gave the statement up: a lock that somebody holds, or its time limit
-│   └── OutcomeUnknown        ... and what was sent may have taken effect
+│   ├── OutcomeUnknown        ... and what was sent may have taken effect
+│   └── TakesNoWrites         PostgreSQL answers, and may only be read
 ├── RowRefused                PostgreSQL refuses one row's values
 ├── Overloaded                a bounded buffer is full
 ├── TaskNotFound
@@ -76,6 +77,15 @@ class Hindered(StoreUnavailable):
 
 class OutcomeUnknown(StoreUnavailable):
     """The connection went away after the statement was sent: it may have taken effect."""
+
+
+class TakesNoWrites(StoreUnavailable):
+    """PostgreSQL answers and takes no writes. It may be promoted, or let go of its setting, at any time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "PostgreSQL", "it takes no writes (a standby, or default_transaction_read_only is on)"
+        )
 
 
 class RowRefused(SluiceError):

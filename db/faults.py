@@ -11,7 +11,7 @@ import redis.exceptions
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
+from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable, TakesNoWrites
 
 POSTGRESQL = "PostgreSQL"
 REDIS = "Redis"
@@ -22,8 +22,9 @@ _DRIVER_CLASS = re.compile(r"^<class '[^']+'>: ")
 """What SQLAlchemy's adapter writes before the words of the driver."""
 _ROW_AT_FAULT = ("22", "23", "P0")  # values, constraints, and what a trigger of the user's raises
 _GIVEN_UP = {"55P03", "57014"}  # for a lock, for its time
+_READ_ONLY = "25006"
 # Refused before anything was done: no connection, too many connections, starting up, shutting down.
-_NOTHING_DONE = ("53", "55", "57P03", "28", "3D", "25006")
+_NOTHING_DONE = ("53", "55", "57P03", "28", "3D")
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -55,6 +56,8 @@ def _said(state: str, error: BaseException) -> SluiceError | None:
         return RowRefused(state, _brief(error))
     if state in _GIVEN_UP:
         return Hindered(POSTGRESQL, _brief(error))
+    if state == _READ_ONLY:
+        return TakesNoWrites()
     if state.startswith(_NOTHING_DONE):
         return StoreUnavailable(POSTGRESQL, _brief(error))
     if state.startswith(("08", "25P03", "25P04", "57", "58", "40", "XX")):

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import ConfigurationError, SchemaAhead, SchemaBehind
 from db.faults import postgresql_in_our_words
+from db.start import refuse_read_only
 from db.statements import statement
 
 REVISIONS = ("0001", "0002", "0003")
@@ -57,13 +58,14 @@ class Found:
 
 
 async def check(engine: AsyncEngine, schema: str = "") -> None:
-    """Whether this code can use the database. Three round trips, no lock.
+    """Whether this code can use the database. Four round trips, no lock.
 
     Raises SchemaBehind or SchemaAhead when it cannot, ConfigurationError when the role may not use the tables or they
-    are somebody else's, and StoreUnavailable.
+    are somebody else's, and StoreUnavailable, which is TakesNoWrites when PostgreSQL may only be read.
     """
     with postgresql_in_our_words():
         async with engine.connect() as connection:
+            await refuse_read_only(connection)
             found = await connection.run_sync(look, schema)
     judge(found)
     if found.revision == HEAD and (missing := [name for name in TABLES if name not in found.tables]):

@@ -9,6 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.errors import ConfigurationError
@@ -75,7 +77,8 @@ def make_engine(
     """An engine that opens nothing yet. `role` shows in pg_stat_activity as `sluice/<role>`.
 
     Unless `transactional`, every statement is ours and its own transaction: one round trip instead of three, and names
-    are looked up in `schema` first. The statements of others have the database's own search path.
+    are looked up in `schema` first. The statements of others have the database's own search path. A connection that
+    the server closed while it lay in the pool is replaced when it is taken from there, by whichever way.
     The URL goes to asyncpg as it is, so that all that libpq understands in one (sslmode, sockets, several hosts) works.
     """
     dsn = re.sub(r"^postgres(ql\+asyncpg)?://", "postgresql://", url)
@@ -109,7 +112,7 @@ def make_engine(
             raise
         return connection
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         pool_size=pool_size,
@@ -120,6 +123,14 @@ def make_engine(
         isolation_level="READ COMMITTED" if transactional else "AUTOCOMMIT",
         json_deserializer=None if transactional else _as_it_is,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(adapted: Any, _record: object, _pooled: object) -> None:  # noqa: ANN401 - SQLAlchemy's adapter
+    """Have the pool open another connection instead of this one. Asks the driver and not the server."""
+    if adapted.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _as_it_is(text: str) -> str:
@@ -177,6 +188,9 @@ class Database:
         pooled = await self._connections.take()
         try:
             answer = await send(cast("Driver", pooled.driver_connection))
+        except asyncpg.ReadOnlySQLTransactionError:
+            pooled.invalidate()  # a session may stay read-only when new ones are not, as after a failover
+            raise
         except asyncpg.PostgresError:
             pooled.close()  # the server's answer: the connection goes on, unless it was its last one
             raise

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from core.errors import ConfigurationError, StoreUnavailable
+from core.errors import ConfigurationError, StoreUnavailable, TakesNoWrites
 from db.faults import from_postgresql, sqlstate
 from db.pooler import complaint, refuse_pooler
 
 PATIENCE = timedelta(seconds=30)
 _ROUND_SECONDS = 0.5
+_READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
 # The role or its password, a database that is not there, what the role may not do, and parameters of the URL that the
 # server takes for settings: one it does not know, a value that does not fit, one that cannot be set like this.
 _ONLY_A_PERSON_MENDS = ("28", "3D", "42", "22", "55P02")
@@ -25,7 +27,7 @@ _ONLY_A_PERSON_MENDS = ("28", "3D", "42", "22", "55P02")
 async def await_postgresql(
     engine: AsyncEngine, *, patience: timedelta = PATIENCE, on_wait: Callable[[str], None]
 ) -> None:
-    """Return once two connections open. `on_wait` is told the reason once, when the first ones do not.
+    """Return once two connections open and writes are taken: a standby may be promoted. `on_wait` is told once why not.
 
     Raises ConfigurationError at once when the URL, the role, the password or the database's name is wrong, or when a
     pooler changes sessions, and StoreUnavailable after `patience`. Safe to cancel.
@@ -35,13 +37,16 @@ async def await_postgresql(
     while True:
         try:
             await refuse_pooler(engine)
+            async with engine.connect() as connection:
+                await refuse_read_only(connection)
             return
         except Exception as error:
             away = _judge(error)
             if time.monotonic() + _ROUND_SECONDS > deadline:
+                mend = "promote it" if isinstance(away, TakesNoWrites) else "start it"
                 raise StoreUnavailable(
                     away.store,
-                    f"{away.reason} (waited {patience.total_seconds():g} s): start it, or set DATABASE_URL",
+                    f"{away.reason} (waited {patience.total_seconds():g} s): {mend}, or set DATABASE_URL",
                 ) from error
             if not told:
                 on_wait(away.reason)
@@ -49,8 +54,20 @@ async def await_postgresql(
         await asyncio.sleep(_ROUND_SECONDS)
 
 
+async def refuse_read_only(connection: AsyncConnection) -> None:
+    """Raise TakesNoWrites when PostgreSQL may only be read. One round trip.
+
+    The connection is given up then: a session may stay read-only where a new one is not.
+    """
+    if await connection.scalar(_READ_ONLY):
+        await connection.invalidate()
+        raise TakesNoWrites
+
+
 def _judge(error: Exception) -> StoreUnavailable:
     """What to wait out; raises what is not."""
+    if isinstance(error, TakesNoWrites):
+        return error
     refused = next((cause for cause in _causes(error) if isinstance(cause, ValueError | OverflowError)), None)
     if refused is not None:
         raise ConfigurationError(f"DATABASE_URL {_flaw(refused)}") from error

@@ -22,7 +22,7 @@ router = APIRouter(tags=["health"])
     summary="How the stores, consumers and queues are",
     response_model=Health,
     responses={
-        503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer"},
+        503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer, or takes no writes"},
         **documented(InvalidParameters),
     },
 )
@@ -51,7 +51,7 @@ async def get_livez() -> Response:
     responses=documented(NotReady),
 )
 async def get_readyz(ours: Provided) -> Response:
-    """The process can do its work: PostgreSQL answers, its schema is the right one, nobody asked for a stop."""
+    """The process can do its work: PostgreSQL takes writes, its schema is the right one, nobody asked for a stop."""
     if why := await ours.health.unready():
         raise NotReady(why)
     return answer({"status": "ready"})

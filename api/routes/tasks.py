@@ -30,11 +30,13 @@ from core.errors import (
     PayloadRefused,
     RowRefused,
     StoreUnavailable,
+    TakesNoWrites,
     TaskNotFound,
     TransitionRefused,
     UnknownKind,
 )
 from core.task import Kind, NewTask, QueueName, TaskId
+from db.browse import Page
 
 router = APIRouter(tags=["tasks"])
 submitting = APIRouter(tags=["tasks"], route_class=DirectRoute)
@@ -49,7 +51,8 @@ Id = Annotated[UUID, Path(alias="task_id", description="The task's id.")]
 _BODY = (NotJson, ClientDisconnect, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
 _KIND = (UnknownKind, PayloadRefused, RowRefused)
 _STORE = (StoreUnavailable, Hindered, OutcomeUnknown)
-_SUBMISSION = (MaybeAccepted, *_STORE, Overloaded)
+_CHANGE = (*_STORE, TakesNoWrites, Overloaded)
+_SUBMISSION = (MaybeAccepted, *_CHANGE)
 _PLACE = {"Location": {"description": "The task's path.", "schema": {"type": "string"}}}
 _ID = {"task_id": "$response.body#/id"}
 _THEN = {
@@ -162,7 +165,7 @@ async def get_task(task_id: Id, request: Request, ours: Provided) -> Response:
     "/tasks",
     summary="List tasks, newest first",
     response_model=TaskPage,
-    responses={200: {"links": _NEXT_PAGE}, **documented(InvalidParameters, *_STORE)},
+    responses={200: {"links": _NEXT_PAGE}, **documented(InvalidParameters, *_STORE, Overloaded)},
 )
 async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, ours: Provided) -> Response:
     """Tasks, newest first. Follow `next_cursor` until it is null.
@@ -171,23 +174,26 @@ async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, our
     Without a status filter, walking all pages shows each task that was there at the start exactly once.
     """
     refuse_repeated(request)
-    page = await ours.patience(
-        ours.browse.page(
+    page = await ours.patience(_page(ours, query))
+    return answer({"tasks": page.tasks, "next_cursor": to_cursor(page.after) if page.after else None})
+
+
+async def _page(ours: Services, query: TaskQuery) -> Page:
+    async with ours.pages.turn():
+        return await ours.browse.page(
             limit=query.limit,
             after=from_cursor(query.cursor) if query.cursor else None,
             status=query.status,
             kind=Kind(query.kind) if query.kind else None,
             queue=QueueName(query.queue) if query.queue else None,
         )
-    )
-    return answer({"tasks": page.tasks, "next_cursor": to_cursor(page.after) if page.after else None})
 
 
 @router.patch(
     "/tasks/{task_id}",
     summary="Cancel a task, or run it again",
     response_model=TaskOut,
-    responses=documented(*_BODY, InvalidParameters, TaskNotFound, TransitionRefused, *_STORE, Overloaded),
+    responses=documented(*_BODY, InvalidParameters, TaskNotFound, TransitionRefused, *_CHANGE),
     openapi_extra=_takes(StatusChange),
 )
 async def change_status(task_id: Id, request: Request, ours: Provided) -> Response:

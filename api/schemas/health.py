@@ -34,7 +34,9 @@ class Health(BaseModel):
         Literal["healthy", "degraded", "unhealthy"],
         Field(description="degraded: only Redis is away; tasks are still accepted and run."),
     ]
-    database: Literal["up", "down"]
+    database: Annotated[
+        Literal["up", "read-only", "down"], Field(description="read-only: nothing can be accepted or run.")
+    ]
     redis: Annotated[Literal["up", "down", "disabled"], Field(description="disabled: REDIS_URL is empty.")]
     consumers: list[ConsumerOut]
     queues: dict[str, QueueOut]

@@ -110,7 +110,7 @@ async def test_an_api_comes_back_to_its_base_line(api: ApiProcess, stores: Store
             await leave_in_the_middle(api)
 
     await eventually(lambda: _returned(api, base), timeout=30)
-    await eventually(lambda: pooled(stores, "api", began(api.pid), 5 + 2 + 2), timeout=10)
+    await eventually(lambda: pooled(stores, "api", began(api.pid), 5 + 2 + 2 + 2 + 2), timeout=10)
     assert len(await stores.redis("KEYS", f"{stores.keys.prefix}:*")) == 1, "the ready list"
 
 

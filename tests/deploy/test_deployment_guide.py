@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api.main import FLUSHERS, LOOKS_AT_ONCE
+from api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE
 from consumer.stores import HOT_CONNECTIONS
 from core.settings import ConsumerSettings
 from db.session import make_engine
@@ -73,7 +73,7 @@ def test_the_guide_and_the_compose_file_use_the_same_names(guide: str) -> None:
 def test_the_guide_counts_connections_as_the_pools_do(guide: str) -> None:
     own = HOT_CONNECTIONS + 1  # and the beat's
     handlers = ConsumerSettings.model_fields["handler_pool_size"].default
-    api = LOOKS_AT_ONCE + 2 * FLUSHERS  # of submissions and of batches
+    api = LOOKS_AT_ONCE + PAGES_AT_ONCE + PROBES_AT_ONCE + 2 * FLUSHERS  # of submissions and of batches
     assert f"| API, each of `--workers` | {api} |" in guide
     assert f"| the sum of both ({api + own + handlers} by default) |" in guide
     assert f"| {own} + `HANDLER_POOL_SIZE` ({own + handlers} by default;" in guide

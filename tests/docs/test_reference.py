@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.errors import TABLE
-from api.main import FLUSHERS, LOOKS_AT_ONCE, create_app
+from api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE, create_app
 from consumer import Context
 from consumer.stores import HOT_CONNECTIONS
 from consumer.upkeep import promote, prune, reap, republish
@@ -90,11 +90,11 @@ def test_the_connections_are_told_with_their_names_in_pg_stat_activity() -> None
     roles = {role for source in sources for role in re.findall(r'\brole="([a-z-]+)"', source)}
 
     assert set(re.findall(r"`sluice/([a-z-]+)`", told)) == roles
-    api = LOOKS_AT_ONCE + 2 * FLUSHERS
+    api = LOOKS_AT_ONCE + PAGES_AT_ONCE + PROBES_AT_ONCE + 2 * FLUSHERS
     assert (
-        f"| up to {api}: {LOOKS_AT_ONCE} that look, {FLUSHERS} for submissions, {FLUSHERS} for batches |"
-        in told
-    )
+        f"| up to {api}: {LOOKS_AT_ONCE} for single tasks, {PAGES_AT_ONCE} for lists, "
+        f"{PROBES_AT_ONCE} for probes, {FLUSHERS} for submissions, {FLUSHERS} for batches |"
+    ) in told
     handlers = ConsumerSettings.model_fields["handler_pool_size"].default
     both = api + HOT_CONNECTIONS + 1 + handlers
     assert f"| the sum of both: {both} with a `HANDLER_POOL_SIZE` of {handlers} |" in told

@@ -59,3 +59,15 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
         yield connection
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def set_for_new_sessions(url: str, setting: str, value: str) -> AsyncIterator[None]:
+    """The database begins each new session with `setting` at `value`, until the end."""
+    async with connected(url) as connection:
+        name = await connection.fetchval("SELECT quote_ident(current_database())")
+        await connection.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+        try:
+            yield
+        finally:
+            await connection.execute(f"ALTER DATABASE {name} RESET {setting}")

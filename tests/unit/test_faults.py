@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable
+from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable, TakesNoWrites
 from db.faults import (
     SURELY_ROLLED_BACK,
     from_postgresql,
@@ -49,7 +49,7 @@ def wrapped(error: BaseException, *, invalidated: bool = False) -> DBAPIError:
         ("57P03", StoreUnavailable),
         ("28P01", StoreUnavailable),
         ("3D000", StoreUnavailable),
-        ("25006", StoreUnavailable),
+        ("25006", TakesNoWrites),
         ("08006", OutcomeUnknown),
         ("57P01", OutcomeUnknown),
         ("57014", Hindered),
