@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from io import StringIO
 from typing import Any
 
 import asyncpg
@@ -38,16 +39,21 @@ async def role_of_its_own(database: str) -> AsyncIterator[tuple[str, asyncpg.Con
             await owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-async def downgrade(url: str, revision: str) -> None:
-    """What `alembic downgrade` does, without a process of its own."""
+async def alembic_here(url: str, act: Callable[[Config], None], name: str = "") -> None:
+    """What `alembic` does with our migrations, without a process of its own."""
 
     def run(connection: Connection) -> None:
-        config = Config()
+        config = Config(stdout=StringIO())
         config.set_main_option("script_location", str(migrations()))
-        config.attributes.update(connection=connection, schema="")
-        command.downgrade(config, revision)
+        config.attributes.update(connection=connection, schema=name)
+        act(config)
 
     engine = make_migration_engine(url)
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()
+
+
+async def downgrade(url: str, revision: str, name: str = "") -> None:
+    """`alembic downgrade`."""
+    await alembic_here(url, lambda config: command.downgrade(config, revision), name)

@@ -15,7 +15,7 @@ from cli import migrate
 from core.errors import ConfigurationError, SchemaBehind
 from db import schema
 from db.migrating import make_migration_engine
-from tests.cli.migrating import check, downgrade, role_of_its_own
+from tests.cli.migrating import alembic_here, check, downgrade, role_of_its_own
 from tests.cli.support import Command
 from tests.support.databases import connected
 
@@ -190,12 +190,11 @@ async def test_a_schema_of_our_own_holds_all_of_ours_beside_tables_of_the_same_n
 async def test_plain_alembic_makes_the_schema_and_takes_its_tables_away_again(
     alembic: Command, empty_database: str
 ) -> None:
-    environment = {"DATABASE_URL": empty_database, "SLUICE_SCHEMA": "jobs"}
-    assert (await alembic("upgrade", "head", **environment)).status == 0
+    made = await alembic("upgrade", "head", DATABASE_URL=empty_database, SLUICE_SCHEMA="jobs")
+    assert made.status == 0, made.stderr
     await check(empty_database, "jobs")
-    checked = await alembic("check", **environment)
-    assert checked.status == 0, checked.stderr
-    assert (await alembic("downgrade", "base", **environment)).status == 0
+    await alembic_here(empty_database, command.check, "jobs")
+    await downgrade(empty_database, "base", "jobs")
     with pytest.raises(SchemaBehind, match="the schema jobs is empty"):
         await check(empty_database, "jobs")
     assert (await migrate.upgrade(empty_database, schema="jobs")).changed
