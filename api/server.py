@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -20,8 +20,10 @@ from api.protocol import Connection, end_overdue
 from core import family, loop
 from core.errors import SluiceError, StoreUnavailable
 from core.events import Report, StoreLost
+from core.forks import set_forks_apart
 from core.mortal import die_with_parent
 from core.settings import ApiSettings, load
+from core.signals import STOPS, on_stops
 from core.stop import StopOrder
 from core.telemetry import log
 from core.telemetry.report import Reporter
@@ -34,7 +36,6 @@ from db.start import await_postgresql
 
 CONSUMER = "cli.api_with_consumer:consumer_beside"
 """Named, not imported: the API and the consumer know nothing of each other."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 REQUESTS_END_SECONDS = 5
 """How long a stop waits for requests, and what takes longer is cut off: a slow body, or a batch on a busy server.
 
@@ -52,7 +53,7 @@ def run(
     workers: int | None = None,
     with_consumer: bool = False,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status. `workers`: so many processes, if more than one."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; the exit status. `workers`: so many processes, if more than one."""
     try:
         settings = load(ApiSettings, api_host=host, api_port=port)
         log.configure(settings.log_level, settings.log_format)
@@ -75,15 +76,17 @@ def run_worker(*, parent: int, listener: int, with_consumer: bool) -> int:
         beside = _consumer_beside() if with_consumer else None
         with socket.socket(fileno=listener) as inherited:
             stop = Stop()
+            stop.in_family = True
             return _loop(_serve(settings, inherited, beside, stop), stop)
     except SluiceError as error:
         return _say(str(error))
 
 
 class Stop(StopOrder):
-    """The order to stop. `heard`: signals are handled on the loop by now."""
+    """The order to stop. `heard`: signals are handled on the loop by now; `in_family`: a parent hands them on."""
 
     heard = False
+    in_family = False
 
 
 class Server(uvicorn.Server):
@@ -112,7 +115,11 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take the signals. uvicorn would raise them again at the end, and so exit with 143."""
-        _on_signals(self._ask)
+        on_stops(
+            asyncio.get_running_loop(),
+            self._ask,
+            told_twice=self._stop.begin if self._stop.in_family else None,
+        )
         self._stop.heard = True
         yield
 
@@ -143,16 +150,11 @@ def _spare_the_collector() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _on_signals(act: Callable[[], None]) -> None:
-    """From now on a signal does `act` and nothing else: no moment is left in which it would end the process."""
-    for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, act)
-
-
 def _loop(main: Coroutine[Any, Any, int], stop: Stop) -> int:
     def stray(stopped: BaseException) -> None:
         log.logger().error("step.failed", step="loop", reason=f"a stray task: {stopped!r}")
 
+    set_forks_apart(STOPS)
     status = loop.run(main, loop_factory=uvloop.new_event_loop, ours=lambda: stop.heard, stray=stray)
     return loop.leave(status, finish=log.finish)
 
@@ -200,7 +202,7 @@ async def _look_unless(stop: Stop, settings: ApiSettings) -> bool:
         stop.ask()
         looking.cancel()
 
-    _on_signals(give_up)
+    on_stops(asyncio.get_running_loop(), give_up)
     try:
         await looking
     except asyncio.CancelledError:

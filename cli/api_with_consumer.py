@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -12,6 +11,7 @@ from consumer import loader
 from consumer.registry import Registry
 from consumer.serve import serve
 from consumer.shutdown import Ending
+from core import loop
 from core.settings import ConsumerSettings, load
 from core.stop import StopOrder
 from core.telemetry import log
@@ -55,14 +55,13 @@ def _leave(ending: Ending) -> None:
     """End here: a thread that still runs cannot be awaited, nor a store that hangs."""
     if not ending.clean:
         _say(ending.complaint)
-    log.finish()
-    os._exit(0 if ending.clean else 1)
+    loop.end_now(0 if ending.clean else 1, finish=log.finish)
 
 
 def _end_process(why: str) -> None:
     """Called on the beat's thread: nothing else can be relied on any more."""
     _say(f"ending this process: {why}")
-    os._exit(1)
+    loop.end_now(1, finish=log.finish)
 
 
 def _say(what: str) -> None:

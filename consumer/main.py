@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,10 @@ from consumer.serve import serve
 from core import loop
 from core.errors import SluiceError
 from core.events import StepFailed
+from core.forks import set_forks_apart
 from core.mortal import die_with_parent
 from core.settings import ConsumerSettings, load
+from core.signals import STOPS, on_stops
 from core.stop import StopOrder
 from core.telemetry import log
 from core.telemetry.report import Reporter
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def run(*, queues: str | None = None, processes: int | None = None, parent: int | None = None) -> int:
-    """Consume until SIGTERM or SIGINT; the exit status.
+    """Consume until SIGTERM, SIGINT or SIGHUP; the exit status.
 
     `processes`: run as many consumers as children instead. `parent`: end together with the process of that pid.
     """
@@ -44,7 +45,9 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         if processes is not None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(supervise(processes, settings, registry, queues=queues, report=report))
-        return loop.leave(_consume(settings, registry, report), finish=log.finish)
+        set_forks_apart(STOPS)
+        ending = _consume(settings, registry, report, in_family=parent is not None)
+        return loop.leave(ending, finish=log.finish)
     except SluiceError as error:
         _say(str(error))
         return 1
@@ -52,14 +55,14 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         gc.freeze()  # else the interpreter's last collections walk every object: up to half of the second after a drain
 
 
-def _consume(settings: ConsumerSettings, registry: Registry, report: Report) -> int:
+def _consume(settings: ConsumerSettings, registry: Registry, report: Report, *, in_family: bool) -> int:
     taken = asyncio.Event()
 
     def stray(stopped: BaseException) -> None:
         report(StepFailed("loop", reason=f"a task that a handler left behind: {stopped!r}"))
 
     ending = loop.run(
-        _until_signal(settings, registry, report, taken),
+        _until_signal(settings, registry, report, taken, in_family=in_family),
         loop_factory=uvloop.new_event_loop,
         ours=taken.is_set,
         stray=stray,
@@ -68,11 +71,10 @@ def _consume(settings: ConsumerSettings, registry: Registry, report: Report) -> 
 
 
 async def _until_signal(
-    settings: ConsumerSettings, registry: Registry, report: Report, taken: asyncio.Event
+    settings: ConsumerSettings, registry: Registry, report: Report, taken: asyncio.Event, *, in_family: bool
 ) -> Ending:
     stop = StopOrder()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.ask)
+    on_stops(asyncio.get_running_loop(), stop.ask, told_twice=stop.begin if in_family else None)
     taken.set()
     return await serve(settings, registry, stop=stop, leave=_leave, end_process=_end_process, report=report)
 
@@ -80,9 +82,7 @@ async def _until_signal(
 def _leave(ending: Ending) -> None:
     """End here when something cannot be awaited: a thread that still runs, a store that hangs (C3)."""
     if ending.threads or not ending.clean:
-        status = _status(ending)
-        log.finish()
-        os._exit(status)
+        loop.end_now(_status(ending), finish=log.finish)
 
 
 def _status(ending: Ending) -> int:
@@ -95,7 +95,7 @@ def _status(ending: Ending) -> int:
 def _end_process(why: str) -> None:
     """Called on the beat's thread: nothing else can be relied on any more."""
     _say(f"ending this process: {why}")
-    os._exit(1)
+    loop.end_now(1, finish=log.finish)
 
 
 def _say(what: str) -> None:

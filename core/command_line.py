@@ -7,6 +7,7 @@ import os
 import signal
 
 from core import names
+from core.signals import stops
 
 HIGHEST_PORT = 65535
 MOST_PROCESSES = 256
@@ -39,7 +40,7 @@ def queues(text: str) -> str:
 
 def end_at_signals() -> None:
     """Until the server or the consumer takes the signals, they end the process: nothing is to be drained yet."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stops():
         signal.signal(number, _end)
 
 

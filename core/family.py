@@ -10,6 +10,8 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from core.leftovers import end_session
+from core.signals import HURRY, STOP, on_stops
 from core.telemetry.log import logger
 
 if TYPE_CHECKING:
@@ -29,19 +31,19 @@ async def supervise(
     pass_fds: Sequence[int] = (),
     look: Coroutine[None, None, None] | None = None,
 ) -> int:
-    """Keep `n` times `python -P -m module --parent <our pid> arguments` until SIGTERM or SIGINT.
+    """Keep `n` times `python -P -m module --parent <our pid> arguments` until SIGTERM, SIGINT or SIGHUP.
 
-    Hands the signals on, reaps the children and returns the worst of their exit statuses. They have sessions of their
-    own, so that Ctrl-C reaches them through here alone, and by --parent they die with this process. Returns 1 when
-    all of them end at once at the start, each with status 1: they have said why. Call it on the main thread.
+    Hands the signals on, STOP and then HURRY, reaps the children and returns the worst of their exit statuses. They
+    have sessions of their own, so that Ctrl-C reaches them through here alone, and by --parent they die with this
+    process. Returns 1 when all of them end at once at the start, each with status 1: they have said why. Call it on
+    the main thread.
 
     `look` comes before the first child. What it raises would keep each of them from starting, however long they took
     to find it, and is raised here: a child that ends later was well once, and is replaced.
     """
     command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
     family = Family(n, module, command, pass_fds)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, family.stop)
+    on_stops(asyncio.get_running_loop(), family.stop)
     if look is not None:
         await family.first(look)
     async with asyncio.TaskGroup() as group:
@@ -68,11 +70,12 @@ class Family:
 
     def stop(self) -> None:
         """Hand a signal on; the second one hurries them."""
+        number = HURRY if self._stopping.is_set() else STOP
         self._end()
         if self._looking is not None:
             self._looking.cancel()
         for child in self._alive:
-            _ask_to_end(child)
+            _send(child, number)
 
     async def first(self, look: Coroutine[None, None, None]) -> None:
         """Do `look` to its end, unless the stop comes first. Raises what it raises."""
@@ -109,13 +112,15 @@ class Family:
             return 1
         self._alive.add(child)
         if self._stopping.is_set():
-            _ask_to_end(child)
+            _send(child, STOP)
         well = asyncio.get_running_loop().call_later(QUICK_SECONDS, self._settle)
         try:
-            return await child.wait()
+            status = await child.wait()
         finally:
             well.cancel()
             self._alive.discard(child)
+        end_session(child.pid)
+        return status
 
     async def _is_worth_another_try(self) -> bool:
         """Wait, after a child that was refused, until one of the others has lasted or been refused as well.
@@ -149,13 +154,13 @@ class Family:
             return
 
 
-def _ask_to_end(child: Process) -> None:
+def _send(child: Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # it has ended, and nobody has heard of it yet
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(number)
 
 
 def _as_exit_status(status: int) -> int:
-    """What a child's status counts as: one that SIGTERM found before it could listen had nothing to stop."""
+    """What a child's status counts as: one that a signal found before it could listen had nothing to stop."""
     if status >= 0:
         return status
-    return 0 if status == -signal.SIGTERM else 1
+    return 0 if status in {-STOP, -HURRY} else 1

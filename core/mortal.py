@@ -8,6 +8,10 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_LINUX = sys.platform == "linux"
+_prctl = (
+    ctypes.CDLL(None, use_errno=True).prctl if _LINUX else None
+)  # here: a forked process may load nothing
 
 
 def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
@@ -15,8 +19,27 @@ def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
 
     `parent` is the pid that it should have: when that one is gone already, this process ends at once.
     """
-    if sys.platform != "linux":
+    if _prctl is None:
         return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
+
+
+def follow_parent(parent: int, session: int) -> None:
+    """End this process, which was just forked, when the process `parent` has, and not when only a thread of it has.
+
+    Once it has left `session` it is meant to live on. It takes a signal that nobody else uses, and heeds it as Python
+    heeds signals: not while a library computes.
+    """
+    if _prctl is None:
+        return
+
+    def look(*_: object) -> None:
+        if os.getppid() != parent and os.getsid(0) == session:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    number = signal.SIGRTMAX - 3
+    signal.signal(number, look)
+    _prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    look()

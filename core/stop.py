@@ -17,3 +17,7 @@ class StopOrder:
         if self.asked.is_set():
             self.forced.set()
         self.asked.set()
+
+    def begin(self) -> None:
+        """Ask to stop; once more says nothing new."""
+        self.asked.set()

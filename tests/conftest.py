@@ -26,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # that; some are to be ended by Ctrl-C.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # the same by `nohup`, for a closed terminal
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = Run()
 

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -18,14 +17,14 @@ from pathlib import Path
 
 from cli.embedded import Servers
 from core.errors import SluiceError
+from core.signals import on_stops
 
 
 async def serve(root: Path, *, ephemeral: bool) -> None:
     """Run the servers until stdin ends or a signal arrives."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    on_stops(loop, stop.set)
     servers = Servers(root, ephemeral=ephemeral, say=_say)
     async with servers as urls:
         pids = {"postgres": servers.postgres.pid, "valkey": servers.valkey.pid}

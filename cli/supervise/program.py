@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from cli.supervise.child import Child
 from cli.supervise.output import Output
+from core.leftovers import end_session
 
 
 class Program:
@@ -41,6 +42,7 @@ class Program:
         if self._child is None:
             raise RuntimeError(f"{self.name} was never started")
         status = await self._child.wait()
+        end_session(self._child.pid)
         await self._output.drain(self.name)
         return status
 
@@ -48,6 +50,7 @@ class Program:
         """Ask it to end and wait; SIGKILL it after `patience` seconds."""
         if self._child is not None:
             await self._child.stop(patience=patience)
+            end_session(self._child.pid)
             await self._output.drain(self.name)
 
     def end(self, *, now: bool = False) -> None:

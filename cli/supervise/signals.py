@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Protocol, Self
 
 from cli.supervise.output import Output
+from core.signals import on_stops, stops
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.5  # seconds; two signals within a moment may reach a busy program as one
 HURRY = 5.0  # seconds between "hurry" and force, and between force and more of it
 
@@ -35,14 +34,12 @@ class Stopping:
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self._on_signal)
+        on_stops(asyncio.get_running_loop(), self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        for number in stops():
             loop.remove_signal_handler(number)
         if self._hurry is not None:
             self._hurry.cancel()

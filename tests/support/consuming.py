@@ -110,9 +110,10 @@ class Consumers:
             "DRAIN_SECONDS": "5",
         }
 
-    async def launch(self, *options: str, **environment: str) -> Consumer:
-        """Start one and wait for nothing."""
+    async def launch(self, *options: str, before: str = ":", **environment: str) -> Consumer:
+        """Start one and wait for nothing. `before` is a shell's command in the process that becomes the consumer."""
         process = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", f'{before}; exec "$@"', "sh"),
             *(sys.executable, "-P", "-m", "consumer", *options),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -127,9 +128,9 @@ class Consumers:
         self._reading.add(self._group.create_task(consumer.read()))
         return consumer
 
-    async def start(self, *options: str, **environment: str) -> Consumer:
+    async def start(self, *options: str, before: str = ":", **environment: str) -> Consumer:
         """Start one and wait until it consumes."""
-        consumer = await self.launch(*options, **environment)
+        consumer = await self.launch(*options, before=before, **environment)
 
         def ready() -> bool:
             assert consumer.process.returncode is None, f"it ended: {consumer.said} {consumer.log}"

@@ -19,10 +19,13 @@ class Child:
         self._status = status
         self._on_term = on_term
         self.signals: list[float] = []
+        self.numbers: list[int] = []
         asyncio.get_running_loop().call_later(lasts, self._ended.set)
 
+    pid = (1 << 31) - 1  # no session has this number
+
     def send_signal(self, number: int) -> None:
-        assert number == signal.SIGTERM
+        self.numbers.append(number)
         self.signals.append(now())
         if self._on_term is None:
             raise ProcessLookupError
