@@ -14,10 +14,10 @@ from api.health import Health
 from api.kinds import Kinds
 from api.line import Line
 from api.patience import Patience
-from api.pushes import Pushes
 from api.room import Room
 from api.submissions import Submissions
 from db.browse import Browse
+from db.publisher import Publisher
 from db.tasks import Tasks
 
 
@@ -32,7 +32,7 @@ class Services:
     tasks: Tasks
     browse: Browse
     pages: Line
-    pushes: Pushes
+    publisher: Publisher
     cancels: Cancels
     health: Health
     patience: Patience

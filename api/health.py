@@ -5,22 +5,33 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from api.depths import Depths
 from api.patience import Patience
 from api.shared import Shared
-from core.errors import ConfigurationError, SluiceError, StoreUnavailable, TakesNoWrites
+from core.errors import (
+    CommandRefused,
+    ConfigurationError,
+    SluiceError,
+    StoreUnavailable,
+    TakesNoWrites,
+)
+from core.task import QueueName
 
 if TYPE_CHECKING:
-    from core.task import QueueName
-    from db.browse import LiveConsumer
+    from api.depths import Counted
+    from db.browse import Depth, LiveConsumer
 
 FRESH_SECONDS = 1.0
 LOOK = timedelta(seconds=1.5)
+COUNTING = timedelta(milliseconds=300)
+"""Beyond the budget, for a statement that takes its time; the older counts are shown then."""
 
-Redis = Literal["up", "down", "disabled"]
+Redis = Literal["up", "refusing", "down", "disabled"]
 Database = Literal["up", "read-only", "down"]
 
 
@@ -28,13 +39,21 @@ class Counts(Protocol):
     """What is needed of the rows."""
 
     async def consumers(self) -> Sequence[LiveConsumer]: ...
-    async def depths(self, also: Sequence[str] = ()) -> dict[QueueName, int]: ...
+    async def queues(self, after: str, n: int) -> list[QueueName]: ...
+    async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]: ...
 
 
-class Pings(Protocol):
-    """What is needed of Redis."""
+class TriesLists(Protocol):
+    """What is needed of the ready lists."""
 
-    def ping(self) -> Coroutine[Any, Any, None]: ...
+    def try_pushing(self) -> Coroutine[Any, Any, None]: ...
+    def try_popping(self) -> Coroutine[Any, Any, None]: ...
+
+
+class TriesTelling(Protocol):
+    """What is needed of the signals."""
+
+    def try_telling(self) -> Coroutine[Any, Any, None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +63,31 @@ class Checkup:
     status: Literal["healthy", "degraded", "unhealthy"]
     database: Database
     redis: Redis
+    reasons: list[str]
     consumers: Sequence[LiveConsumer]
-    queues: dict[str, dict[str, int]]
+    queues: dict[str, Counted]
+    unnamed_queues: int
 
 
 class Health:
-    """Looks for everybody who asks at the same time. `redis` None: there is none to be away."""
+    """Looks for everybody who asks at the same time. `ready` and `signals` None: there is no Redis to be away."""
 
     def __init__(
         self,
         counts: Counts,
-        redis: Pings | None,
+        ready: TriesLists | None,
+        signals: TriesTelling | None,
         *,
         check_schema: Callable[[], Coroutine[Any, Any, None]],
         stopping: Callable[[], bool],
     ) -> None:
         self._counts = counts
-        self._redis = redis
+        self._depths = Depths(counts)
+        self._ready = ready
+        self._signals = signals
         self._check_schema = check_schema
         self._postgresql = Patience(LOOK)
+        self._counting = Patience(COUNTING)
         self._redis_patience = Patience(LOOK, store="Redis")
         self._look: asyncio.Task[Checkup] | None = None
         self._began = -math.inf
@@ -88,17 +113,19 @@ class Health:
 
     async def _examine(self) -> Checkup:
         async with asyncio.TaskGroup() as group:
-            rows = group.create_task(self._rows())
-            redis = group.create_task(self._ping())
+            looking = group.create_task(self._consumers())
+            trying = group.create_task(self._try_redis())
             fault = group.create_task(self._fault())
-        found = rows.result()
-        if found is None:
-            return Checkup("unhealthy", "down", redis.result(), [], {})
-        consumers, queues = found
-        if isinstance(fault.result(), TakesNoWrites):
-            return Checkup("unhealthy", "read-only", redis.result(), consumers, queues)
-        status: Literal["healthy", "degraded"] = "degraded" if redis.result() == "down" else "healthy"
-        return Checkup(status, "up", redis.result(), consumers, queues)
+        consumers, (redis, reasons) = looking.result(), trying.result()
+        if consumers is None:
+            return Checkup("unhealthy", "down", redis, ["PostgreSQL does not answer", *reasons], [], {}, 0)
+        status: Literal["healthy", "degraded", "unhealthy"] = "degraded" if reasons else "healthy"
+        database: Database = "up"
+        if isinstance(only_read := fault.result(), TakesNoWrites):
+            status, database, reasons = "unhealthy", "read-only", [str(only_read), *reasons]
+        return Checkup(
+            status, database, redis, reasons, consumers, self._depths.shown(), self._depths.unnamed
+        )
 
     async def _find_fault(self) -> SluiceError | None:
         """What keeps this process from its work: the store, the schema, or a right that was taken from our role."""
@@ -108,23 +135,38 @@ class Health:
             return fault
         return None
 
-    async def _rows(self) -> tuple[Sequence[LiveConsumer], dict[str, dict[str, int]]] | None:
+    async def _consumers(self) -> Sequence[LiveConsumer] | None:
+        """Those that are alive; None when PostgreSQL does not answer. A count that takes too long is no outage."""
         try:
-            return await self._postgresql(self._count())
+            consumers = await self._postgresql(self._counts.consumers())
         except StoreUnavailable:
             return None
+        with suppress(StoreUnavailable):
+            await self._counting(
+                self._depths.look(QueueName(name) for each in consumers for name in each.queues)
+            )
+        return consumers
 
-    async def _count(self) -> tuple[Sequence[LiveConsumer], dict[str, dict[str, int]]]:
-        consumers = await self._counts.consumers()
-        served = sorted({queue for consumer in consumers for queue in consumer.queues})
-        depths = await self._counts.depths(served)
-        return consumers, {queue: {"depth": depth} for queue, depth in sorted(depths.items())}
-
-    async def _ping(self) -> Redis:
-        if self._redis is None:
-            return "disabled"
-        try:
-            await self._redis_patience(self._redis.ping())
-        except StoreUnavailable:
-            return "down"
-        return "up"
+    async def _try_redis(self) -> tuple[Redis, list[str]]:
+        """What becomes of each command that we need of Redis. One that is refused is done by the rows, slower."""
+        if self._ready is None or self._signals is None:
+            return "disabled", []
+        state: Redis = "up"
+        reasons: list[str] = []
+        for tried, instead in (
+            (self._ready.try_pushing(), "consumers find tasks by scanning the rows"),
+            (self._ready.try_popping(), "consumers find tasks by scanning the rows"),
+            (self._signals.try_telling(), "a cancel reaches its handler by comparing with the rows"),
+        ):
+            try:
+                if state == "down":
+                    tried.close()
+                    continue
+                await self._redis_patience(tried)
+            except CommandRefused as refused:
+                state = "refusing"
+                reasons.append(f"Redis: {refused.reason}; {instead}")
+            except StoreUnavailable as away:
+                state = "down"
+                reasons.append(f"Redis does not answer ({away.reason}); {instead}")
+        return state, reasons

@@ -22,7 +22,6 @@ from api.kinds import Kinds
 from api.line import Line
 from api.middleware import Courtesy
 from api.patience import Patience
-from api.pushes import Pushes
 from api.room import Room
 from api.routes import docs, health, tasks
 from api.submissions import Submissions
@@ -32,9 +31,11 @@ from core.telemetry.report import Reporter
 from db import schema
 from db.broker import Broker
 from db.browse import Browse
+from db.consumers import Consumers
 from db.keys import Keys
 from db.publisher import Publisher
 from db.ready import ReadyLists
+from db.roster import Roster
 from db.session import Database, Limits, make_engine
 from db.signals import Signals
 from db.tasks import Tasks
@@ -131,10 +132,11 @@ async def _lifespan(
     signals = Signals(broker, keys) if broker else None
 
     browse = Browse(probes, listing)
-    pushes = Pushes(Publisher(ready, signals, report) if ready else None, report=report)
-    submissions = Submissions(Tasks(submitting), hand_over=pushes.submitted, report=report)
+    roster = Roster(Consumers(probes))
+    publisher = Publisher(ready, lambda: roster.audiences, report=report)
+    submissions = Submissions(Tasks(submitting), hand_over=publisher.submitted, report=report)
     large = Submissions(
-        Tasks(submitting_large), hand_over=pushes.submitted, report=report, most_rows=MOST_ROWS_WAITING
+        Tasks(submitting_large), hand_over=publisher.submitted, report=report, most_rows=MOST_ROWS_WAITING
     )
     kinds = Kinds(browse, refuse_unknown=settings.unknown_kinds == "refuse", report=report)
     app.state.services = Services(
@@ -145,10 +147,14 @@ async def _lifespan(
         tasks=Tasks(database),
         browse=browse,
         pages=Line("the line of lists", at_once=PAGES_AT_ONCE, wait=PAGE_WAIT),
-        pushes=pushes,
+        publisher=publisher,
         cancels=Cancels(signals, report=report),
         health=Health(
-            browse, ready, check_schema=partial(schema.check, probing, place), stopping=stop.asked.is_set
+            browse,
+            ready,
+            signals,
+            check_schema=partial(schema.check, probing, place),
+            stopping=stop.asked.is_set,
         ),
         patience=Patience(LOOK),
         room=Room(max(ROOM_BYTES, 4 * tasks.BATCH_BODIES * settings.max_body_bytes)),
@@ -158,14 +164,17 @@ async def _lifespan(
             flushers = [
                 group.create_task(desk.run()) for desk in (submissions, large) for _ in range(FLUSHERS)
             ]
-            group.create_task(pushes.run())
+            await roster.look()  # what is submitted first has an audience as well
+            group.create_task(publisher.run())
+            looking_around = group.create_task(roster.run())
             group.create_task(kinds.run())
             yield
             submissions.close()
             large.close()
             await asyncio.wait(flushers)
-            pushes.close()
+            publisher.close()
             kinds.close()
+            looking_around.cancel()
     finally:
         for engine in (listing, probing):
             await engine.dispose()

@@ -230,7 +230,7 @@ async def _look(settings: ApiSettings, report: Report) -> None:
     if url := settings.redis_url.get_secret_value():
         broker = Broker(url)
         try:
-            await ReadyLists(broker, Keys(settings.redis_prefix), report).ping()
+            await ReadyLists(broker, Keys(settings.redis_prefix), report).try_pushing()
         except StoreUnavailable as away:
             report(StoreLost(away.store, doing="start", reason=away.reason))
         finally:

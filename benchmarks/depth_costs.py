@@ -19,9 +19,10 @@ from benchmarks.preload import MESSAGE, PAYLOAD, settle, values
 from benchmarks.recorded import AT_DEPTH, AT_SHALLOW
 from benchmarks.results import Comparison, Run
 from benchmarks.stage import BrokenRun, Stage
-from consumer.upkeep import promote, prune, reap, republish
-from core.task import DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITIES, Kind
+from consumer.upkeep import promote, prune, reap
+from core.task import DEFAULT_QUEUE, PRIORITIES, Kind
 from db.browse import DEPTH_CAP
+from db.claims import SLACK
 from db.upkeep import BEGINNING
 
 SHALLOW = 100_000
@@ -31,7 +32,8 @@ _TIMES = _WARM_UP + _COUNTED
 _STRIDE = 3
 _ENOUGH = _STRIDE * _TIMES * _BATCH
 _PAGE = 50
-_SLACK = republish.MAX_SLACK.total_seconds()
+_SLACK = SLACK.total_seconds()
+_LANES = 200
 # What a table in use has besides: tasks that were just submitted, tries of a consumer that died, delayed ones now due.
 _LIVE = """
 INSERT INTO tasks (id, created_at, run_at, kind, queue, priority, max_attempts, timeout, message, payload, status,
@@ -47,23 +49,15 @@ SELECT id
   FROM tasks TABLESAMPLE BERNOULLI (LEAST(CAST(100 AS real), CAST($1 AS real))) REPEATABLE (1)
  WHERE status = 'pending' AND run_at <= now()
 """
-_MIDDLE = """
-SELECT run_at, id FROM tasks
- WHERE status = 'pending' AND queue = 'default' AND priority = 5
-   AND run_at >= (SELECT min(run_at) + (now() - interval '1 hour' - min(run_at)) / 2
-                    FROM tasks WHERE status = 'pending' AND queue = 'default' AND priority = 5)
- ORDER BY run_at, id LIMIT 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Ids of the table, a batch for each time; `middle`: where a walk through the backlog is half way."""
+    """Ids of the table, a batch for each time."""
 
     new: list[list[UUID]]
     held: list[list[UUID]]
     spread: list[list[UUID]]
-    middle: tuple[object, UUID] | None
 
 
 Ask = Callable[[Explain, Given, int], Awaitable[Cost]]
@@ -75,10 +69,21 @@ def _claim(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:
 
 async def _claim_ready(explain: Explain) -> Cost:
     """The rows are the same each time, and the versions that were rolled back must not take up the room beside them."""
-    lists = {"queues": [DEFAULT_QUEUE] * len(PRIORITIES), "priorities": list(reversed(PRIORITIES))}
+    lanes = len(PRIORITIES)
     await explain.vacuum()
     return await explain.statement(
-        "claim_ready", **lists, consumer_id=uuid4(), kinds=[KIND], n=_BATCH, skip=0
+        "claim_ready",
+        queues=[DEFAULT_QUEUE] * lanes,
+        kinds=[KIND] * lanes,
+        priorities=list(reversed(PRIORITIES)),
+        run_ats=[BEGINNING.run_at] * lanes,
+        ids=[BEGINNING.id] * lanes,
+        listed=[False] * lanes,
+        hints=[],
+        slack=_SLACK,
+        consumer_id=uuid4(),
+        n=_BATCH,
+        skip=0,
     )
 
 
@@ -86,17 +91,8 @@ def _finish(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:
     return explain.statement("finish", ids=ids, tokens=[1] * len(ids), results=[None] * len(ids))
 
 
-def _republish(explain: Explain, run_at: object, task_id: UUID) -> Awaitable[Cost]:
-    return explain.statement(
-        "republish_chunk",
-        queue=DEFAULT_QUEUE,
-        priority=DEFAULT_PRIORITY,
-        after_run_at=run_at,
-        after_id=task_id,
-        watermark=None,
-        slack=_SLACK,
-        n=republish.CHUNK,
-    )
+def _look(explain: Explain) -> Awaitable[Cost]:
+    return explain.statement("lanes", queues=[DEFAULT_QUEUE], kinds=[KIND], n=_LANES)
 
 
 async def _promote(explain: Explain) -> Cost:
@@ -106,16 +102,16 @@ async def _promote(explain: Explain) -> Cost:
 
 
 async def _depths(explain: Explain) -> Cost:
-    lists = await explain.statement("ready_lists")
-    return lists + await explain.statement("depths", queues=[DEFAULT_QUEUE], cap=DEPTH_CAP)
+    queues = await explain.statement("queues", after="", n=_LANES)
+    return queues + await explain.statement("depths", queues=[DEFAULT_QUEUE], cap=DEPTH_CAP)
 
 
 EVERYWHERE: dict[str, Ask] = {
     "submit 100": lambda explain, _, __: explain.statement("submit", **values(_BATCH, KIND)),
     "claim 100 new ones": lambda explain, given, time: _claim(explain, given.new[time]),
-    "claim 100 without Redis": lambda explain, _, __: _claim_ready(explain),
+    "claim 100 by the rows": lambda explain, _, __: _claim_ready(explain),
     "finish 100": lambda explain, given, time: _finish(explain, given.held[time]),
-    "republish, first chunk": lambda explain, _, __: _republish(explain, BEGINNING.run_at, BEGINNING.id),
+    "scan, the look": lambda explain, _, __: _look(explain),
     "promote, one turn": lambda explain, _, __: _promote(explain),
     "reap, the look": lambda explain, _, __: explain.statement("reap_look", n=reap.CHUNK),
     "list, a page": lambda explain, _, __: explain.page(limit=_PAGE),
@@ -124,7 +120,6 @@ EVERYWHERE: dict[str, Ask] = {
 }
 QUEUED: dict[str, Ask] = {
     "claim 100 from all over": lambda explain, given, time: _claim(explain, given.spread[time]),
-    "republish, a chunk in the middle": lambda explain, given, _: _republish(explain, *(given.middle or ())),
 }
 FINISHED: dict[str, Ask] = {
     "prune, one chunk": lambda explain, _, __: explain.statement("prune", age=60.0, n=prune.CHUNK),
@@ -185,12 +180,10 @@ async def prepare(connection: Connection) -> Given:
     await settle(connection)
     rows = await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'tasks'")
     spread = [row["id"] for row in await connection.fetch(_SPREAD, 150.0 * _ENOUGH / rows)]
-    middle = await connection.fetchrow(_MIDDLE)
     return Given(
         new=_batches(new),
         held=_batches(held),
         spread=_batches(spread),
-        middle=(middle["run_at"], middle["id"]) if middle else None,
     )
 
 

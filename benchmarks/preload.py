@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncpg
 
+from benchmarks.handlers import KIND
 from benchmarks.stage import Stage
+from consumer.loader import load
+from core.audience import Audiences, Signature
 from core.ids import new_task_id
 from core.task import (
     DEFAULT_MAX_ATTEMPTS,
@@ -12,12 +15,22 @@ from core.task import (
     DEFAULT_QUEUE,
     DEFAULT_TIMEOUT_SECONDS,
     Kind,
-    ReadyList,
 )
 from db.keys import Keys
 from db.statements import positional
 
-LIST = Keys("sluice").ready(ReadyList(DEFAULT_QUEUE, DEFAULT_PRIORITY))
+HANDLERS = "benchmarks.handlers"
+_AUDIENCES = Audiences([Signature.of([DEFAULT_QUEUE], load([HANDLERS]))])
+
+
+def list_of(priority: int) -> str:
+    """The key of the list that the benchmarks' consumers pop at a priority."""
+    ready = _AUDIENCES.list_of(DEFAULT_QUEUE, KIND, priority)
+    assert ready is not None  # noqa: S101 - they serve this kind
+    return Keys("sluice").ready(ready)
+
+
+LIST = list_of(DEFAULT_PRIORITY)
 MESSAGE = "Hello World"
 PAYLOAD = (
     '{"customer":"c-1029384756","items":[{"sku":"A-100","n":3},{"sku":"B-200","n":1}],"note":"'

@@ -16,11 +16,10 @@ from benchmarks.consuming import LOOK, SETTINGS, observer
 from benchmarks.costs import per_thousand, resident
 from benchmarks.cpu import Meter
 from benchmarks.handlers import KIND
-from benchmarks.preload import ids, settle, values
+from benchmarks.preload import ids, list_of, settle, values
 from benchmarks.stage import BrokenRun, Stage, until
 from core.ids import new_task_id
-from core.task import DEFAULT_QUEUE, ReadyList
-from db.keys import Keys
+from core.task import DEFAULT_QUEUE
 from db.statements import positional
 
 _CHUNK = 5000
@@ -76,7 +75,7 @@ class Stretch:
     @property
     def key(self) -> str:
         """Their list."""
-        return Keys("sluice").ready(ReadyList(DEFAULT_QUEUE, self.priority))
+        return list_of(self.priority)
 
 
 async def submit(stage: Stage, n: int, priority: int) -> Stretch:

@@ -53,7 +53,7 @@ def create() -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with started(app):
             services: Services = app.state.services
-            alone = Unbatched(services.tasks, services.pushes.submitted)
+            alone = Unbatched(services.tasks, services.publisher.submitted)
             app.state.services = replace(services, submissions=cast(Submissions, alone))
             yield
 

@@ -13,6 +13,7 @@ from consumer.complete import Complete
 from consumer.execute import Execute
 from consumer.gate import Gate
 from consumer.lease import Beat, Lease
+from consumer.lists import Lists
 from consumer.pace import Pace
 from consumer.parts import Machine, Parts
 from consumer.periodic import Stopping
@@ -20,6 +21,7 @@ from consumer.presence import Presence
 from consumer.pull import Pull
 from consumer.reconcile import Reconcile
 from consumer.running import Running
+from consumer.scan import Scan
 from consumer.schedule import Hint, Schedule
 from consumer.sessions import Sessions
 from consumer.slots import Slots
@@ -54,7 +56,7 @@ def assemble(
     clock, random = machine.clock, machine.random
     capacity = settings.worker_queue_maxsize
     intake, the_end = Stopping(), Stopping()
-    fed, room, written = intake.bell(), intake.bell(), the_end.bell()
+    fed, room, rows, written = intake.bell(), intake.bell(), intake.bell(), the_end.bell()
     lease = Lease(settings.lease, clock)
     running, pace = Running(), Pace()
     queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
@@ -113,10 +115,33 @@ def assemble(
         report=report,
     )
     presence = Presence(stores.ready, report)
+    facts = Registration(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        queues=settings.queue_names,
+        kinds=list(registry),
+        capacity=capacity,
+        lease=settings.lease,
+    )
+    roster = stores.roster
+    lists = Lists(facts.signature, clock)
+    roster.changed = lambda: lists.follow(roster.audiences)
+    roster.include(facts.signature)
+    scan = Scan(
+        store=stores.claims,
+        gate=gate,
+        queues=settings.queue_names,
+        kinds=list(registry),
+        audiences=lambda: roster.audiences,
+        consumers=lambda: roster.consumers,
+        bell=rows,
+        clock=clock,
+    )
     pull = Pull(
         ready=stores.ready,
         presence=presence,
-        queues=settings.queue_names,
+        lists=lists,
+        scan=scan,
         queue=queue,
         slots=slots,
         gate=gate,
@@ -144,14 +169,6 @@ def assemble(
         clock=clock,
         report=report,
     )
-    facts = Registration(
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        queues=settings.queue_names,
-        kinds=list(registry),
-        capacity=capacity,
-        lease=settings.lease,
-    )
 
     @asynccontextmanager
     async def open_beat() -> AsyncIterator[Beat]:
@@ -170,6 +187,7 @@ def assemble(
         the_end=the_end,
         ready=stores.ready,
         pull=pull,
+        rows=rows,
         presence=presence,
         schedule=schedule,
         work=work,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from consumer.running import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from consumer.periodic import Bell, Stopping
     from consumer.running import Running
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class Listens(Protocol):
     """What the listener needs of the signals."""
 
-    def listen(self) -> AsyncIterator[RunKey | timedelta | None]: ...
+    def listen(self) -> AsyncIterator[RunKey | None]: ...
 
 
 class Listener:
-    """Hears of canceled runs and of delayed rows. A step lasts as long as its connection."""
+    """Hears of canceled runs. A step lasts as long as its connection."""
 
     def __init__(
         self,
@@ -30,13 +30,11 @@ class Listener:
         signals: Listens,
         running: Running,
         missed: Bell,
-        delayed: Callable[[timedelta], None],
         stopping: Stopping,
     ) -> None:
         self._signals = signals
         self._running = running
         self._missed = missed
-        self._delayed = delayed
         self._stopping = stopping
 
     async def step(self) -> timedelta:
@@ -52,8 +50,6 @@ class Listener:
             if not listening:
                 self._missed.ring()
             listening = True
-            if isinstance(message, timedelta):
-                self._delayed(message)
-            elif message is not None:
+            if message is not None:
                 self._running.stop(message, Stop.CANCELED)
         return timedelta()

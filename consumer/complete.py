@@ -11,7 +11,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol, assert_never, cast
 
 from consumer.apart import Apart
-from consumer.periodic import Bell
 from consumer.refused import instead_of
 from core.errors import Hindered, RowRefused, StoreUnavailable
 from core.events import Fenced, Finished, OutcomeRefused, RowsLocked, StoreBack, StoreLost
@@ -21,6 +20,7 @@ from db.claims import Completion, Failing, Return, Written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from consumer.periodic import Bell
     from core.events import Report
     from core.task import RunKey, TaskId
     from db.claims import Pending
@@ -45,7 +45,7 @@ class WritesOutcomes(Protocol):
 class PublishesAgain(Protocol):
     """Where rows go that a write made pending."""
 
-    async def publish_again(self, pending: Iterable[Pending]) -> None: ...
+    def again(self, pending: Iterable[Pending]) -> None: ...
 
 
 class Complete:
@@ -71,8 +71,6 @@ class Complete:
         self._groups: deque[list[Write]] = deque()
         self._apart = Apart()
         self._closing = False
-        self._pending: list[Pending] = []
-        self._news = Bell()
         self._written = asyncio.Event()
 
     @property
@@ -115,22 +113,9 @@ class Complete:
         await self._written.wait()
 
     async def run(self) -> None:
-        """Write until closed and empty, and publish what became pending. While only that is left, safe to cancel."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._publish(), name="publish again")
-            await self._write()
-            self._written.set()
-            self._news.ring()
-
-    async def _publish(self) -> None:
-        """Beside the writing, which a silent Redis must not hold up."""
-        while self._pending or not self._written.is_set():
-            self._news.clear()
-            if not self._pending:
-                await self._news.wait()
-                continue
-            pending, self._pending = self._pending, []
-            await self._publisher.publish_again(pending)
+        """Write until closed and empty."""
+        await self._write()
+        self._written.set()
 
     async def _write(self) -> None:
         """What was not answered is sent again as it stands: the token decides (R2)."""
@@ -202,8 +187,7 @@ class Complete:
         if written.rows < len(group) and not again:
             self._report(Fenced(len(group) - written.rows))
         if written.pending:
-            self._pending += written.pending
-            self._news.ring()
+            self._publisher.again(written.pending)
 
     def _halve(self, group: list[Write]) -> None:
         middle = len(group) // 2

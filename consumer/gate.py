@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from core.errors import RowRefused, StoreUnavailable
 from core.events import Claimed, StepFailed
+from db.claims import Lane
+from db.rows import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from consumer.lease import Lease
     from core.events import Report
-    from core.task import Claim, ConsumerId, Kind, ReadyList, TaskId
+    from core.task import Claim, ConsumerId, Kind, TaskId
+    from db.claims import Batch, Hints
 
 _MOST_REFUSED = 10
-"""How many refused rows one claim without Redis passes over: each costs it several statements."""
+"""How many refused rows one claim by the rows passes over: each costs it several statements."""
 
 
 class ClaimsTasks(Protocol):
@@ -27,8 +30,21 @@ class ClaimsTasks(Protocol):
         self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
     ) -> list[Claim]: ...
     async def claim_ready(
-        self, lists: Sequence[ReadyList], n: int, *, skip: int, consumer: ConsumerId, kinds: Sequence[Kind]
-    ) -> list[Claim]: ...
+        self,
+        lanes: Mapping[Lane, Place],
+        n: int,
+        *,
+        consumer: ConsumerId,
+        listed: Hints,
+        skip: int,
+    ) -> Batch: ...
+
+
+class Found(NamedTuple):
+    """What a claim by the rows brought: how many, and the last row of each lane that gave some."""
+
+    claimed: int
+    ends: Mapping[Lane, Place]
 
 
 class Gate:
@@ -82,10 +98,10 @@ class Gate:
         me = self._lease.consumer
         return await self._counted(me, len(ids), self._bisected(me, ids))
 
-    async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> int:
-        """Claim up to `n` tasks from these lists without Redis. As `claim` otherwise."""
-        me = self._lease.consumer
-        return await self._counted(me, n, self._walked(me, lists, n))
+    async def claim_ready(self, lanes: Mapping[Lane, Place], n: int, listed: Hints) -> Found:
+        """Claim up to `n` tasks of these lanes by the rows themselves. As `claim` otherwise."""
+        me, ends = self._lease.consumer, dict[Lane, Place]()
+        return Found(await self._counted(me, n, self._walked(me, lanes, n, listed, ends)), ends)
 
     async def _bisected(self, me: ConsumerId, ids: Sequence[TaskId]) -> list[Claim]:
         """One statement, or halves of it until each refused row is alone."""
@@ -105,7 +121,14 @@ class Gate:
                     raise  # otherwise what the first half brought is ours all the same
         return claims
 
-    async def _walked(self, me: ConsumerId, lists: Sequence[ReadyList], n: int) -> list[Claim]:
+    async def _walked(
+        self,
+        me: ConsumerId,
+        lanes: Mapping[Lane, Place],
+        n: int,
+        listed: Hints,
+        ends: dict[Lane, Place],
+    ) -> list[Claim]:
         """One statement, or smaller ones that come to the refused rows one by one and pass over them."""
         claims: list[Claim] = []
         size, refused_rows, first = n, 0, True
@@ -113,7 +136,7 @@ class Gate:
             first = False
             try:
                 found = await self._store.claim_ready(
-                    lists, size, skip=refused_rows, consumer=me, kinds=self._kinds
+                    lanes, size, consumer=me, listed=listed, skip=refused_rows
                 )
             except RowRefused as refused:
                 if size == 1:
@@ -125,8 +148,9 @@ class Gate:
                     raise
                 break
             else:
-                claims += found
-                size = min(size, n - len(claims)) if len(found) == size else 0
+                claims += found.claims
+                ends |= {lane: max(end, ends.get(lane, end)) for lane, end in found.ends.items()}
+                size = min(size, n - len(claims)) if len(found.claims) == size else 0
         return claims
 
     def _may_go_on(self, me: ConsumerId) -> bool:

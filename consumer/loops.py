@@ -14,8 +14,6 @@ from consumer.upkeep.prune import STEP as PRUNE
 from consumer.upkeep.prune import Prune
 from consumer.upkeep.reap import STEP as REAP
 from consumer.upkeep.reap import Reap
-from consumer.upkeep.republish import STEP as REPUBLISH
-from consumer.upkeep.republish import Republish
 
 if TYPE_CHECKING:
     from consumer.parts import Parts
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from core.events import Report
     from core.settings import ConsumerSettings
 
-STEPS = (PROMOTE, REPUBLISH, REAP, PRUNE)
+STEPS = (PROMOTE, REAP, PRUNE)
 _TICK = timedelta(seconds=0.5)
 
 
@@ -39,7 +37,7 @@ class Loop:
 
 
 def loops(parts: Parts, stores: Stores, settings: ConsumerSettings, report: Report) -> list[Loop]:
-    """Every loop of a consumer. Without Redis nothing is promoted or republished: claims look for themselves."""
+    """Every loop of a consumer. Without Redis nothing is promoted: scans find what is due."""
 
     async def tick() -> timedelta:
         parts.watch.tick()
@@ -50,26 +48,20 @@ def loops(parts: Parts, stores: Stores, settings: ConsumerSettings, report: Repo
     found = [
         Loop("tick", tick, parts.the_end),
         Loop("distrust", Distrust(lease, parts.running, parts.ahead).step, parts.the_end),
+        Loop("scan", parts.pull.look, parts.intake, parts.rows),
         Loop("reconcile", parts.reconcile.step, parts.the_end, missed),
         Loop(REAP, Reap(store=store, lease=lease, report=report).step, parts.intake),
         Loop(PRUNE, Prune(store=store, retention=settings.retention, report=report).step, parts.intake),
     ]
     if stores.ready is None or stores.signals is None:
         return found
-    wake = parts.intake.bell()
-    promote = Promote(store=store, ready=stores.ready, wake=wake.ring, report=report)
-    republish = Republish(store=store, ready=stores.ready, lease=settings.lease, report=report)
-    listener = Listener(
-        signals=stores.signals,
-        running=parts.running,
-        missed=missed,
-        delayed=promote.hurry,
-        stopping=parts.the_end,
-    )
+    roster = stores.roster
+    promote = Promote(store=store, ready=stores.ready, audiences=lambda: roster.audiences, report=report)
+    listener = Listener(signals=stores.signals, running=parts.running, missed=missed, stopping=parts.the_end)
     return [
         *found,
-        Loop(PROMOTE, promote.step, parts.intake, wake),
-        Loop(REPUBLISH, republish.step, parts.intake),
+        Loop("roster", roster.step, parts.the_end),
+        Loop(PROMOTE, promote.step, parts.intake),
         Loop("presence", parts.presence.step, parts.intake),
         Loop("listen", listener.step, parts.the_end),
     ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from consumer.complete import Complete
     from consumer.gate import Gate
     from consumer.lease import Lease
-    from consumer.periodic import Stopping
+    from consumer.periodic import Bell, Stopping
     from consumer.presence import Presence
     from consumer.pull import Pull
     from consumer.reconcile import Reconcile
@@ -41,6 +41,7 @@ class Parts:
     the_end: Stopping
     ready: ReadyLists | None
     pull: Pull
+    rows: Bell
     presence: Presence
     schedule: Schedule
     work: Work

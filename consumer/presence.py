@@ -1,4 +1,4 @@
-"""Whether Redis answers. Pull asks before it pops; the way back is found here, without holding anybody up (S4)."""
+"""Whether Redis answers pops. Pull asks before it pops; the way back is found here, holding nobody up (S4)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 _LOOK = timedelta(seconds=1)
 
 
-class Pings(Protocol):
+class TriesPopping(Protocol):
     """What presence needs of Redis."""
 
-    async def ping(self) -> None: ...
+    async def try_popping(self) -> None: ...
 
 
 class Presence:
-    """`here` turns False when somebody meets silence, and True again by the step."""
+    """`here` turns False when a pop is refused or not answered, and True again when the step's own is not."""
 
-    def __init__(self, ready: Pings | None, report: Report) -> None:
+    def __init__(self, ready: TriesPopping | None, report: Report) -> None:
         self.here = ready is not None
         self._ready = ready
         self._report = report
 
     def lost(self, reason: str) -> None:
-        """Redis did not answer."""
+        """Redis did not answer a pop."""
         if self.here:
             self.here = False
             self._report(StoreLost("Redis", doing="pull", reason=reason))
@@ -38,7 +38,7 @@ class Presence:
         """Ask, while Redis is away, whether it is back."""
         if self._ready is not None and not self.here:
             try:
-                await self._ready.ping()
+                await self._ready.try_popping()
             except StoreUnavailable:
                 return _LOOK
             self.here = True

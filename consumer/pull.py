@@ -1,30 +1,37 @@
-"""Stage one: asks for as many ids as there is room and puts them on the bounded queue. Claims only without Redis."""
+"""Stage one: asks for as many ids as there is room and puts them on the bounded queue; claims what no list brings."""
 
 from __future__ import annotations
 
 import asyncio
-from itertools import cycle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+from consumer.scan import ALONE, BUSY, IDLE, Popped
 from consumer.schedule import Hint
 from core.errors import StoreUnavailable
-from core.events import StoreLost
-from core.task import PRIORITIES, ReadyList
+from core.events import Scanned, StoreLost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from datetime import timedelta
 
     from consumer.gate import Gate
+    from consumer.lists import Lists
     from consumer.pace import Pace
     from consumer.periodic import Bell, Stopping
     from consumer.presence import Presence
+    from consumer.scan import Scan
     from consumer.slots import Slots
     from core.clock import Clock
     from core.events import Report
-    from core.task import QueueName, TaskId
+    from core.task import ReadyList, TaskId
 
 _LOOK_AGAIN = 0.05
-_IDLE_WITHOUT_REDIS = 0.3
+_POPS_EVERY = 0.05
+"""Seconds: how often lists that were empty are asked while rows bring enough."""
+_PAUSE = 0.3
+_SAMPLE = 100
+"""Ids of a pop by which its list is compared with the rows."""
 
 
 class Pops(Protocol):
@@ -34,17 +41,19 @@ class Pops(Protocol):
     async def pop_waiting(
         self, lists: Sequence[ReadyList], n: int
     ) -> tuple[ReadyList, list[TaskId]] | None: ...
+    async def wake(self) -> None: ...
 
 
 class Pull:
-    """Feeds the queue from Redis, or work from PostgreSQL while Redis is away (S4)."""
+    """Feeds the queue from Redis, and claims from PostgreSQL what no list brings (S4)."""
 
     def __init__(
         self,
         *,
         ready: Pops | None,
         presence: Presence,
-        queues: Sequence[QueueName],
+        lists: Lists,
+        scan: Scan,
         queue: asyncio.Queue[Hint],
         slots: Slots,
         gate: Gate,
@@ -57,7 +66,8 @@ class Pull:
     ) -> None:
         self._ready = ready
         self._presence = presence
-        self._lists = lists_in_turn(queues)
+        self._lists = lists
+        self._scan = scan
         self._queue = queue
         self._slots = slots
         self._gate = gate
@@ -67,18 +77,44 @@ class Pull:
         self._bell = bell
         self._clock = clock
         self._report = report
+        self._popped: Popped | None = None
+        self._popped_at = float("-inf")
         self._idle = False
+        self._scanned = False
+        self._blocked = False
 
     async def run(self) -> None:
         """Until the stop is asked for. A pop ends by itself; it is never canceled (S2)."""
         while not self._stopping.requested:
             self._bell.clear()
+            ready = self._ready if self._presence.here else None
+            if ready is None:
+                self._popped = None
             if not self._gate.open:
                 await self._bell.wait(_LOOK_AGAIN)
-            elif self._ready is not None and self._presence.here:
-                await self._from_redis(self._ready)
-            else:
+            elif self._scan.found and (ready is None or self._rows_are_next()):
                 await self._from_rows()
+            elif ready is not None and (room := self._room()) > 0:
+                await self._from_lists(ready, room)
+            else:
+                await self._bell.wait(None if self._presence.here else _PAUSE)
+
+    async def look(self) -> timedelta:
+        """Look once for rows that no list brings, beside the pops; how long to wait for the next look (U4)."""
+        with_lists = IDLE if self._popped is None else BUSY
+        pause = await self._scan.look(with_lists if self._presence.here else ALONE)
+        if self._scan.found:
+            self._bell.ring()
+            if self._ready is not None and self._blocked:
+                with suppress(StoreUnavailable):  # the pop ends by itself in a second
+                    await self._ready.wake()
+        return pause
+
+    def _rows_are_next(self) -> bool:
+        """Rows and lists take turns while both bring work; lists that are empty are asked now and then."""
+        if self._popped is None:
+            return self._clock() - self._popped_at < _POPS_EVERY or not self._scanned
+        return not self._scanned
 
     def _room(self) -> int:
         """How many ids are wanted: those that can start, and a few more when handlers are fast.
@@ -90,22 +126,25 @@ class Pull:
             return min(self._slots.free, whole) - waiting
         return 0 if waiting >= (whole + 1) // 2 else whole - waiting
 
-    async def _from_redis(self, ready: Pops) -> None:
-        room = self._room()
-        if room <= 0:
-            await self._bell.wait()
-            return
-        pop = ready.pop_waiting if self._idle else ready.pop
+    async def _from_lists(self, ready: Pops, room: int) -> None:
+        """Take ids from the lists; wait there for some while they are empty and no row is known to be lost."""
+        self._scanned = False
+        lists = self._lists.next()
+        self._blocked = self._idle and not self._scan.found
         try:
-            found = await pop(next(self._lists), room)
+            found = await (ready.pop_waiting if self._blocked else ready.pop)(lists, room)
         except StoreUnavailable as away:
             self._presence.lost(away.reason)
             return
+        finally:
+            self._blocked = False
+        now = self._popped_at = self._clock()
         self._idle = found is None
         if found is None:
+            self._popped = None
             return
         ready_list, ids = found
-        now = self._clock()
+        self._popped = Popped(ready_list, ids[-_SAMPLE:], lists)
         for task_id in ids:
             self._queue.put_nowait(Hint(task_id, ready_list, now))
         self._fed.ring()
@@ -114,33 +153,17 @@ class Pull:
         """Claim for free slots only; the hints that still wait in the queue have their slots to themselves."""
         wanted = self._slots.free - self._queue.qsize()
         if wanted <= 0:
-            await self._bell.wait(_LOOK_AGAIN)
+            await self._bell.wait()
             return
+        self._scanned = True
         self._slots.take(wanted)
         try:
-            claimed = await self._gate.claim_ready(next(self._lists), wanted)
+            claimed = await self._scan.claim(wanted, self._popped)
         except StoreUnavailable as away:
             self._slots.release(wanted)
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
-            await asyncio.sleep(_IDLE_WITHOUT_REDIS)
+            await asyncio.sleep(_PAUSE)
             return
         self._slots.release(wanted - claimed)
-        if not claimed:
-            await self._idle_without_redis()
-
-    async def _idle_without_redis(self) -> None:
-        self._bell.clear()  # the slots that were just released are no news
-        await self._bell.wait(_IDLE_WITHOUT_REDIS)
-
-
-def lists_in_turn(queues: Sequence[QueueName]) -> Iterator[list[ReadyList]]:
-    """The lists to ask, for ever: the highest priority first, and within it another queue first each time."""
-    turns = [
-        [
-            ReadyList(queue, priority)
-            for priority in reversed(PRIORITIES)
-            for queue in (*queues[at:], *queues[:at])
-        ]
-        for at in range(len(queues))
-    ]
-    return cycle(turns)
+        if claimed:
+            self._report(Scanned(claimed))

@@ -99,7 +99,7 @@ class Schedule:
         try:
             claimed = await self._gate.claim([hint.id for hint in hints])
         except StoreUnavailable as away:
-            # Nobody knows which of them are ours now: reconcile finds those, republish the others (L4, U4).
+            # Nobody knows which of them are ours now: reconcile finds those, a scan the others (L4, U4).
             self._slots.release(len(hints))
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_PAUSE)

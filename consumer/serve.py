@@ -140,6 +140,7 @@ async def _pipeline(
     pull = group.create_task(parts.pull.run(), name="pull")
     schedule = group.create_task(parts.schedule.run(), name="schedule")
     complete = group.create_task(parts.complete.run(), name="complete")
+    publish = group.create_task(parts.publisher.run(), name="publish")
     report(
         ConsumerStarted(
             str(parts.lease.consumer),
@@ -154,6 +155,7 @@ async def _pipeline(
         pull=pull,
         schedule=schedule,
         complete=complete,
+        publish=publish,
         drain=settings.drain,
         forced=stop.forced,
         report=report,

@@ -61,6 +61,7 @@ class Shutdown:
         pull: asyncio.Task[None],
         schedule: asyncio.Task[None],
         complete: asyncio.Task[None],
+        publish: asyncio.Task[None],
         drain: timedelta,
         forced: asyncio.Event,
         report: Report,
@@ -69,6 +70,7 @@ class Shutdown:
         self._pull = pull
         self._schedule = schedule
         self._complete = complete
+        self._publish = publish
         self._drain = drain.total_seconds()
         self._forced = forced
         self._report = report
@@ -97,8 +99,6 @@ class Shutdown:
             await self._unless_forced(parts.complete.written(), deadline)
             end = _last_acts_end(deadline)
         await _over(self._complete, end - _now() - _BRIEFLY)
-        if parts.complete.waiting == 0:
-            self._complete.cancel()  # what it would still publish are hints
         asked = parts.gate.asked
         await self._break_off_claims()
         rest = await self._give_back_the_rest(self._patience(deadline))
@@ -112,6 +112,7 @@ class Shutdown:
         if clean:
             me = parts.lease.consumer
             clean = await _done(parts.consumers.unregister(me), self._patience(deadline))
+        await self._publish_the_last()
         self._report(Drained(left=left))
         threads = parts.slots.busy
         locked = rest.locked + parts.complete.locked
@@ -159,8 +160,14 @@ class Shutdown:
         if not await _done(self._return(rest), seconds) and not rest.locked:
             return _Rest()
         if rest.pending:
-            await _done(self._parts.publisher.publish_again(rest.pending), _BRIEFLY)
+            self._parts.publisher.again(rest.pending)
         return rest
+
+    async def _publish_the_last(self) -> None:
+        """One try: these are hints."""
+        self._parts.publisher.close()
+        await _over(self._publish, _BRIEFLY)
+        self._publish.cancel()
 
     async def _return(self, rest: _Rest) -> None:
         parts = self._parts

@@ -14,6 +14,7 @@ from db.consumers import Consumers
 from db.keys import Keys
 from db.publisher import Publisher
 from db.ready import ReadyLists
+from db.roster import Roster
 from db.session import DEFAULT_LIMITS, Database, Limits, make_engine
 from db.signals import Signals
 from db.upkeep import Upkeep
@@ -70,7 +71,8 @@ class Stores:
         self.broker = Broker(redis_url) if redis_url else None
         self.ready = ReadyLists(self.broker, keys, report) if self.broker else None
         self.signals = Signals(self.broker, keys) if self.broker else None
-        self.publisher = Publisher(self.ready, self.signals, report)
+        self.roster = Roster(self.consumers)
+        self.publisher = Publisher(self.ready, lambda: self.roster.audiences, report=report)
 
     @asynccontextmanager
     async def open_beats(self) -> AsyncIterator[Consumers]:

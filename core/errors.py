@@ -6,6 +6,7 @@ SluiceError
 │   └── SchemaAhead           the database belongs to a later major version
 ├── StoreUnavailable          PostgreSQL or Redis did not answer
 │   ├── Hindered              PostgreSQL gave the statement up: a lock that somebody holds, or its time limit
+│   ├── CommandRefused        Redis answers, and refuses what was asked
 │   ├── OutcomeUnknown        ... and what was sent may have taken effect
 │   └── TakesNoWrites         PostgreSQL answers, and may only be read
 ├── RowRefused                PostgreSQL refuses one row's values
@@ -73,6 +74,10 @@ class StoreUnavailable(SluiceError):
 
 class Hindered(StoreUnavailable):
     """PostgreSQL gave the statement up, for a lock that somebody holds or for its time limit: nothing was done."""
+
+
+class CommandRefused(StoreUnavailable):
+    """The store answers, but not to this command: a right is missing, memory is full, the version is too old."""
 
 
 class OutcomeUnknown(StoreUnavailable):

@@ -50,7 +50,7 @@ class Submitted(Many):
 
 @dataclass(frozen=True, slots=True)
 class PublishFailed(Many):
-    """Ids that Redis did not take; republish will find their rows."""
+    """Ids that Redis did not take; scans will find their rows."""
 
     name: ClassVar[str] = "tasks.publish_failed"
     level: ClassVar[str] = "warning"
@@ -64,6 +64,14 @@ class Claimed(Many):
     name: ClassVar[str] = "tasks.claimed"
     level: ClassVar[str] = "debug"
     asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned(Many):
+    """Tries that were claimed by the rows: no list had brought them."""
+
+    name: ClassVar[str] = "tasks.scanned"
+    level: ClassVar[str] = "debug"
 
 
 @dataclass(frozen=True, slots=True)

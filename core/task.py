@@ -15,6 +15,8 @@ ConsumerId = NewType("ConsumerId", UUID)
 QueueName = NewType("QueueName", str)
 Kind = NewType("Kind", str)
 FencingToken = NewType("FencingToken", int)
+ReadyList = NewType("ReadyList", str)
+"""The name of a Redis list of ready ids, without the prefix that all our names have."""
 JsonText = NewType("JsonText", str)
 """JSON as text, exactly as it is stored: never decoded on the way from the client to the handler and back."""
 
@@ -91,14 +93,6 @@ class Task:
     canceled_from: Status | None
     result: Any
     error: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyList:
-    """One Redis list: the ready ids of one queue at one priority."""
-
-    queue: QueueName
-    priority: int
 
 
 class Claim(NamedTuple):

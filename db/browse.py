@@ -73,6 +73,14 @@ class LiveConsumer:
     beat_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many tasks waited in a queue, and when."""
+
+    depth: int
+    counted_at: datetime
+
+
 class Browse:
     """Reads in their own transactions. Every method raises StoreUnavailable when PostgreSQL does not answer."""
 
@@ -138,11 +146,14 @@ class Browse:
         rows = await self._database.rows("consumers")
         return [LiveConsumer(**{**row, "id": plain(row.id)}) for row in rows]
 
-    async def depths(self, also: Sequence[str] = ()) -> dict[QueueName, int]:
-        """How many tasks wait in each queue that has any, and in those of `also`; counted to DEPTH_CAP."""
-        names = {row.queue for row in await self._database.rows("ready_lists")} | set(also)
-        rows = await self._database.rows("depths", queues=sorted(names), cap=DEPTH_CAP)
-        return {QueueName(row.name): row.depth for row in rows}
+    async def queues(self, after: str, n: int) -> list[QueueName]:
+        """Up to `n` queues that hold a pending task, in order, behind `after`."""
+        return [row.queue for row in await self._database.rows("queues", after=after, n=n)]
+
+    async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]:
+        """How many tasks wait in each of these queues; counted to DEPTH_CAP."""
+        rows = await self._database.rows("depths", queues=list(queues), cap=DEPTH_CAP)
+        return {row.name: Depth(row.depth, row.counted_at) for row in rows}
 
     async def _page(self, rows: Select[Any], limit: int) -> Page:
         """What `rows` (newest first, up to one more than `limit`) make, cut where it gets too heavy.

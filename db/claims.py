@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from core.task import FencingToken, ReadyList, RunKey, TaskId
-from db.rows import to_claims
+from core.task import Claim, FencingToken, Kind, QueueName, RunKey, TaskId
+from db.rows import Place, to_claims
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from datetime import datetime
 
     from core.outcome import Failure
-    from core.task import Claim, ConsumerId, JsonText, Kind
+    from core.task import ConsumerId, JsonText
     from db.session import Database, Record
 
+SLACK = timedelta(seconds=3)
+"""How much longer than a listed task another one must wait to count as lost: hints do not come in the order of rows."""
 
 _ID = attrgetter("id")
 _FIRST = itemgetter(0)
@@ -58,14 +61,40 @@ class Return:
     delay: timedelta = timedelta()
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A row that a write made pending again: on which list it belongs, and in how long it is due."""
+class Pending(NamedTuple):
+    """A row that a write made pending again, what its audience is found by, and in how long it is due."""
 
     id: TaskId
-    list: ReadyList
+    queue: QueueName
+    kind: Kind
+    priority: int
     due: bool
     due_in: timedelta
+
+
+class Lane(NamedTuple):
+    """The pending rows of one queue, kind and priority, in the order in which they fall due."""
+
+    queue: QueueName
+    kind: Kind
+    priority: int
+
+
+class Hints(NamedTuple):
+    """What a list brought last, and whose list it is: what waits longer in those lanes is in no list any more."""
+
+    ids: Sequence[TaskId]
+    lanes: Collection[Lane]
+
+
+NO_HINTS = Hints((), ())
+
+
+class Batch(NamedTuple):
+    """What a claim by the rows brought, and the last row of each lane that gave some."""
+
+    claims: list[Claim]
+    ends: dict[Lane, Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +118,45 @@ class Claims:
         rows = await self._database.rows("claim", ids=sorted(ids), consumer_id=consumer, kinds=list(kinds))
         return to_claims(rows)
 
+    async def lanes(
+        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int
+    ) -> list[tuple[Lane, datetime]]:
+        """Up to `n` lanes of these queues and kinds that hold a due task, each with the instant of its first (S4)."""
+        rows = await self._database.rows("lanes", queues=list(queues), kinds=list(kinds), n=n)
+        return [(Lane(row.queue, row.kind, row.priority), row.run_at) for row in rows]
+
     async def claim_ready(
         self,
-        lists: Sequence[ReadyList],
+        lanes: Mapping[Lane, Place],
         n: int,
         *,
         consumer: ConsumerId,
-        kinds: Sequence[Kind],
+        listed: Hints = NO_HINTS,
         skip: int = 0,
-    ) -> list[Claim]:
-        """Start up to `n` tries without Redis, from `lists` in their order (S4), after the first `skip` rows."""
+    ) -> Batch:
+        """Start up to `n` tries by the rows themselves, lane by lane in their order, each from behind its place (S4).
+
+        The first `skip` rows are passed over. Of lanes that have `listed` hints only what waits longer is taken.
+        """
         rows = await self._database.rows(
             "claim_ready",
-            queues=[ready.queue for ready in lists],
-            priorities=[ready.priority for ready in lists],
+            queues=[lane.queue for lane in lanes],
+            kinds=[lane.kind for lane in lanes],
+            priorities=[lane.priority for lane in lanes],
+            run_ats=[place.run_at for place in lanes.values()],
+            ids=[place.id for place in lanes.values()],
+            listed=[lane in listed.lanes for lane in lanes],
+            hints=list(listed.ids),
+            slack=SLACK.total_seconds(),
             n=n,
             skip=skip,
             consumer_id=consumer,
-            kinds=list(kinds),
         )
-        return to_claims(rows)
+        ends: dict[Lane, Place] = {}
+        for row in rows:
+            lane, place = Lane(row.queue, row.kind, row.priority), Place(row.run_at, row.id)
+            ends[lane] = max(place, ends.get(lane, place))
+        return Batch(to_claims([row[:-1] for row in map(tuple, rows)]), ends)
 
     async def finish(self, done: Sequence[Completion]) -> Written:
         """Complete them. Raises RowRefused when PostgreSQL refuses a result."""
@@ -163,4 +211,4 @@ def finish_values(done: Sequence[Completion]) -> dict[str, Any]:
 
 def _pending(row: Record) -> Pending:
     due_in = timedelta(seconds=max(0.0, float(row.due_in)))
-    return Pending(row.id, ReadyList(row.queue, row.priority), row.due, due_in)
+    return Pending(row.id, row.queue, row.kind, row.priority, row.due, due_in)

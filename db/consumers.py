@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.audience import Signature
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
@@ -23,6 +25,11 @@ class Registration:
     kinds: Sequence[Kind]
     capacity: int
     lease: timedelta
+
+    @property
+    def signature(self) -> Signature:
+        """What it serves, as hints are addressed by it."""
+        return Signature.of(self.queues, self.kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Consumers:
             pid=facts.pid,
             queues=list(facts.queues),
             kinds=list(facts.kinds),
+            signature=facts.signature.name,
             capacity=facts.capacity,
             lease=facts.lease.total_seconds(),
         )
@@ -75,3 +83,12 @@ class Consumers:
             max_attempts=[kind.max_attempts for kind in served],
             timeouts=[kind.timeout for kind in served],
         )
+
+    async def signatures(self) -> dict[str, int]:
+        """The names of what live consumers serve, and how many serve the same."""
+        return {row.signature: row.consumers for row in await self._database.rows("signatures")}
+
+    async def signature_members(self, names: Sequence[str]) -> list[Signature]:
+        """What stands behind these names, while a consumer that has one is alive."""
+        rows = await self._database.rows("signature_members", names=list(names))
+        return [Signature(row.signature, frozenset(row.queues), frozenset(row.kinds)) for row in rows]

@@ -11,7 +11,15 @@ import redis.exceptions
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable, TakesNoWrites
+from core.errors import (
+    CommandRefused,
+    Hindered,
+    OutcomeUnknown,
+    RowRefused,
+    SluiceError,
+    StoreUnavailable,
+    TakesNoWrites,
+)
 
 POSTGRESQL = "PostgreSQL"
 REDIS = "Redis"
@@ -118,12 +126,23 @@ def postgresql_in_our_words() -> Iterator[None]:
 
 
 def from_redis(error: BaseException) -> SluiceError | None:
-    """Our word for `error`; None when it is not about reaching Redis. The outcome is unknown in every case."""
+    """Our word for `error`; None when it is not about reaching Redis. Unless refused, the outcome is unknown."""
+    if isinstance(error, redis.exceptions.ResponseError):
+        return CommandRefused(REDIS, _brief(error))
     if isinstance(error, redis.exceptions.RedisError | OSError | TimeoutError):
         return OutcomeUnknown(REDIS, _brief(error))
     if _of_dead_connection(error):
         return OutcomeUnknown(REDIS, "the connection was lost")
     return None
+
+
+def refused_by_redis(command: str, error: Exception) -> SluiceError | Exception:
+    """Our word for the refusal of one command: its name belongs to the reason, for whoever has to mend it."""
+    if isinstance(error, redis.exceptions.ResponseError) and not isinstance(
+        error, redis.exceptions.ReadOnlyError
+    ):
+        return CommandRefused(REDIS, f"it refuses {command}: {_brief(error)}")
+    return error
 
 
 def wrong_type(error: BaseException) -> bool:

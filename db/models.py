@@ -76,11 +76,13 @@ class TaskRow(Base):
         ),
         CheckConstraint("canceled_from IN ('pending', 'processing')", name="canceled_from"),
         CheckConstraint("status <> 'processing' OR consumer_id IS NOT NULL", name="processing_has_consumer"),
-        # Republish and the Redis-less claim probe it once per (queue, priority).
-        # `id` ends it because a batch shares one run_at: a keyset over ties must not sort them each time.
+        # Claims by the rows probe it once a lane: a queue, a kind and a priority. Rows of what a consumer does not
+        # serve are jumped over. `id` ends it because a batch shares one run_at: a keyset over ties must not sort them
+        # each time.
         Index(
-            "ix_tasks_ready",
+            "ix_tasks_lanes",
             "queue",
+            "kind",
             text("priority DESC"),
             "run_at",
             "id",
@@ -124,7 +126,8 @@ class KindRow(Base):
 class ConsumerRow(Base):
     """One consumer process: alive while `expires_at` lies ahead, each judged by its own lease.
 
-    `suspect_id` is the task that it began last of those which one more crash would poison (U2).
+    `signature` names what it serves, for those who send hints. `suspect_id` is the task that it began last of those
+    which one more crash would poison (U2).
     """
 
     __tablename__ = "consumers"
@@ -141,6 +144,7 @@ class ConsumerRow(Base):
     beat_at: Mapped[datetime] = mapped_column(server_default=NOW)
     expires_at: Mapped[datetime]
     suspect_id: Mapped[UUID | None]
+    signature: Mapped[str | None]
 
     # A beat changes no indexed column and finds room on its page: the update stays heap-only.
     __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)

@@ -1,95 +1,170 @@
-"""From committed rows to hints: pushes what is due, tells about what is delayed. A failure fails nobody (U4)."""
+"""From committed rows to hints: pushes what is due, and keeps what is due in a moment until then. Changes no row.
+
+Nobody waits for Redis here. One push is on its way at a time, of everything that gathered meanwhile. After a failure it
+rests, so that a Redis that hangs or refuses costs one try a second. What is dropped, scans find by the rows (S4).
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Protocol
+from datetime import timedelta
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from core.clock import boottime
 from core.errors import StoreUnavailable
 from core.events import PublishFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
-    from core.clock import Clock
+    from core.audience import Audiences
     from core.events import Report
-    from core.task import ReadyList, TaskId
+    from core.task import Kind, NewTask, QueueName, ReadyList, Task, TaskId
     from db.claims import Pending
+    from db.tasks import Accepted
 
-_REST_SECONDS = 0.5
+MOST_WAITING = 50_000
+"""Several of the largest batches, committed while one push is on its way."""
+SOON = timedelta(seconds=1)
+"""A row that is due later than this is in promote's hands (U3): it looks so often."""
+_REST_SECONDS = 1.0
+_EARLY = 0.001
+"""Seconds: a loop's timer may fire almost a millisecond before its time."""
 
 
 class Pushes(Protocol):
-    """What the publisher needs of the ready lists."""
+    """What is needed of the ready lists."""
 
     def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> Coroutine[None, None, None]: ...
     def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> Coroutine[None, None, None]: ...
 
 
-class TellsDelay(Protocol):
-    """What the publisher needs of the signals."""
-
-    def tell_delayed(self, due_in: timedelta) -> Coroutine[None, None, None]: ...
+class _Later(NamedTuple):
+    due_at: float
+    id: TaskId
+    queue: QueueName
+    kind: Kind
+    priority: int
 
 
 class Publisher:
-    """Whoever commits a pending row hands it here. Without Redis (both None) it does nothing."""
+    """Whoever commits a pending row hands it here; `run` pushes. Without Redis (`ready` None) nothing is kept.
 
-    def __init__(
-        self,
-        ready: Pushes | None,
-        signals: TellsDelay | None,
-        report: Report,
-        clock: Clock = boottime,
-    ) -> None:
+    A row that nobody alive serves has no audience and is not pushed: the first scan of whoever comes finds it.
+    """
+
+    def __init__(self, ready: Pushes | None, audiences: Callable[[], Audiences], *, report: Report) -> None:
         self._ready = ready
-        self._signals = signals
+        self._audiences = audiences
         self._report = report
-        self._clock = clock
-        self._rests_until = float("-inf")
+        self._new: dict[ReadyList, list[TaskId]] = defaultdict(list)
+        self._old: dict[ReadyList, list[TaskId]] = defaultdict(list)
+        self._later: list[_Later] = []
+        self._waiting = 0
+        self._dropped = 0
+        self._bell = asyncio.Event()
+        self._closing = asyncio.Event()
 
-    async def publish(self, new: Mapping[ReadyList, Sequence[TaskId]]) -> bool:
-        """Push ids to the new end; whether Redis took them. When not, republish will find their rows."""
-        if self._ready is None:
-            return False
-        return await self._try(self._ready.push(new), sum(map(len, new.values())))
+    def submitted(self, new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]) -> None:
+        """Rows that were just committed."""
+        audiences = self._audiences()
+        for task in new:
+            row = accepted[task.id]
+            if row.due:
+                self._put(self._new, audiences.list_of(task.queue, task.kind, task.priority), task.id)
+            else:
+                self._keep(row.run_at - row.created_at, task.id, task.queue, task.kind, task.priority)
+        self._bell.set()
 
-    async def publish_again(self, pending: Iterable[Pending]) -> None:
-        """Rows that a write made pending: the due ones to the old end, where they were; of the others tell when."""
-        if self._ready is None:
-            return
-        due: dict[ReadyList, list[TaskId]] = defaultdict(list)
-        delays: list[timedelta] = []
+    def retried(self, task: Task) -> None:
+        """A row that a person just made pending again: it is due."""
+        self._put(self._new, self._audiences().list_of(task.queue, task.kind, task.priority), task.id)
+        self._bell.set()
+
+    def again(self, pending: Iterable[Pending]) -> None:
+        """Rows that a write of a consumer made pending: the due ones go to the old end, where they were."""
+        audiences = self._audiences()
         for row in pending:
             if row.due:
-                due[row.list].append(row.id)
+                self._put(self._old, audiences.list_of(row.queue, row.kind, row.priority), row.id)
             else:
-                delays.append(row.due_in)
-        if due:
-            await self._try(self._ready.push_oldest(due), sum(map(len, due.values())))
-        if delays:
-            await self.tell_delayed(min(delays))
+                self._keep(row.due_in, row.id, row.queue, row.kind, row.priority)
+        self._bell.set()
 
-    async def tell_delayed(self, due_in: timedelta) -> None:
-        """Wake promote when this row is due before it would look again."""
-        if self._signals is not None:
-            await self._try(self._signals.tell_delayed(due_in), 1)
+    def close(self) -> None:
+        """Let `run` end after one last try for what is due."""
+        self._closing.set()
+        self._bell.set()
 
-    async def _try(self, push: Coroutine[None, None, None], n: int) -> bool:
-        """Whether Redis took it. After a failure it is left alone for a moment.
+    async def run(self) -> None:
+        """Push what waits until closed; the lists bound each try. Safe to cancel: hints may be lost."""
+        while self._ready is not None:
+            self._bell.clear()
+            self._take_due()
+            took = await self._push(self._ready)
+            if self._closing.is_set() and (not took or not (self._new or self._old)):
+                return
+            if took:
+                await _until(self._bell, self._pause())
+            else:
+                await _until(self._closing, _REST_SECONDS)
 
-        A Redis that hangs would otherwise hold up whoever writes outcomes, once for every batch.
-        """
-        if self._clock() < self._rests_until:
-            push.close()
-            self._report(PublishFailed(n, reason="Redis did not answer a moment ago"))
-            return False
-        try:
-            await push
-        except StoreUnavailable as away:
-            self._rests_until = self._clock() + _REST_SECONDS
-            self._report(PublishFailed(n, reason=away.reason))
-            return False
+    def _put(self, end: dict[ReadyList, list[TaskId]], ready: ReadyList | None, task_id: TaskId) -> None:
+        if ready is None or self._ready is None:
+            return
+        if self._waiting >= MOST_WAITING:
+            self._dropped += 1
+            return
+        end[ready].append(task_id)
+        self._waiting += 1
+
+    def _keep(self, due_in: timedelta, task_id: TaskId, queue: QueueName, kind: Kind, priority: int) -> None:
+        """Keep it until it is due, counted from now: a push before its time would be a hint lost."""
+        if due_in > SOON or self._ready is None:
+            return
+        if len(self._later) >= MOST_WAITING:
+            self._dropped += 1
+            return
+        heappush(
+            self._later, _Later(_now() + due_in.total_seconds() + _EARLY, task_id, queue, kind, priority)
+        )
+
+    def _take_due(self) -> None:
+        now, audiences = _now(), self._audiences()
+        while self._later and self._later[0].due_at <= now:
+            row = heappop(self._later)
+            self._put(self._new, audiences.list_of(row.queue, row.kind, row.priority), row.id)
+
+    def _pause(self) -> float | None:
+        return max(0.0, self._later[0].due_at - _now()) if self._later else None
+
+    async def _push(self, ready: Pushes) -> bool:
+        """Whether Redis took all that was there. What it did not take is dropped."""
+        new, self._new = self._new, defaultdict(list)
+        old, self._old = self._old, defaultdict(list)
+        self._waiting = 0
+        if self._dropped:
+            self._report(PublishFailed(self._dropped, reason="more ids waited for Redis than are kept"))
+            self._dropped = 0
+        for ids, push in ((new, ready.push), (old, ready.push_oldest)):
+            if not ids:
+                continue
+            try:
+                await push(ids)
+            except StoreUnavailable as away:
+                self._report(PublishFailed(sum(map(len, ids.values())), reason=away.reason))
+                return False
         return True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _until(event: asyncio.Event, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,7 +1,9 @@
-"""The Redis lists of ready ids: push, pop, give back, inspect. A hint and nothing more; touches no row.
+"""The Redis lists of ready ids: push, pop, give back. A hint and nothing more; touches no row.
 
-New ids enter on the left, the oldest leave on the right. Whatever is not an id is removed and counted (S1).
-Every method raises StoreUnavailable when Redis does not answer; what was asked may then have happened.
+New ids enter on the left, the oldest leave on the right. Whatever is not an id is removed and counted (S1). Every push
+sets the list's end: one that nobody pops any more goes by itself.
+Every method raises StoreUnavailable when Redis does not answer or refuses a command, with the command's name in the
+reason; what was asked may then have happened.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from redis.exceptions import ResponseError
 from core.events import Garbage
 from core.task import ReadyList, TaskId
 from db.broker import BLOCK_SECONDS, ask, cut
-from db.faults import wrong_type
+from db.faults import refused_by_redis, wrong_type
 from db.ids import to_id
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from db.broker import Broker
     from db.keys import Keys
 
+EXPIRES_SECONDS = 3600
+"""How long a list is kept that nobody pushes to: its consumers may be gone for good. What it held, scans find."""
+_BRIEFLY_SECONDS = 60
 _ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -42,7 +47,9 @@ class ReadyLists:
         self._broker = broker
         self._keys = keys
         self._report = report
-        self._wake = keys.wake(uuid4().hex)
+        name = uuid4().hex
+        self._wake = keys.wake(name)
+        self._probe = keys.probe(name)
 
     async def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
         """Put ids at the new end: one LPUSH a list, all in one round trip."""
@@ -63,7 +70,10 @@ class ReadyLists:
     async def wake(self) -> None:
         """Have a `pop_waiting` that is on its way return at once, empty-handed."""
         async with self._broker.speaking():
-            await ask(self._broker.commands, "LPUSH", self._wake, "wake")
+            pipeline = self._broker.commands.pipeline(transaction=False)
+            _ = ask(pipeline, "LPUSH", self._wake, "wake")
+            _ = ask(pipeline, "EXPIRE", self._wake, _BRIEFLY_SECONDS)
+            await pipeline.execute()
 
     async def forget_wake(self) -> None:
         """Leave nothing of `wake` behind."""
@@ -74,69 +84,59 @@ class ReadyLists:
         """Cut off a `pop_waiting` that a silent server holds up: it fails. Asks the server nothing."""
         await cut(self._broker.blocking)
 
-    async def oldest(self, ready: ReadyList, n: int) -> list[bytes]:
-        """The `n` entries at the old end as they are, the oldest first."""
-        key = self._keys.ready(ready)
-        found = await self._or_unlink([key], lambda client: ask(client, "LRANGE", key, -n, -1))
-        return list(reversed(found or []))
+    async def try_pushing(self) -> None:
+        """Do what a push does, on a list of this process's own. One round trip."""
+        await self._try(("LPUSH", self._probe, "probe"), ("EXPIRE", self._probe, _BRIEFLY_SECONDS))
 
-    async def length(self, ready: ReadyList) -> int:
-        """How many entries the list holds."""
-        key = self._keys.ready(ready)
-        return int(await self._or_unlink([key], lambda client: ask(client, "LLEN", key)) or 0)
-
-    async def remove_oldest(self, ready: ReadyList, entries: Sequence[bytes]) -> bool:
-        """Remove these entries, the oldest first, from the old end. False: others popped there since, nothing is done.
-
-        Nothing is sought: one entry that is gone would have Redis read the whole list, and serve nobody meanwhile.
-        """
-        if await self.oldest(ready, 1) != list(entries[:1]):
-            return False
-        key = self._keys.ready(ready)
-        found = await self._or_unlink(
-            [key], lambda client: ask(client, "LMPOP", 1, key, "RIGHT", "COUNT", len(entries))
+    async def try_popping(self) -> None:
+        """Do what pops do, on a list of this process's own, which is empty; and fail where nothing may be changed."""
+        await self._try(
+            ("UNLINK", self._probe),
+            ("LMPOP", 1, self._probe, "RIGHT", "COUNT", 1),
+            ("BLMPOP", 0.001, 1, self._probe, "RIGHT", "COUNT", 1),
         )
-        gone = set(entries)
-        if others := [entry for entry in (found[1] if found else ()) if entry not in gone]:
-            async with self._broker.speaking():  # somebody popped in between after all
-                await ask(self._broker.commands, "RPUSH", key, *reversed(others))
-        return True
 
-    async def unlink(self, ready: ReadyList) -> None:
-        """Drop the whole list: every entry is only a hint."""
+    async def _try(self, *commands: tuple[str | float, ...]) -> None:
         async with self._broker.speaking():
-            await ask(self._broker.commands, "UNLINK", self._keys.ready(ready))
-
-    async def ping(self) -> None:
-        """One round trip that changes nothing, but fails where nothing may be changed: a replica, a full disk."""
-        async with self._broker.speaking():
-            await ask(self._broker.commands, "UNLINK", self._wake)
+            pipeline = self._broker.commands.pipeline(transaction=False)
+            for command in commands:
+                _ = ask(pipeline, *command)
+            for command, answer in zip(commands, await pipeline.execute(raise_on_error=False), strict=True):
+                if isinstance(answer, Exception):
+                    raise refused_by_redis(str(command[0]), answer)
 
     async def _push(self, command: str, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
-        commands = [
+        """Each push is followed by the EXPIRE of its list."""
+        pushes = [
             (self._keys.ready(ready), [str(task_id) for task_id in found])
             for ready, found in ids.items()
             if found
         ]
-        if not commands:
+        if not pushes:
             return
         async with self._broker.speaking():
             pipeline = self._broker.commands.pipeline(transaction=False)
-            for key, entries in commands:
+            for key, entries in pushes:
                 _ = ask(pipeline, command, key, *entries)
+                _ = ask(pipeline, "EXPIRE", key, EXPIRES_SECONDS)
             answers = await pipeline.execute(raise_on_error=False)
-            for (key, entries), answer in zip(commands, answers, strict=True):
+            for (key, entries), answer in zip(pushes, answers[::2], strict=True):
                 if isinstance(answer, ResponseError) and wrong_type(answer):
                     await self._drop(key)
                     await ask(self._broker.commands, command, key, *entries)
+                    await ask(self._broker.commands, "EXPIRE", key, EXPIRES_SECONDS)
                 elif isinstance(answer, Exception):
-                    raise answer
+                    raise refused_by_redis(command, answer)
+            for answer in answers[1::2]:
+                if isinstance(answer, Exception):
+                    raise refused_by_redis("EXPIRE", answer)
 
     async def _pop(
         self, client: Redis, lists: Sequence[ReadyList], n: int, command: str, *waiting: float
     ) -> tuple[ReadyList, list[TaskId]] | None:
-        by_key = {self._keys.ready(ready): ready for ready in lists}
-        keys = [self._wake, *by_key] if waiting else list(by_key)
+        keys = [self._keys.ready(ready) for ready in lists]
+        if waiting:
+            keys.insert(0, self._wake)
         found = await self._or_unlink(
             keys, lambda _: ask(client, command, *waiting, len(keys), *keys, "RIGHT", "COUNT", n)
         )
@@ -146,7 +146,7 @@ class ReadyLists:
         ids = [task_id for entry in entries if (task_id := decode(entry)) is not None]
         if len(ids) < len(entries):
             self._report(Garbage(len(entries) - len(ids), where=key.decode("utf-8", "replace")))
-        return by_key[key.decode()], ids
+        return self._keys.to_ready(key), ids
 
     async def _or_unlink(self, keys: Sequence[str], question: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - a Redis answer
         """The answer to `question`. Keys of ours that hold no list are unlinked, and it is asked again (S1)."""

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from core.ids import plain
-from core.task import MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, Claim, Status, Task
+from core.task import MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, Claim, Status, Task, TaskId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from db.session import Record
 
 
 _SURELY_SHALLOW = 200
+
+
+class Place(NamedTuple):
+    """Where a walk by (run_at, id) stands."""
+
+    run_at: datetime
+    id: TaskId
 
 
 def to_task(row: Mapping[str, Any] | Record) -> Task:
@@ -35,7 +43,7 @@ def to_task(row: Mapping[str, Any] | Record) -> Task:
     return Task(**values)
 
 
-def to_claims(rows: Sequence[Record]) -> list[Claim]:
+def to_claims(rows: Iterable[Iterable[Any]]) -> list[Claim]:
     """Claims from the rows of claim.sql or claim_ready.sql: the columns in the order of its fields."""
     claims = [Claim._make(row) for row in rows]
     if all(MIN_TIMEOUT_SECONDS <= claim.timeout <= MAX_TIMEOUT_SECONDS for claim in claims):

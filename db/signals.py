@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from db.broker import Broker
     from db.keys import Keys
 
-PROMOTE_LOOKS_EVERY = timedelta(seconds=1)
-"""A row due later than this is found by promote without being told."""
 _LISTEN_SECONDS = 5.0
 _LONGEST_MESSAGE = 100
 
@@ -34,19 +31,14 @@ class Signals:
         """The run that `task` (just canceled, so its token is one ahead) had is to stop (S3)."""
         await self._publish(self._keys.cancels, f"{task.id} {task.fencing_token - 1}")
 
-    async def tell_delayed(self, due_in: timedelta) -> None:
-        """A row falls due in `due_in`; said only when promote would look too late."""
-        if due_in < PROMOTE_LOOKS_EVERY:
-            await self._publish(self._keys.delayed, f"{due_in.total_seconds():.6f}")
-
-    async def listen(self) -> AsyncIterator[RunKey | timedelta | None]:
-        """Canceled runs and delays as they come, None now and then. What is neither is passed over (S1).
+    async def listen(self) -> AsyncIterator[RunKey | None]:
+        """Canceled runs as they come, None now and then. What is none is passed over (S1).
 
         Raises StoreUnavailable when the connection is lost; messages of the time in between are lost too.
         """
         client = self._broker.messages
         async with self._broker.speaking(), client.pubsub(ignore_subscribe_messages=True) as channel:
-            await channel.subscribe(self._keys.cancels, self._keys.delayed)
+            await channel.subscribe(self._keys.cancels)
             loop = asyncio.get_running_loop()
             asked_at: float | None = None
             while True:
@@ -54,7 +46,7 @@ class Signals:
                 if message is not None:
                     asked_at = None
                     if message["type"] == "message":
-                        yield _decode(self._keys, message["channel"], message["data"])
+                        yield _decode(message["data"])
                     continue
                 if asked_at is None:
                     asked_at = loop.time()
@@ -63,18 +55,19 @@ class Signals:
                     raise TimeoutError("nobody answers a PING")
                 yield None
 
+    async def try_telling(self) -> None:
+        """Do what a message does; nobody takes this one for anything. Fails where publishing is refused."""
+        await self._publish(self._keys.cancels, "")
+
     async def _publish(self, channel: str, text: str) -> None:
         async with self._broker.speaking():
             await ask(self._broker.commands, "PUBLISH", channel, text)
 
 
-def _decode(keys: Keys, channel: bytes, data: object) -> RunKey | timedelta | None:
+def _decode(data: object) -> RunKey | None:
     if not isinstance(data, bytes) or len(data) > _LONGEST_MESSAGE:
         return None
     try:
-        if channel.decode() == keys.delayed:
-            seconds = float(data)
-            return timedelta(seconds=seconds) if 0 <= seconds <= 1 else None
         task_id, token = data.decode("ascii").split(" ")
         return (TaskId(UUID(task_id)), FencingToken(int(token)))
     except (ValueError, UnicodeDecodeError):

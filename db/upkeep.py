@@ -9,20 +9,13 @@ from uuid import UUID
 
 import orjson
 
-from core.task import POISONED_AFTER_CRASHES, FencingToken, ReadyList, RunKey, TaskId
+from core.task import POISONED_AFTER_CRASHES, FencingToken, Kind, QueueName, RunKey, TaskId
+from db.rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from db.session import Database
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where a walk by (run_at, id) stands."""
-
-    run_at: datetime
-    id: TaskId
 
 
 BEGINNING = Place(datetime(1, 1, 2, tzinfo=UTC), TaskId(UUID(int=0)))
@@ -41,15 +34,9 @@ class DueRow:
     """A delayed row whose time has come."""
 
     place: Place
-    list: ReadyList
-
-
-@dataclass(frozen=True, slots=True)
-class LookedAt:
-    """A pending row that republish looked at; `served`: some live consumer has its kind."""
-
-    place: Place
-    served: bool
+    queue: QueueName
+    kind: Kind
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,46 +82,15 @@ class Upkeep:
             again=None if again is None else again.total_seconds(),
         )
 
-    async def bring_forward(self, step: str, within: timedelta) -> None:
-        """Make `step` due in `within`, unless it is due sooner."""
-        await self._database.count("bring_forward", step=step, within=within.total_seconds())
-
     async def due(self, after: Place, n: int) -> list[DueRow]:
         """Up to `n` delayed rows whose time has come, in order."""
         rows = await self._database.rows("promote_due", after_run_at=after.run_at, after_id=after.id, n=n)
-        return [DueRow(Place(row.run_at, row.id), ReadyList(row.queue, row.priority)) for row in rows]
+        return [DueRow(Place(row.run_at, row.id), row.queue, row.kind, row.priority) for row in rows]
 
     async def next_due_in(self) -> timedelta | None:
         """How long until the next delayed row is due; None when none waits."""
         rows = await self._database.rows("promote_next")
         return timedelta(seconds=float(rows[0].due_in)) if rows else None
-
-    async def ready_lists(self) -> list[ReadyList]:
-        """Every list that has a pending row."""
-        return [ReadyList(row.queue, row.priority) for row in await self._database.rows("ready_lists")]
-
-    async def ready_among(self, ready: ReadyList, ids: Sequence[TaskId]) -> dict[TaskId, datetime]:
-        """Those of `ids` that are pending, due and of this list, with their run_at."""
-        rows = await self._database.rows(
-            "ready_among", ids=list(ids), queue=ready.queue, priority=ready.priority
-        )
-        return {row.id: row.run_at for row in rows}
-
-    async def chunk(
-        self, ready: ReadyList, after: Place, watermark: datetime | None, slack: timedelta, n: int
-    ) -> list[LookedAt]:
-        """The next `n` pending rows of the list, older than the watermark (None: now) by the slack, in order (U4)."""
-        rows = await self._database.rows(
-            "republish_chunk",
-            queue=ready.queue,
-            priority=ready.priority,
-            after_run_at=after.run_at,
-            after_id=after.id,
-            watermark=watermark,
-            slack=slack.total_seconds(),
-            n=n,
-        )
-        return [LookedAt(Place(row.run_at, row.id), row.served) for row in rows]
 
     async def dead_tries(self, n: int) -> list[RunKey]:
         """Up to `n` tries whose consumer is absent or expired: a look, and no more (R3)."""

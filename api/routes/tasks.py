@@ -211,5 +211,5 @@ async def change_status(task_id: Id, request: Request, ours: Provided) -> Respon
         await ours.cancels.tell(task)
     else:
         task = await ours.patience(ours.tasks.retry(TaskId(task_id)))
-        ours.pushes.retried(task)
+        ours.publisher.retried(task)
     return answer(task)

@@ -24,7 +24,13 @@ class ConsumerOut(BaseModel):
 class QueueOut(BaseModel):
     """One queue."""
 
-    depth: Annotated[int, Field(description="Tasks that wait; exact up to 10,000 and capped there.")]
+    depth: Annotated[
+        int | None,
+        Field(description="Tasks that wait; exact up to 10,000 and capped there. null: not counted yet."),
+    ]
+    counted_at: Annotated[
+        datetime | None, Field(description="When they were counted: where there are many queues, in turn.")
+    ]
 
 
 class Health(BaseModel):
@@ -32,14 +38,22 @@ class Health(BaseModel):
 
     status: Annotated[
         Literal["healthy", "degraded", "unhealthy"],
-        Field(description="degraded: only Redis is away; tasks are still accepted and run."),
+        Field(description="degraded: only Redis is away or refuses; tasks are still accepted and run."),
     ]
     database: Annotated[
         Literal["up", "read-only", "down"], Field(description="read-only: nothing can be accepted or run.")
     ]
-    redis: Annotated[Literal["up", "down", "disabled"], Field(description="disabled: REDIS_URL is empty.")]
+    redis: Annotated[
+        Literal["up", "refusing", "down", "disabled"],
+        Field(description="refusing: it answers, but not to all commands. disabled: REDIS_URL is empty."),
+    ]
+    reasons: Annotated[list[str], Field(description="Why the status is not healthy, in words.")]
     consumers: list[ConsumerOut]
-    queues: dict[str, QueueOut]
+    queues: Annotated[
+        dict[str, QueueOut],
+        Field(description="Queues that hold tasks or are served, those served first; 1,000 at most."),
+    ]
+    unnamed_queues: Annotated[int, Field(description="How many more queues hold tasks.")]
 
 
 class Alive(BaseModel):

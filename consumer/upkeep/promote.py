@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from core.events import StepFailed, UpkeepDone
-from core.task import ReadyList, TaskId
-from db.upkeep import BEGINNING, DueRow, Place
+from core.task import TaskId
+from db.rows import Place
+from db.upkeep import BEGINNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from core.audience import Audiences
     from core.events import Report
-    from db.upkeep import Turn
+    from core.task import ReadyList
+    from db.upkeep import DueRow, Turn
 
 STEP = "promote"
 PERIOD = timedelta(seconds=1)
 CHUNK = 2000
-LATE_COMMITS = timedelta(seconds=2)
-"""A row may become visible this much later than its run_at says: a batch's transaction takes no longer."""
 _NO_SOONER = timedelta(milliseconds=5)
-_NOT_EARLY = 0.002
-"""Seconds: a loop's clock may stand a millisecond off, and a turn that is asked for too early is a turn lost."""
 
 
 class ReadsDelayed(Protocol):
@@ -33,7 +31,6 @@ class ReadsDelayed(Protocol):
 
     async def take_turn(self, step: str, period: timedelta) -> Turn | None: ...
     async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None: ...
-    async def bring_forward(self, step: str, within: timedelta) -> None: ...
     async def due(self, after: Place, n: int) -> list[DueRow]: ...
     async def next_due_in(self) -> timedelta | None: ...
 
@@ -45,57 +42,35 @@ class Pushes(Protocol):
 
 
 class Promote:
-    """Never sleeps more than a second, and is woken by an earlier row."""
+    """Never sleeps more than a second, and wakes for the next row that it has seen."""
 
     def __init__(
-        self, *, store: ReadsDelayed, ready: Pushes, wake: Callable[[], None], report: Report
+        self, *, store: ReadsDelayed, ready: Pushes, audiences: Callable[[], Audiences], report: Report
     ) -> None:
         self._store = store
         self._ready = ready
-        self._wake = wake
+        self._audiences = audiences
         self._report = report
-        self._pushed: dict[TaskId, datetime] = {}
-        self._hurry: timedelta | None = None
-        self._looks_at = float("-inf")
-
-    def hurry(self, due_in: timedelta) -> None:
-        """A row was committed that is due in `due_in`."""
-        self._hurry = due_in if self._hurry is None else min(self._hurry, due_in)
-        self._wake()
 
     async def step(self) -> timedelta:
-        """Take the turn if it is due: push what fell due since the cursor, move the cursor after the push.
+        """Take the turn if it is due: push what fell due since the cursor, and move the cursor.
 
-        News of a later row puts no look off: where many are told of, there would be none until they cease.
+        A row that is committed less than a second before it is due, or later, may lie behind the cursor: whoever
+        committed it pushes it. What neither does, a scan finds (U4).
         """
-        if self._hurry is not None:
-            within, self._hurry = max(self._hurry, _NO_SOONER), None
-            await self._store.bring_forward(STEP, within)
-            self._looks_at = min(self._looks_at, _after(within))
-            if (left := self._looks_at - _now()) > 0:
-                return timedelta(seconds=left)
-        again = await self._turn()
-        self._looks_at = _after(again)
-        return again
-
-    async def _turn(self) -> timedelta:
         turn = await self._store.take_turn(STEP, PERIOD)
         if turn is None:
             return PERIOD
         place = self._place(turn)
         rows = await self._store.due(place, CHUNK)
-        full = len(rows) == CHUNK
-        end = rows[-1].place if rows else place
-        if not full and place != BEGINNING:
-            late = await self._store.due(Place(place.run_at - LATE_COMMITS, TaskId(UUID(int=0))), CHUNK)
-            rows += [row for row in late if row.place <= place and row.place.id not in self._pushed]
         if rows:
             await self._push(rows)
-            self._remember(rows, end)
+            place = rows[-1].place
+        full = len(rows) == CHUNK
         again = timedelta() if full else min(await self._store.next_due_in() or PERIOD, PERIOD)
         again = max(again, _NO_SOONER)
-        if end != place or again < PERIOD:
-            await self._store.end_turn(STEP, from_place(end), again)
+        if rows or again < PERIOD:
+            await self._store.end_turn(STEP, from_place(place), again)
         return again
 
     def _place(self, turn: Turn) -> Place:
@@ -108,25 +83,14 @@ class Promote:
         return place if place.run_at <= turn.now else BEGINNING
 
     async def _push(self, rows: list[DueRow]) -> None:
+        audiences = self._audiences()
         lists: dict[ReadyList, list[TaskId]] = defaultdict(list)
         for row in rows:
-            lists[row.list].append(row.place.id)
+            ready = audiences.list_of(row.queue, row.kind, row.priority)
+            if ready is not None:
+                lists[ready].append(row.place.id)
         await self._ready.push(lists)
-        self._report(UpkeepDone(len(rows), step=STEP))
-
-    def _remember(self, rows: list[DueRow], end: Place) -> None:
-        """What was just pushed, for as long as the next turns look back."""
-        self._pushed.update((row.place.id, row.place.run_at) for row in rows)
-        horizon = end.run_at - 2 * LATE_COMMITS
-        self._pushed = {task_id: run_at for task_id, run_at in self._pushed.items() if run_at >= horizon}
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _after(pause: timedelta) -> float:
-    return _now() + pause.total_seconds() + _NOT_EARLY
+        self._report(UpkeepDone(sum(map(len, lists.values())), step=STEP))
 
 
 def to_place(cursor: dict[str, Any]) -> Place:

@@ -1,17 +1,35 @@
--- The gate without Redis (S4): up to :n due tasks, list by list in the order given, oldest first in each; the first
--- :skip of them were refused and are passed over.
--- One index probe a list; the outer LIMIT ends the walk at the first lists that fill it.
-WITH held AS MATERIALIZED (
+-- The gate by the rows themselves (S4): up to :n due tasks, lane by lane in the order given, oldest first in each, from
+-- the place where the last claim of that lane ended; the first :skip of them were refused and are passed over.
+-- One index probe a lane; the outer LIMIT ends the walk at the first lanes that fill it.
+-- :hints are what a list brought last, :listed whether it is this lane's list. Then only what waits longer than they did,
+-- by more than :slack seconds, is taken: the rest is on its way in that list. When none of them is there any more nothing
+-- is known of the list, and whatever is due is taken.
+-- A row that somebody made due since ever counts as due since the first instant that our side can name.
+WITH young AS MATERIALIZED (
+  SELECT LEAST(now(), max(run_at) - CAST(:slack AS double precision) * interval '1 second') AS since
+    FROM tasks
+   WHERE id = ANY (CAST(:hints AS uuid[]))
+),
+held AS MATERIALIZED (
   SELECT due.id
-    FROM unnest(CAST(:queues AS text[]), CAST(:priorities AS smallint[])) AS list (queue, priority)
+    FROM unnest(
+           CAST(:queues AS text[]),
+           CAST(:kinds AS text[]),
+           CAST(:priorities AS smallint[]),
+           CAST(:run_ats AS timestamptz[]),
+           CAST(:ids AS uuid[]),
+           CAST(:listed AS boolean[])
+         ) AS lane (queue, kind, priority, run_at, id, listed)
+   CROSS JOIN young
    CROSS JOIN LATERAL (
      SELECT id
        FROM tasks
       WHERE status = 'pending'
-        AND queue = list.queue
-        AND priority = list.priority
-        AND run_at <= now()
-        AND kind = ANY (CAST(:kinds AS text[]))
+        AND queue = lane.queue
+        AND kind = lane.kind
+        AND priority = lane.priority
+        AND (run_at, id) > (COALESCE(NULLIF(lane.run_at, TIMESTAMPTZ '0001-01-02 00:00:00+00'), '-infinity'), lane.id)
+        AND run_at <= CASE WHEN lane.listed THEN young.since ELSE now() END
         AND fencing_token < 9223372036854775807
       ORDER BY run_at, id
       LIMIT CAST(:n AS integer) + CAST(:skip AS integer)
@@ -30,4 +48,5 @@ UPDATE tasks AS task
   FROM held
  WHERE task.id = held.id
 RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, CAST(task.payload AS text) AS payload,
-          task.attempt, task.max_attempts, task.crashes, task.timeout
+          task.attempt, task.max_attempts, task.crashes, task.timeout,
+          GREATEST(task.run_at, TIMESTAMPTZ '0001-01-02 00:00:00+00') AS run_at

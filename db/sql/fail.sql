@@ -21,5 +21,5 @@ UPDATE tasks AS task
        ) AS lost (id, token, type, message, delay)
  WHERE task.id = lost.id
    AND task.fencing_token = lost.token
-RETURNING task.id, task.queue, task.priority, task.status = 'pending' AND task.run_at <= now() AS due,
+RETURNING task.id, task.queue, task.kind, task.priority, task.status = 'pending' AND task.run_at <= now() AS due,
           CASE WHEN task.status = 'pending' THEN EXTRACT(EPOCH FROM task.run_at - now()) END AS due_in

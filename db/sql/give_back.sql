@@ -13,5 +13,5 @@ UPDATE tasks AS task
        ) AS back (id, token, delay)
  WHERE task.id = back.id
    AND task.fencing_token = back.token
-RETURNING task.id, task.queue, task.priority, task.run_at <= now() AS due,
+RETURNING task.id, task.queue, task.kind, task.priority, task.run_at <= now() AS due,
           EXTRACT(EPOCH FROM GREATEST(task.run_at, now()) - now()) AS due_in

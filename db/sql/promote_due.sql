@@ -1,5 +1,5 @@
 -- Delayed rows whose time has come, after the cursor (U3).
-SELECT id, queue, priority, run_at
+SELECT id, queue, kind, priority, run_at
   FROM tasks
  WHERE status = 'pending'
    AND run_at > created_at

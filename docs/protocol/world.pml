@@ -43,7 +43,7 @@ bool published[T];
 #define MARK(t) skip
 #endif
 
-/* Republish asks what is pending and not listed, never what was once pushed (U4). It may push twice. */
+/* A scan asks what is pending, never what was once pushed (U4). Here it lists what it finds; the consumer claims it. */
 proctype Lists() {
 end:
     do

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import httpx2
 import pytest
 
 from cli.embedded import Urls
+from core.task import DEFAULT_QUEUE
 from tests.api.support import serving, settings
+from tests.support.stores import Stores
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +21,12 @@ async def shared(own_database: str, redis_url: str, worker_id: str) -> AsyncIter
     urls = Urls(database_url=own_database, redis_url=redis_url)
     async with serving(settings(urls, f"{worker_id}-{uuid4().hex[:12]}", unknown_kinds="accept")) as client:
         yield client
+
+
+@pytest.fixture
+async def served(stores: Stores) -> None:
+    """A consumer is alive before the API is: to be asked for before `client`."""
+    await stores.consumer(queues=[DEFAULT_QUEUE], lease=timedelta(minutes=10))
 
 
 @pytest.fixture

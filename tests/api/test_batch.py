@@ -31,7 +31,7 @@ async def test_the_ids_come_in_the_order_sent(client: httpx2.AsyncClient, stores
 
 
 async def test_every_task_has_its_own_fields_and_is_on_its_way(
-    client: httpx2.AsyncClient, stores: Stores
+    served: None, client: httpx2.AsyncClient, stores: Stores
 ) -> None:
     response = await post(
         client,

@@ -35,16 +35,26 @@ async def test_health_tells_of_consumers_whose_lease_is_live_and_of_queues(
     await client.post("/tasks", json={"message": "x", "queue": "unserved"})
 
     async def looked_again() -> bool:
-        return len((await client.get("/health")).json()["queues"]) == 3
+        counted = (await client.get("/health")).json()["queues"]
+        return len(counted) == 3 and counted["unserved"]["depth"] == 10_000
 
     await eventually(looked_again)
     response = await client.get("/health")
 
     health = response.json()
     assert response.status_code == 200
-    assert list(health) == ["status", "database", "redis", "consumers", "queues"]
+    assert list(health) == [
+        *("status", "database", "redis", "reasons", "consumers", "queues", "unnamed_queues")
+    ]
     assert (health["status"], health["database"], health["redis"]) == ("healthy", "up", "up")
-    assert health["queues"] == {"idle": {"depth": 0}, "mail": {"depth": 3}, "unserved": {"depth": 10_000}}
+    assert {name: queue["depth"] for name, queue in health["queues"].items()} == {
+        "idle": 0,
+        "mail": 3,
+        "unserved": 10_000,
+    }
+    for queue in health["queues"].values():
+        assert datetime.now(UTC) - datetime.fromisoformat(queue["counted_at"]) < timedelta(minutes=1)
+    assert (health["reasons"], health["unnamed_queues"]) == ([], 0)
     [consumer] = health["consumers"]
     assert datetime.now(UTC) - datetime.fromisoformat(consumer.pop("beat_at")) < timedelta(minutes=1)
     assert consumer == {

@@ -191,7 +191,9 @@ async def test_a_short_absence_of_postgresql_is_not_noticed(cut: Cut) -> None:
 
 
 @pytest.mark.parametrize("how", ["refuses", "is silent", "is silent and was never spoken to"])
-async def test_without_redis_tasks_are_accepted_within_a_second(cut: Cut, stores: Stores, how: str) -> None:
+async def test_without_redis_tasks_are_accepted_within_a_second(
+    served: None, cut: Cut, stores: Stores, how: str
+) -> None:
     if how != "is silent and was never spoken to":
         await cut.client.post("/tasks", json={"message": "x"})
         await eventually(stores.entries)
@@ -234,7 +236,7 @@ async def test_without_redis_a_running_task_is_canceled_all_the_same(
     assert seconds < 1
 
 
-async def test_when_redis_comes_back_ids_are_pushed_again(cut: Cut, stores: Stores) -> None:
+async def test_when_redis_comes_back_ids_are_pushed_again(served: None, cut: Cut, stores: Stores) -> None:
     await cut.redis.shut()
     await cut.client.post("/tasks", json={"message": "x"})
     await cut.redis.open()

@@ -19,7 +19,7 @@ from tests.support.stores import Stores
 
 
 async def test_requests_in_flight_are_answered_and_the_status_is_0(
-    urls: Urls, stores: Stores, own: dict[str, str]
+    urls: Urls, served: None, stores: Stores, own: dict[str, str]
 ) -> None:
     async with serving(urls, **own) as (process, client):
         await stores.raw.execute("BEGIN; LOCK TABLE tasks IN SHARE MODE")

@@ -8,11 +8,10 @@ from uuid import UUID
 
 import httpx2
 
-from core.task import ReadyList
 from tests.api.posting import instant, post
 from tests.api.support import JSON
 from tests.support.eventually import eventually
-from tests.support.stores import Stores
+from tests.support.stores import Stores, list_of
 
 FIELDS = [
     "id",
@@ -89,36 +88,26 @@ async def test_the_answer_to_a_submission_is_what_a_get_shows(shared: httpx2.Asy
 
 
 async def test_the_id_is_on_its_way_to_a_consumer_after_the_answer(
-    client: httpx2.AsyncClient, stores: Stores
+    served: None, client: httpx2.AsyncClient, stores: Stores
 ) -> None:
-    due = (await post(client, queue="mail", priority=2)).json()
-    await post(client, queue="mail", priority=2, delay=60)
+    due = (await post(client, priority=2)).json()
+    await post(client, priority=2, delay=60)
+    await post(client, priority=2, queue="unserved")
 
     async def listed() -> list[str]:
-        return await stores.entries(ReadyList(due["queue"], 2))
+        return await stores.entries(list_of(priority=2))
 
     assert await eventually(listed) == [due["id"]]
 
 
-async def test_promote_is_told_of_a_row_that_falls_due_at_once(
-    client: httpx2.AsyncClient, stores: Stores
+async def test_a_row_that_is_due_in_a_moment_is_pushed_by_the_api_itself(
+    served: None, client: httpx2.AsyncClient, stores: Stores
 ) -> None:
-    async def listen() -> timedelta:
-        async for heard in stores.signals.listen():
-            if isinstance(heard, timedelta):
-                return heard
-        raise AssertionError
-
-    async def subscribed() -> bool:
-        return bool((await stores.redis("PUBSUB", "NUMSUB", stores.keys.delayed))[1])
-
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        listening = group.create_task(listen())
-        await eventually(subscribed)
-        await post(client, delay=60)
-        await post(client, delay=0.5)
-
-    assert listening.result() == timedelta(seconds=0.5)
+    soon, _ = [(await post(client, delay=delay)).json() for delay in (0.5, 60)]
+    assert await eventually(stores.entries) == [soon["id"]]
+    assert await stores.raw.fetchval(
+        "SELECT clock_timestamp() >= run_at FROM tasks WHERE id = $1", soon["id"]
+    )
 
 
 async def test_500_submissions_at_once_of_which_postgresql_refuses_one(

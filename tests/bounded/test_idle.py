@@ -13,9 +13,9 @@ from tests.support.stores import Stores
 
 SECONDS = 6.0
 STATEMENTS = 10.0
-"""A second. Promote looks each second, republish every two, the lease beats every 7.5: about five, in two messages."""
+"""A second. Promote, the roster and a scan look each second, the lease beats every 7.5: about five, in two messages."""
 COMMANDS = 6.0
-"""A second: a waiting pop, and now and then a look at the lists and a ping."""
+"""A second: a waiting pop, and few others."""
 
 
 async def test_an_idle_consumer_asks_little(stores: Stores, urls: Urls, tmp_path: Path) -> None:

@@ -207,13 +207,12 @@ async def test_two_installations_live_in_one_database(empty_database: str) -> No
         await check(empty_database, name)
 
 
-async def test_the_statements_that_alembic_writes_make_the_same(
-    alembic: Command, empty_database: str
-) -> None:
+async def test_the_statements_that_alembic_writes_do_so(alembic: Command, empty_database: str) -> None:
     written = await alembic("upgrade", "head", "--sql", SLUICE_SCHEMA="jobs")
     assert written.status == 0, written.stderr
     async with connected(empty_database) as connection:
-        await connection.execute(written.stdout)
+        for each in written.stdout.split(";\n\n")[:-1]:  # an index is built outside of any transaction
+            await connection.execute(each)
     await check(empty_database, "jobs")
 
 

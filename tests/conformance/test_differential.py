@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import Phase, settings
@@ -21,50 +20,34 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from core.errors import SluiceError
 from core.outcome import Failure
-from core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, ReadyList, RunKey, TaskId
-from db.claims import Completion, Failing, Return, Written
+from core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, TaskId
+from db.claims import Batch, Completion, Failing, Hints, Lane, Return, Written
 from db.consumers import Registration, ServedKind
-from db.upkeep import BEGINNING, Place
+from db.rows import Place
+from tests.conformance.strategies import (
+    consumers,
+    durations,
+    each,
+    ids,
+    json,
+    kinds,
+    lanes,
+    limits,
+    places,
+    queues,
+    results,
+    seconds,
+    some_kinds,
+    steps,
+    tasks,
+    timeouts,
+    when,
+)
 from tests.conformance.world import KEYS, Real, Simulated, World, real
-from tests.support.clocked import ORIGIN
 from tests.support.pruning import prune
 
 EXAMPLES = int(os.environ.get("SLUICE_EXAMPLES", "0"))
 STEPS = 40
-
-seconds = st.sampled_from([0.0, 0.000001, 0.5, 1.0, 2.0, 5.0])
-durations = seconds.map(lambda found: timedelta(seconds=found))
-ids = st.integers(1, 8).map(lambda n: TaskId(UUID(int=n)))
-consumers = st.integers(101, 103).map(lambda n: ConsumerId(UUID(int=n)))
-kinds = st.sampled_from([Kind("a"), Kind("b")])
-some_kinds = st.lists(kinds, unique=True, max_size=2)
-queues = st.sampled_from([QueueName("p"), QueueName("q")])
-lists = st.builds(ReadyList, queues, st.sampled_from([0, 5, 9]))
-limits = st.sampled_from([1, 2, 100])
-steps = st.sampled_from(["s", "t"])
-json = st.sampled_from([JsonText("1"), JsonText('{"a": [null]}'), JsonText('"\\u00e9"')])
-results = st.none() | json | st.just(JsonText("{"))
-timeouts = st.sampled_from([0.001, 1.5, 60.0])
-stale = st.sampled_from([0, 0, 0, 0, 1, 2, -1])
-instants = seconds.map(lambda found: ORIGIN + timedelta(seconds=found))
-places = st.just(BEGINNING) | st.builds(Place, instants, ids)
-tasks = st.builds(
-    NewTask,
-    id=ids,
-    kind=kinds,
-    message=st.sampled_from([None, "m", "é\N{SNOWMAN}"]),
-    queue=queues,
-    priority=st.sampled_from([0, 5, 9]),
-    payload=json,
-    max_attempts=st.integers(1, 3),
-    timeout=timeouts,
-)
-when = st.tuples(st.none(), st.none() | seconds) | st.tuples(instants, st.none())
-
-
-def each(found: st.SearchStrategy[Any], most: int = 4) -> st.SearchStrategy[list[Any]]:
-    """A few (id, staleness of the token, what else), each id once: of two writes to one row either may win."""
-    return st.lists(st.tuples(ids, stale, found), unique_by=lambda one: one[0], min_size=1, max_size=most)
 
 
 class Twins(RuleBasedStateMachine):
@@ -118,7 +101,8 @@ class Twins(RuleBasedStateMachine):
     def look(self, task_id: TaskId) -> None:
         self.both(lambda world: world.tasks.get(task_id))
         self.both(lambda world: world.browse.get_many([task_id]))
-        self.both(lambda world: world.browse.depths(["p"]))
+        self.both(lambda world: world.browse.depths([QueueName("p"), QueueName("q")]))
+        self.both(lambda world: world.browse.queues("", 5))
         self.both(lambda world: world.browse.consumers())
         self.both(lambda world: world.browse.kinds())
 
@@ -134,9 +118,22 @@ class Twins(RuleBasedStateMachine):
     def claim(self, found: list[TaskId], me: ConsumerId, served: list[Kind]) -> None:
         self.both(lambda world: world.claims.claim(found, consumer=me, kinds=served), "tasks")
 
-    @rule(found=st.lists(lists, max_size=3), n=limits, me=consumers, served=some_kinds)
-    def claim_ready(self, found: list[ReadyList], n: int, me: ConsumerId, served: list[Kind]) -> None:
-        self.both(lambda world: world.claims.claim_ready(found, n, consumer=me, kinds=served), "tasks")
+    @rule(
+        found=st.dictionaries(lanes, places, max_size=3),
+        n=limits,
+        me=consumers,
+        hints=st.lists(ids, max_size=2),
+        listed=st.sets(lanes, max_size=2),
+    )
+    def claim_ready(
+        self, found: dict[Lane, Place], n: int, me: ConsumerId, hints: list[TaskId], listed: set[Lane]
+    ) -> None:
+        known = Hints(hints, listed)
+        self.both(lambda world: world.claims.claim_ready(found, n, consumer=me, listed=known), "tasks")
+
+    @rule(of=st.lists(queues, unique=True), served=some_kinds)
+    def look_for_lanes(self, of: list[QueueName], served: list[Kind]) -> None:
+        self.both(lambda world: _in_order(world.claims.lanes(of, served, 100)))
 
     @rule(task_id=ids, me=consumers)
     def name_suspect(self, task_id: TaskId, me: ConsumerId) -> None:
@@ -178,6 +175,8 @@ class Twins(RuleBasedStateMachine):
     @rule(me=consumers, running=st.integers(0, 3))
     def beat(self, me: ConsumerId, running: int) -> None:
         self.both(lambda world: world.consumers.beat(me, running), "consumers")
+        self.both(lambda world: world.consumers.signatures())
+        self.both(_members)
 
     @rule(me=consumers)
     def unregister(self, me: ConsumerId) -> None:
@@ -195,15 +194,8 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda world: world.upkeep.take_turn(step, period), "upkeep")
         self.both(lambda world: world.upkeep.end_turn(step, {"at": cursor}, again), "upkeep")
 
-    @rule(step=steps, within=durations)
-    def bring_forward(self, step: str, within: timedelta) -> None:
-        self.both(lambda world: world.upkeep.bring_forward(step, within), "upkeep")
-
-    @rule(ready=lists, found=st.lists(ids, max_size=8), after=places, until=st.none() | instants, n=limits)
-    def what_is_ready(self, ready: ReadyList, found: list[TaskId], after: Place, until: Any, n: int) -> None:
-        self.both(lambda world: world.upkeep.ready_lists())
-        self.both(lambda world: world.upkeep.ready_among(ready, found))
-        self.both(lambda world: world.upkeep.chunk(ready, after, until, timedelta(seconds=1), n))
+    @rule(after=places, n=limits)
+    def what_is_due(self, after: Place, n: int) -> None:
         self.both(lambda world: world.upkeep.due(after, n))
         self.both(lambda world: world.upkeep.next_due_in())
 
@@ -221,13 +213,20 @@ async def _answer(act: Awaitable[object]) -> object:
         return type(error), {name: value for name, value in vars(error).items() if name != "reason"}
     if isinstance(answer, Written):
         return answer.rows, sorted(answer.pending, key=lambda row: row.id)
+    if isinstance(answer, Batch):
+        return sorted(answer.claims, key=lambda claim: claim.id), answer.ends
     if isinstance(answer, list) and answer and hasattr(answer[0], "token"):
         return sorted(answer, key=lambda claim: claim.id)
     return answer
 
 
-async def _in_order(dead: Awaitable[list[RunKey]]) -> list[RunKey]:
-    return sorted(await dead)
+async def _in_order(found: Awaitable[list[Any]]) -> list[Any]:
+    return sorted(await found)
+
+
+async def _members(world: World) -> object:
+    names = sorted(await world.consumers.signatures())
+    return sorted(await world.consumers.signature_members(names), key=lambda each: each.name)
 
 
 @pytest.mark.timeout(300 + 20 * EXAMPLES)

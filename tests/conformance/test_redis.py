@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 import pytest
 
 from core.errors import StoreUnavailable
 from core.events import Event, Garbage
 from core.ids import new_task_id
-from core.task import DEFAULT_QUEUE, FencingToken, QueueName, ReadyList, Task, TaskId
+from core.task import FencingToken, ReadyList, Task, TaskId
 from db.broker import Broker, ask
 from db.keys import Keys
 from db.ready import ReadyLists
@@ -20,9 +19,9 @@ from db.signals import Signals
 from tests.simulation.redis import SimBroker
 from tests.simulation.redis_server import SimRedis
 from tests.support.eventually import eventually
-from tests.support.stores import DEFAULT_LIST
+from tests.support.stores import DEFAULT_LIST, list_of
 
-LOW, OTHER = ReadyList(DEFAULT_QUEUE, 1), ReadyList(QueueName("other"), 9)
+LOW, OTHER = list_of(priority=1), list_of("other", 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,10 @@ class Shop:
 
     async def entries(self, ready: ReadyList = DEFAULT_LIST) -> list[bytes]:
         """What a list holds, the oldest first."""
-        return await self.ready.oldest(ready, 1000)
+        found = await self.ready.pop([ready], 1000)
+        ids = found[1] if found else []
+        await self.ready.push_oldest({ready: ids})
+        return [str(one).encode() for one in ids]
 
 
 @pytest.fixture(params=["simulated", "redis"])
@@ -139,12 +141,11 @@ async def test_garbage_is_removed_and_counted(shop: Shop) -> None:
     key = shop.keys.ready(DEFAULT_LIST)
     await shop.ready.push({DEFAULT_LIST: good})
     await shop.do("RPUSH", key, b"\xff", str(good[0]).upper(), "")
-    assert await shop.entries() == [b"", str(good[0]).upper().encode(), b"\xff", str(good[0]).encode()]
     assert await shop.ready.pop([DEFAULT_LIST], 10) == (DEFAULT_LIST, good)
     assert shop.events == [Garbage(3, where=key)]
 
 
-@pytest.mark.parametrize("verb", ["push", "pop", "pop_waiting", "oldest", "length"])
+@pytest.mark.parametrize("verb", ["push", "pop", "pop_waiting"])
 async def test_a_key_that_holds_no_list_is_dropped_and_the_question_repeated(shop: Shop, verb: str) -> None:
     key, good = shop.keys.ready(DEFAULT_LIST), ids(1)
     await shop.ready.push({LOW: good})
@@ -155,12 +156,8 @@ async def test_a_key_that_holds_no_list_is_dropped_and_the_question_repeated(sho
             assert await shop.entries() == [str(good[0]).encode()]
         case "pop":
             assert await shop.ready.pop([DEFAULT_LIST, LOW], 1) == (LOW, good)
-        case "pop_waiting":
-            assert await shop.ready.pop_waiting([DEFAULT_LIST, LOW], 1) == (LOW, good)
-        case "oldest":
-            assert await shop.ready.oldest(DEFAULT_LIST, 1) == []
         case _:
-            assert await shop.ready.length(DEFAULT_LIST) == 0
+            assert await shop.ready.pop_waiting([DEFAULT_LIST, LOW], 1) == (LOW, good)
     assert shop.events == [Garbage(1, where=key)]
 
 
@@ -172,42 +169,33 @@ async def test_a_list_behind_one_that_serves_is_not_looked_at(shop: Shop) -> Non
     assert shop.events == []
 
 
-async def test_entries_are_looked_at_counted_and_removed_from_the_old_end(shop: Shop) -> None:
-    first, twice, last = ids(3)
-    await shop.ready.push({DEFAULT_LIST: [first, twice, last, twice]})
-    entries = [str(one).encode() for one in (first, twice, last, twice)]
-    assert await shop.ready.oldest(DEFAULT_LIST, 2) == entries[:2]
-    assert await shop.ready.oldest(DEFAULT_LIST, 99) == entries
-    assert await shop.ready.length(DEFAULT_LIST) == 4
-    assert not await shop.ready.remove_oldest(DEFAULT_LIST, entries[1:2])
-    assert await shop.ready.remove_oldest(DEFAULT_LIST, [entries[0], b"absent", entries[1]])
-    assert await shop.entries() == [entries[2], entries[3]]
-    await shop.ready.unlink(DEFAULT_LIST)
-    await shop.ready.unlink(DEFAULT_LIST)
-    assert (await shop.ready.length(DEFAULT_LIST), await shop.entries()) == (0, [])
-    await shop.ready.ping()
+async def test_tries_do_what_the_lists_need_and_leave_nothing_to_pop(shop: Shop) -> None:
+    await shop.ready.try_pushing()
+    await shop.ready.try_popping()
+    await shop.signals.try_telling()
+    assert await shop.ready.pop([DEFAULT_LIST, LOW, OTHER], 9) is None
+    assert shop.events == []
 
 
 async def test_messages_reach_those_who_listen_and_nobody_else(shop: Shop) -> None:
     heard: list[object] = []
-    task_id = new_task_id()
+    task_id, last = ids(2)
 
     async def listen() -> None:
         async for message in shop.signals.listen():
             if message is not None:
                 heard.append(message)
-            if message == timedelta(seconds=0.5):
+            if message == (last, FencingToken(0)):
                 return
 
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(listen())
         await eventually(lambda: _told(shop, b"garbage"))
         await shop.signals.tell_canceled(_canceled(task_id, token=7))
-        await shop.signals.tell_delayed(timedelta(seconds=1))  # promote looks every second anyway
-        await shop.signals.tell_delayed(timedelta(seconds=0.5))
+        await shop.signals.tell_canceled(_canceled(last, token=1))
         async with asyncio.timeout(5):
             await listening
-    assert heard == [(task_id, FencingToken(6)), timedelta(seconds=0.5)]
+    assert heard == [(task_id, FencingToken(6)), (last, FencingToken(0))]
     assert await eventually(lambda: _untold(shop))
 
 

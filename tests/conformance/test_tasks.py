@@ -9,7 +9,7 @@ import pytest
 from core.errors import RowRefused, TaskNotFound, TransitionRefused
 from core.ids import new_task_id
 from core.task import ConsumerId, JsonText, Kind, QueueName, Status
-from db.browse import Served
+from db.browse import Depth, Served
 from db.consumers import ServedKind
 from db.tasks import Accepted
 from tests.conformance.scenes import SECOND, START, claimed, done, failing, living, row
@@ -160,7 +160,11 @@ async def test_health_counts_who_lives_and_what_waits(world: World) -> None:
     await claimed(world, new())
 
     assert [one.id for one in await world.browse.consumers()] == [first, second]
-    assert await world.browse.depths(["idle"]) == {"default": 2, "q": 1, "idle": 0}
+    names = [QueueName(name) for name in ("default", "q", "idle")]
+    found = await world.browse.depths(names)
+    assert found == {name: Depth(depth, START + SECOND) for name, depth in zip(names, (2, 1, 0), strict=True)}
+    assert await world.browse.queues("", 9) == ["default", "q"]
+    assert await world.browse.queues("default", 9) == ["q"]
     await world.advance(1)
     [left] = await world.browse.consumers()
     assert (left.id, left.host, left.pid, left.queues, left.running) == (second, "host", 1, ["default"], 0)

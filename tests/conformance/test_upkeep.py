@@ -1,14 +1,14 @@
-"""Turns, promote, republish, prune: the same from PostgreSQL and from its stand-in."""
+"""Turns, promote, prune: the same from PostgreSQL and from its stand-in."""
 
 from __future__ import annotations
 
-from core.ids import new_task_id
-from core.task import DEFAULT_QUEUE, QueueName, ReadyList, TaskId
-from db.upkeep import BEGINNING, DueRow, LookedAt, Place, Turn
-from tests.conformance.scenes import NOTHING, SECOND, START, claimed, done, failing, living
+from core.task import DEFAULT_QUEUE, TaskId
+from db.rows import Place
+from db.upkeep import BEGINNING, DueRow, Turn
+from tests.conformance.scenes import NOTHING, SECOND, START, claimed, done, failing
 from tests.conformance.world import World
 from tests.support.pruning import prune
-from tests.support.stores import DEFAULT_LIST, new
+from tests.support.stores import ECHO, new
 
 
 async def test_a_turn_is_won_once_a_period(world: World) -> None:
@@ -40,16 +40,12 @@ async def test_a_turn_ends_with_the_next_one_sooner_but_never_later(world: World
         return (await world.rows("upkeep"))["s"]["next_run_at"]
 
     await world.upkeep.end_turn("s", {}, 20 * SECOND)
-    await world.upkeep.bring_forward("s", 20 * SECOND)
     assert await due() == START + 10 * SECOND
     await world.upkeep.end_turn("s", {}, 8 * SECOND)
     assert await due() == START + 8 * SECOND
-    await world.upkeep.bring_forward("s", 3 * SECOND)
-    assert await due() == START + 3 * SECOND
     await world.upkeep.end_turn("s", {"a": 1})
-    assert await due() == START + 3 * SECOND
+    assert await due() == START + 8 * SECOND
     await world.upkeep.end_turn("nobody", {}, SECOND)
-    await world.upkeep.bring_forward("nobody", SECOND)
     assert set(await world.rows("upkeep")) == {"s"}
 
 
@@ -63,7 +59,7 @@ async def test_delayed_rows_are_found_in_the_order_in_which_they_fall_due(world:
     await world.advance(2)
 
     def due(task_id: TaskId, seconds: float, priority: int = 5) -> DueRow:
-        return DueRow(Place(START + seconds * SECOND, task_id), ReadyList(DEFAULT_QUEUE, priority))
+        return DueRow(Place(START + seconds * SECOND, task_id), DEFAULT_QUEUE, ECHO, priority)
 
     ties = sorted([due(second.id, 2, 1), due(third.id, 2)], key=lambda found: found.place)
     assert await world.upkeep.due(BEGINNING, 10) == [due(first.id, 1), *ties]
@@ -73,56 +69,6 @@ async def test_delayed_rows_are_found_in_the_order_in_which_they_fall_due(world:
     assert await world.upkeep.next_due_in() == SECOND, "a retry is delayed too"
     await world.tasks.cancel(retried.id)
     assert await world.upkeep.next_due_in() is None
-
-
-async def test_lists_with_a_pending_row_are_named_in_order(world: World) -> None:
-    assert await world.upkeep.ready_lists() == []
-    for queue, priority in (("b", 0), ("a", 3), ("B", 9), ("a", 7), ("a_b", 1), ("a-c", 1), ("a", 3)):
-        await world.tasks.submit([new(queue=QueueName(queue), priority=priority, delay=5.0)])
-    await claimed(world, new(queue=QueueName("busy")))
-    found = [(str(ready.queue), ready.priority) for ready in await world.upkeep.ready_lists()]
-    assert sorted(found) == sorted({("b", 0), ("a", 3), ("B", 9), ("a", 7), ("a_b", 1), ("a-c", 1)})
-    assert found.index(("a", 7)) < found.index(("a", 3)), "higher priorities first"
-
-
-async def test_ready_among_knows_its_list(world: World) -> None:
-    mine, early, other = new(), new(delay=1.0), new(priority=4)
-    await world.tasks.submit([mine, early, other])
-    [running] = await claimed(world, new())
-    ids = [mine.id, early.id, other.id, running.id, new_task_id(), mine.id]
-    assert await world.upkeep.ready_among(DEFAULT_LIST, ids) == {mine.id: START}
-    assert await world.upkeep.ready_among(DEFAULT_LIST, []) == {}
-    await world.advance(1)
-    assert await world.upkeep.ready_among(DEFAULT_LIST, ids) == {mine.id: START, early.id: START + SECOND}
-
-
-async def test_a_chunk_goes_on_from_its_place_up_to_the_watermark(world: World) -> None:
-    await living(world, lease=60 * SECOND, kinds=["echo", "alive"])
-    await living(world, lease=SECOND, kinds=["dead"])
-    old, unserved, served = new(), new("dead"), new("alive")
-    await world.tasks.submit([old])
-    await world.advance(1)
-    await world.tasks.submit([unserved, served, new(priority=1), new(queue=QueueName("q"))])
-    await world.advance(1)
-    young = new()
-    await world.tasks.submit([young])
-    place = {
-        task.id: Place(START + at * SECOND, task.id)
-        for task, at in ((old, 0), (unserved, 1), (served, 1), (young, 2))
-    }
-    second = sorted([unserved.id, served.id])
-    looked = [LookedAt(place[task_id], task_id != unserved.id) for task_id in (old.id, *second, young.id)]
-
-    async def chunk(after: Place, watermark: float | None, slack: float, n: int = 10) -> list[LookedAt]:
-        until = None if watermark is None else START + watermark * SECOND
-        return await world.upkeep.chunk(DEFAULT_LIST, after, until, slack * SECOND, n)
-
-    assert await chunk(BEGINNING, None, 0) == looked[:3], "a row of this very moment is too young"
-    assert await chunk(BEGINNING, 3, 0) == looked
-    assert await chunk(BEGINNING, 3, 2) == looked[:1]
-    assert await chunk(BEGINNING, 3, 0, n=2) == looked[:2]
-    assert await chunk(looked[1].place, 3, 0) == looked[2:]
-    assert await chunk(BEGINNING, None, 2) == []
 
 
 async def test_prune_takes_what_ended_long_ago_the_oldest_first(world: World) -> None:

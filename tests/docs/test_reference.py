@@ -14,11 +14,11 @@ from api.errors import TABLE
 from api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE, create_app
 from consumer import Context
 from consumer.stores import HOT_CONNECTIONS
-from consumer.upkeep import promote, prune, reap, republish
+from consumer.upkeep import promote, prune, reap
 from core import events
 from core.lifecycle import TRANSITIONS
 from core.settings import ApiSettings, ConsumerSettings
-from core.task import Task
+from core.task import ReadyList, Task
 from db.keys import Keys
 from tests.docs.markdown import ROOT, blocks, code, rows, section
 
@@ -58,7 +58,6 @@ def test_the_table_of_upkeep_has_every_step_and_its_period() -> None:
     longest_reap = timedelta(seconds=5)
     periods = {
         promote.STEP: promote.PERIOD,
-        republish.STEP: republish.PERIOD,
         reap.STEP: longest_reap,
         prune.STEP: prune.PERIOD,
     }
@@ -70,7 +69,8 @@ def test_the_names_in_redis_are_told() -> None:
     told = {code(name)[0] for name, _ in rows(section(ARCHITECTURE, "Redis"))}
     keys = Keys("sluice")
 
-    assert told == {"sluice:ready:<queue>:<priority>", keys.wake("<name>"), keys.cancels, keys.delayed}
+    lists = keys.ready(ReadyList("<audience>:<queue>:<priority>"))
+    assert told == {lists, keys.wake("<name>"), keys.probe("<name>"), keys.cancels}
 
 
 def test_every_log_event_is_told_with_its_level() -> None:

@@ -21,7 +21,7 @@ from tests.support.eventually import eventually
 
 WORKERS = 4
 LEASE_SECONDS = 1
-PERIODS = {"reap": 0.5, "promote": 1.0, "republish": 2.0}
+PERIODS = {"reap": 0.5, "promote": 1.0}
 
 RECORD_TURNS = """
 CREATE TABLE turns (step text, due timestamptz, at timestamptz DEFAULT clock_timestamp(), backend int);

@@ -156,7 +156,7 @@ async def test_a_message_about_an_earlier_run_stops_no_later_one(
     canceled, _ = await _cancel(stores, task_id)
     await eventually(lambda: consumers.runs("canceled"))
     await stores.tasks.retry(task_id)
-    await stores.ready.push({(await stores.upkeep.ready_lists())[0]: [task_id]})
+    await stores.ready.push({await stores.heard(): [task_id]})
     await eventually(lambda: len(consumers.runs("started")) == 2)
     await stores.signals.tell_canceled(canceled)
     witness = await stores.submit_and_push([new("nap", payload=payload(seconds=60))])

@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 
 from cli.embedded import Servers, Urls
-from tests.support.consuming import Consumers
+from tests.support.consuming import OURS, Consumers
 from tests.support.counting import charged, completed, payload, statuses
 from tests.support.eventually import eventually
 from tests.support.proxy import proxied
-from tests.support.stores import DEFAULT_LIST, Stores, new, open_stores
+from tests.support.stores import Stores, new, open_stores
 
 
 async def test_without_any_redis_every_task_runs_once(stores: Stores, consumers: Consumers) -> None:
@@ -131,8 +131,8 @@ async def test_a_flushed_redis_loses_no_task(stores: Stores, consumers: Consumer
     await consumers.start(WORKER_QUEUE_MAXSIZE="2", LEASE_SECONDS="1")
     await stores.submit_and_push(new("nap", payload=payload(until=str(end))) for _ in range(20))
     await eventually(lambda: len(consumers.runs("started")) == 2)
-    await stores.redis("UNLINK", stores.keys.ready(DEFAULT_LIST))
-    await stores.redis("SET", stores.keys.ready(DEFAULT_LIST), "not a list")
+    await stores.redis("UNLINK", stores.keys.ready(OURS))
+    await stores.redis("SET", stores.keys.ready(OURS), "not a list")
     end.touch()
     await eventually(lambda: completed(stores, 20), timeout=15)
     assert await charged(stores) == 0

@@ -41,8 +41,8 @@ GARBAGE_CURSORS = {
 
 @pytest.mark.parametrize("garbage", GARBAGE_CURSORS)
 async def test_a_cursor_that_is_none_begins_anew(stores: Stores, consumers: Consumers, garbage: str) -> None:
-    """Promote and republish would else fail at every turn, on every consumer, for ever."""
-    await stores.upkeep.add_steps(["promote", "republish", "reap", "prune"])
+    """Promote would else fail at every turn, on every consumer, for ever."""
+    await stores.upkeep.add_steps(["promote", "reap", "prune"])
     await stores.raw.execute("UPDATE upkeep SET cursor = CAST($1 AS json)", GARBAGE_CURSORS[garbage])
     lost, delayed = new("count"), new("count", delay=0.2)
     await stores.submit(lost, delayed)

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from core.ids import new_task_id
-from core.task import DEFAULT_QUEUE, PRIORITIES, ReadyList
+from core.task import PRIORITIES
 from tests.support.consuming import Consumers
 from tests.support.eventually import eventually
 from tests.support.stores import Stores
@@ -44,7 +44,7 @@ async def test_every_key_of_ours_may_hold_anything(
     consumer = await consumers.start(LEASE_SECONDS="2")
     verb, *words = TYPES[what]
     for priority in PRIORITIES:
-        key = stores.keys.ready(ReadyList(DEFAULT_QUEUE, priority))
+        key = stores.keys.ready(await stores.heard(priority, kind="count"))
         await stores.redis("UNLINK", key)
         await stores.redis(verb, key, *words)
     await ran(stores, consumers, client)
@@ -58,15 +58,14 @@ async def test_a_flood_of_messages_and_entries_that_mean_nothing_keeps_nobody_bu
 ) -> None:
     consumer = await consumers.start(LEASE_SECONDS="2")
     random = Random(7)
+    key = stores.keys.ready(await stores.heard(kind="count"))
     pipeline = stores.broker.commands.pipeline(transaction=False)
     for _ in range(3000):
         noise = random.randbytes(random.randrange(200))
         stranger = f"{new_task_id()} {random.randrange(-5, 1 << 70)}"
-        for channel in (stores.keys.cancels, stores.keys.delayed):
-            _ = pipeline.publish(channel, noise)
-            _ = pipeline.publish(channel, stranger)
-            _ = pipeline.publish(channel, random.choice(["nan", "-1", "1e999", "0.5", "", "0"]))
-        _ = pipeline.lpush(stores.keys.ready(ReadyList(DEFAULT_QUEUE, 5)), noise, str(new_task_id()))
+        for words in (noise, stranger, random.choice(["nan", "-1", "1e999", "0.5", "", "0"])):
+            _ = pipeline.publish(stores.keys.cancels, words)
+        _ = pipeline.lpush(key, noise, str(new_task_id()))
     _ = pipeline.publish(stores.keys.cancels, os.urandom(5 << 20))
     await pipeline.execute()
     await ran(stores, consumers, client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from sqlalchemy import Select
 
 from core.ids import new_consumer_id, new_task_id
 from core.outcome import Failure
-from core.task import Kind, QueueName, Status, TaskId
-from db.browse import DEPTH_CAP, WINDOW, Browse, Page
+from core.task import DEFAULT_QUEUE, Kind, QueueName, Status, TaskId
+from db.browse import DEPTH_CAP, WINDOW, Browse, Depth, Page
 from db.claims import Completion, Failing
 from tests.support.stores import ECHO, Stores, new
 
@@ -171,10 +172,32 @@ async def test_depths_count_what_waits_and_name_who_is_asked_for(stores: Stores)
         *(new(queue=QueueName("b"), priority=at) for at in (0, 9)),
     )
     await stores.claimed(new(queue=QueueName("busy")))
-    depths = await stores.browse.depths(["default", "idle"])
-    assert depths == {"default": 5, "b": 2, "idle": 0}
+    names = [QueueName(name) for name in ("default", "b", "idle")]
+    depths = await stores.browse.depths(names)
+    assert {name: found.depth for name, found in depths.items()} == {"default": 5, "b": 2, "idle": 0}
+    assert {found.counted_at for found in depths.values()} == {await _now(stores, depths)}
+
+
+async def _now(stores: Stores, depths: dict[QueueName, Depth]) -> datetime:
+    """When they were counted, which is not long ago."""
+    [counted_at] = {found.counted_at for found in depths.values()}
+    assert await stores.raw.fetchval(
+        "SELECT clock_timestamp() - $1::timestamptz < interval '5 s'", counted_at
+    )
+    return counted_at
+
+
+async def test_queues_that_hold_a_pending_task_are_named_in_order_a_few_at_a_time(stores: Stores) -> None:
+    await stores.submit(
+        *(new(queue=QueueName(name)) for name in ("c", "a", "b", "b")), new(queue=QueueName("d"), delay=60.0)
+    )
+    await stores.claimed(new(queue=QueueName("busy")))
+    assert await stores.browse.queues("", 3) == ["a", "b", "c"]
+    assert await stores.browse.queues("c", 3) == ["d"]
+    assert await stores.browse.queues("d", 3) == []
 
 
 async def test_a_depth_is_capped(stores: Stores) -> None:
     await _fill(stores, DEPTH_CAP + 5, status="pending")
-    assert await stores.browse.depths() == {"default": DEPTH_CAP}
+    found = await stores.browse.depths([DEFAULT_QUEUE])
+    assert found[DEFAULT_QUEUE].depth == DEPTH_CAP

@@ -10,9 +10,12 @@ import pytest
 from sqlalchemy import text
 
 from core.ids import new_consumer_id, new_task_id
-from core.task import DEFAULT_QUEUE, QueueName, ReadyList, RunKey, Status
-from db.claims import Completion
-from tests.support.stores import DEFAULT_LIST, ECHO, Stores, new
+from core.task import DEFAULT_QUEUE, QueueName, RunKey, Status
+from db.claims import Completion, Lane
+from db.upkeep import BEGINNING
+from tests.support.stores import ECHO, Stores, new
+
+LANES = {Lane(DEFAULT_QUEUE, ECHO, 5): BEGINNING}
 
 
 async def test_a_claim_starts_a_try_and_says_all_a_handler_needs(stores: Stores) -> None:
@@ -108,9 +111,7 @@ async def test_a_row_that_a_foreign_key_refers_to_is_claimed_meanwhile(stores: S
             if through == "claim":
                 claims = await stores.claims.claim([task.id], consumer=new_consumer_id(), kinds=[ECHO])
             else:
-                claims = await stores.claims.claim_ready(
-                    [DEFAULT_LIST], 1, consumer=new_consumer_id(), kinds=[ECHO]
-                )
+                claims, _ = await stores.claims.claim_ready(LANES, 1, consumer=new_consumer_id())
     finally:
         await stores.raw.execute("DROP TABLE orders")
     assert [claim.id for claim in claims] == [task.id]
@@ -128,7 +129,7 @@ async def test_claimers_at_once_share_nothing_and_leave_nothing(stores: Stores, 
             if through == "claim":
                 claims = await stores.claims.claim(ids, consumer=me, kinds=[ECHO])
             else:
-                claims = await stores.claims.claim_ready([DEFAULT_LIST], 50, consumer=me, kinds=[ECHO])
+                claims, _ = await stores.claims.claim_ready(LANES, 50, consumer=me)
             found += [claim.key for claim in claims]
             if not claims:
                 return found
@@ -145,7 +146,7 @@ async def test_claimers_at_once_share_nothing_and_leave_nothing(stores: Stores, 
     )
 
 
-async def test_without_redis_the_lists_are_served_in_the_order_given_oldest_first(stores: Stores) -> None:
+async def test_by_the_rows_the_lanes_are_served_in_the_order_given_oldest_first(stores: Stores) -> None:
     low, high, other = new(priority=1), new(priority=9), new(priority=9, queue=QueueName("other"))
     newer, older = new(), new()
     await stores.submit(low, high, other, older, newer)
@@ -153,10 +154,10 @@ async def test_without_redis_the_lists_are_served_in_the_order_given_oldest_firs
     await stores.raw.execute(
         "UPDATE tasks SET run_at = run_at - interval '2 minutes' WHERE id = $1", older.id
     )
-    lists = [ReadyList(DEFAULT_QUEUE, 9), ReadyList(DEFAULT_QUEUE, 5), ReadyList(DEFAULT_QUEUE, 1)]
+    lanes = {Lane(DEFAULT_QUEUE, ECHO, priority): BEGINNING for priority in (9, 5, 1)}
 
     async def claim(n: int) -> set[object]:
-        claims = await stores.claims.claim_ready(lists, n, consumer=new_consumer_id(), kinds=[ECHO])
+        claims, _ = await stores.claims.claim_ready(lanes, n, consumer=new_consumer_id())
         return {claim.id for claim in claims}
 
     assert await claim(2) == {high.id, older.id}
@@ -170,7 +171,7 @@ async def test_without_redis_the_gate_is_the_same(stores: Stores) -> None:
     await stores.tasks.cancel(canceled.id)
     async with stores.raw.transaction():
         await stores.raw.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", locked.id)
-        claims = await stores.claims.claim_ready([DEFAULT_LIST], 10, consumer=new_consumer_id(), kinds=[ECHO])
+        claims, _ = await stores.claims.claim_ready(LANES, 10, consumer=new_consumer_id())
     assert [(claim.id, claim.token) for claim in claims] == [(free.id, 1)]
 
 

@@ -11,9 +11,9 @@ import pytest
 from core.errors import RowRefused
 from core.ids import new_consumer_id, new_task_id
 from core.outcome import Failure
-from core.task import Claim, FencingToken, JsonText, Status
+from core.task import DEFAULT_QUEUE, Claim, FencingToken, JsonText, Status
 from db.claims import Completion, Failing, Return, Written
-from tests.support.stores import DEFAULT_LIST, ECHO, Stores, new
+from tests.support.stores import ECHO, Stores, new
 
 FAILURE = Failure("ValueError", "no such thing")
 
@@ -64,7 +64,7 @@ async def test_a_failure_with_a_delay_is_pending_again_when_it_is_over(stores: S
     written = await stores.claims.fail([Failing(claim.id, claim.token, FAILURE, timedelta(seconds=90))])
 
     [pending] = written.pending
-    assert (written.rows, pending.id, pending.list.priority, pending.due) == (1, claim.id, 3, False)
+    assert (written.rows, pending.id, pending.priority, pending.due) == (1, claim.id, 3, False)
     assert pending.due_in == timedelta(seconds=90)
     row = await stores.get(claim.id)
     assert (row.status, row.consumer_id, row.finished_at, row.attempt) == (Status.PENDING, None, None, 1)
@@ -95,7 +95,8 @@ async def test_a_try_given_back_is_not_charged_and_keeps_its_place(stores: Store
     before = await stores.get(claim.id)
     written = await stores.claims.give_back([Return(claim.id, claim.token)])
 
-    assert [(row.id, row.list, row.due) for row in written.pending] == [(claim.id, DEFAULT_LIST, True)]
+    [pending] = written.pending
+    assert pending == (claim.id, DEFAULT_QUEUE, ECHO, 5, True, timedelta())
     row = await stores.get(claim.id)
     assert (row.status, row.attempt, row.consumer_id) == (Status.PENDING, 0, None)
     assert row.run_at == before.run_at

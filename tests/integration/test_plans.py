@@ -40,7 +40,7 @@ DEAD_PAGES = 2500
 """Leaves of a partial index whose entries are dead: a walk steps over them until they are vacuumed."""
 PLANS = ("force_custom_plan", "force_generic_plan")
 PRIMARY_KEY = "pk_tasks"
-READY = "ix_tasks_ready"
+LANES = "ix_tasks_lanes"
 DELAYED = "ix_tasks_delayed"
 PROCESSING = "ix_tasks_processing"
 
@@ -79,8 +79,16 @@ def _spread(numbers: range) -> list[UUID]:
 
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-LIST: dict[str, Any] = {"queue": "default", "priority": 5}
-EVERY_LIST: dict[str, Any] = {"queues": ["default"] * 10, "priorities": list(reversed(PRIORITIES))}
+EVERY_LANE: dict[str, Any] = {
+    "queues": ["default"] * 10,
+    "kinds": ["echo"] * 10,
+    "priorities": list(reversed(PRIORITIES)),
+    "run_ats": [LONG_AGO] * 10,
+    "ids": [task_id(0)] * 10,
+    "listed": [False] * 10,
+    "hints": [task_id(1), task_id(2)],
+    "slack": 3.0,
+}
 
 
 def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
@@ -104,13 +112,16 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
         "cancel": ({"id": pending[0]}, by_key, 1),
         "get": ({"id": pending[0]}, by_key, 1),
         "get_many": ({"ids": pending}, by_key, BATCH),
-        "ready_among": ({**LIST, "ids": pending}, by_key, BATCH),
-        "claim_ready": ({**start, **EVERY_LIST, "n": BATCH, "skip": 0}, {READY, PRIMARY_KEY}, 2 * BATCH + 1),
-        "republish_chunk": ({**LIST, **after, "watermark": None, "slack": 3.0, "n": BATCH}, {READY}, BATCH),
-        "ready_lists": ({}, {READY}, 3),
+        "claim_ready": (
+            {**EVERY_LANE, "consumer_id": uuid4(), "n": BATCH, "skip": 0},
+            {LANES, PRIMARY_KEY},
+            2 * BATCH + 3,
+        ),
+        "lanes": ({"queues": ["default", "other"], "kinds": ["echo", "other"], "n": BATCH}, {LANES}, 6),
+        "queues": ({"after": "", "n": 10}, {LANES}, 3),
         "promote_due": ({**after, "n": BATCH}, {DELAYED}, BATCH),
         "promote_next": ({}, {DELAYED}, 1),
-        "depths": ({"queues": ["default"], "cap": BATCH}, {READY}, BATCH),
+        "depths": ({"queues": ["default"], "cap": BATCH}, {LANES}, BATCH),
         "reap_look": ({"n": 1000}, {PROCESSING}, everything),
         "held": ({"consumer_id": ALIVE}, {PROCESSING}, everything),
         "prune_look": (
@@ -126,9 +137,8 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
 NAMES = (
     *("claim", "finish", "fail", "give_back", "cancel", "get", "get_many", "held", "claim_ready"),
     *(
-        "ready_lists",
-        "ready_among",
-        "republish_chunk",
+        "lanes",
+        "queues",
         "promote_due",
         "promote_next",
         "reap_look",

@@ -10,23 +10,30 @@ from random import Random
 
 import pytest
 
-from consumer.periodic import Bell, Stopping, every
-from consumer.upkeep.promote import PERIOD, STEP, Promote
+from consumer.periodic import Stopping, every
+from consumer.upkeep.promote import PERIOD, STEP, Promote, Pushes
 from core.errors import OutcomeUnknown
 from core.ids import new_consumer_id
 from core.task import ReadyList, TaskId
 from tests.support.eventually import eventually
-from tests.support.stores import DEFAULT_LIST, ECHO, Stores, new
+from tests.support.stores import DEFAULT_LIST, ECHO, Stores, list_of, new
 
 
 @pytest.fixture
 async def promote(stores: Stores) -> Promote:
     await stores.upkeep.add_steps([STEP])
+    await stores.consumer()
+    await stores.roster.step()
     return _promote(stores)
 
 
-def _promote(stores: Stores) -> Promote:
-    return Promote(store=stores.upkeep, ready=stores.ready, wake=lambda: None, report=stores.events.append)
+def _promote(stores: Stores, ready: Pushes | None = None) -> Promote:
+    return Promote(
+        store=stores.upkeep,
+        ready=ready or stores.ready,
+        audiences=lambda: stores.roster.audiences,
+        report=stores.events.append,
+    )
 
 
 async def _due_now(stores: Stores) -> None:
@@ -49,15 +56,14 @@ async def _fall_due(stores: Stores, *ids: TaskId, ago: float = 0.001) -> None:
 
 
 @asynccontextmanager
-async def _going(promote: Promote, bell: Bell | None = None) -> AsyncIterator[None]:
+async def _going(promote: Promote) -> AsyncIterator[None]:
     stopping = Stopping()
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            every(STEP, promote.step, stopping=stopping, report=lambda _: None, random=Random(7), bell=bell)
+            every(STEP, promote.step, stopping=stopping, report=lambda _: None, random=Random(7))
         )
         yield
         stopping.request()
-        (bell or Bell()).ring()
 
 
 async def test_nothing_is_pushed_before_it_is_due(stores: Stores, promote: Promote) -> None:
@@ -90,7 +96,7 @@ async def test_due_rows_go_to_their_lists_in_the_order_in_which_they_fell_due(
     await _turn(stores, promote)
     order = [tasks[1], tasks[2], tasks[0]]
     assert await stores.ready.pop([DEFAULT_LIST], 9) == (DEFAULT_LIST, [task.id for task in order])
-    high = ReadyList(DEFAULT_LIST.queue, 9)
+    high = list_of(priority=9)
     assert await stores.ready.pop([high], 9) == (high, [urgent.id])
 
 
@@ -113,25 +119,15 @@ async def test_a_row_is_pushed_once_by_the_turns_that_see_it_again(stores: Store
     assert await stores.entries() == [str(task.id)]
 
 
-async def test_a_row_that_becomes_visible_late_is_still_seen(stores: Stores, promote: Promote) -> None:
-    """Its transaction was open when a later row was pushed and the cursor moved past it."""
-    late, on_time = new(delay=60.0), new(delay=60.0)
-    await stores.submit(on_time)
-    async with stores.raw.transaction():
-        await stores.raw.execute(
-            "INSERT INTO tasks (id, kind, queue, priority, max_attempts, timeout, created_at, run_at) "
-            "VALUES ($1, 'echo', 'default', 5, 5, 1, now() - interval '1 minute', now() - interval '0.5 seconds')",
-            late.id,
-        )
-        await stores.sql(
-            "UPDATE tasks SET run_at = now(), created_at = now() - interval '1 minute' WHERE id = :id",
-            id=on_time.id,
-        )
-        await _turn(stores, promote)
-        assert await stores.entries() == [str(on_time.id)]
-    for _ in range(3):
-        await _turn(stores, promote)
-    assert await stores.entries() == [str(late.id), str(on_time.id)]
+async def test_sixteen_processes_push_each_row_once(stores: Stores, promote: Promote) -> None:
+    """Whoever takes the next turn goes on behind the cursor, not before it."""
+    tasks = [new(delay=60.0) for _ in range(100)]
+    await stores.submit(*tasks)
+    fleet = [_promote(stores) for _ in range(16)]
+    for at, task in enumerate(tasks):
+        await _fall_due(stores, task.id)
+        await _turn(stores, fleet[at % 16])
+    assert sorted(await stores.entries()) == sorted(str(task.id) for task in tasks)
 
 
 class _Away:
@@ -145,7 +141,7 @@ async def test_the_cursor_stays_when_the_push_fails(stores: Stores, promote: Pro
     task = new(delay=60.0)
     await stores.submit(task)
     await _fall_due(stores, task.id, ago=30.0)
-    failing = Promote(store=stores.upkeep, ready=_Away(), wake=lambda: None, report=stores.events.append)
+    failing = _promote(stores, _Away())
     await _due_now(stores)
     with pytest.raises(OutcomeUnknown):
         await failing.step()
@@ -178,23 +174,7 @@ async def test_another_process_goes_on_where_this_one_stopped(stores: Stores, pr
     assert await stores.entries() == [str(second.id), str(first.id)]
 
 
-async def test_an_earlier_row_wakes_it(stores: Stores) -> None:
-    """Sooner than its next look would have been."""
-    await stores.upkeep.add_steps([STEP])
-    bell = Bell()
-    promote = Promote(store=stores.upkeep, ready=stores.ready, wake=bell.ring, report=stores.events.append)
-    async with _going(promote, bell):
-        await eventually(
-            lambda: stores.raw.fetchval("SELECT next_run_at > now() + interval '0.9 s' FROM upkeep")
-        )
-        due_at = (await stores.submit(task := new(delay=0.1)))[task.id].run_at
-        promote.hurry(timedelta(seconds=0.1))
-        await eventually(stores.entries)
-        assert await _lateness(stores, due_at) < 0.7 * PERIOD
-
-
-async def test_only_one_process_pushes_in_a_turn(stores: Stores) -> None:
-    await stores.upkeep.add_steps([STEP])
+async def test_only_one_process_pushes_in_a_turn(stores: Stores, promote: Promote) -> None:
     tasks = [new(delay=60.0) for _ in range(50)]
     await stores.submit(*tasks)
     await _fall_due(stores, *(task.id for task in tasks), ago=30.0)

@@ -13,14 +13,13 @@ import pytest
 from core.errors import StoreUnavailable
 from core.events import Garbage
 from core.ids import new_task_id
-from core.task import DEFAULT_QUEUE, QueueName, ReadyList
+from core.task import ReadyList
 from db.broker import BLOCK_SECONDS, Broker, ask
-from db.ready import ReadyLists
+from db.ready import EXPIRES_SECONDS, ReadyLists
 from tests.support.eventually import eventually
-from tests.support.stores import DEFAULT_LIST, Stores
+from tests.support.stores import DEFAULT_LIST, Stores, list_of
 
-HIGH = ReadyList(DEFAULT_QUEUE, 9)
-OTHER = ReadyList(QueueName("other"), 5)
+HIGH, OTHER = list_of(priority=9), list_of("other")
 NOT_A_LIST = (
     ("SET", "text"),
     ("HSET", "field", "value"),
@@ -51,7 +50,7 @@ async def test_the_first_in_is_the_first_out(stores: Stores) -> None:
     ids = [new_task_id() for _ in range(5)]
     await stores.ready.push({DEFAULT_LIST: ids[:3]})
     await stores.ready.push({DEFAULT_LIST: ids[3:], OTHER: [ids[0]]})
-    assert await stores.ready.length(DEFAULT_LIST) == 5
+    assert len(await stores.entries()) == 5
     assert await stores.ready.pop([DEFAULT_LIST], 2) == (DEFAULT_LIST, ids[:2])
     assert await stores.ready.pop([DEFAULT_LIST], 100) == (DEFAULT_LIST, ids[2:])
     assert await stores.ready.pop([DEFAULT_LIST], 100) is None
@@ -62,7 +61,7 @@ async def test_what_is_put_at_the_old_end_leaves_first_in_its_order(stores: Stor
     ids = [new_task_id() for _ in range(5)]
     await stores.ready.push({DEFAULT_LIST: ids[3:]})
     await stores.ready.push_oldest({DEFAULT_LIST: ids[:3]})
-    assert await stores.ready.oldest(DEFAULT_LIST, 2) == [str(task_id).encode() for task_id in ids[:2]]
+    assert (await stores.entries())[-2:] == [str(task_id) for task_id in reversed(ids[:2])]
     assert await stores.ready.pop([DEFAULT_LIST], 5) == (DEFAULT_LIST, ids)
 
 
@@ -101,7 +100,7 @@ async def test_a_wake_ends_a_waiting_pop_and_leaves_nothing_behind(stores: Store
         assert time.monotonic() - began < 0.7
     await stores.ready.wake()
     await stores.ready.forget_wake()
-    assert await stores.redis("KEYS", f"{stores.keys.prefix}:*") == []
+    assert await stores.redis("KEYS", f"*{stores.keys.prefix}*") == []
 
 
 async def test_one_consumers_wake_is_not_anothers(stores: Stores) -> None:
@@ -146,12 +145,9 @@ async def test_a_key_of_another_type_is_unlinked_counted_and_the_others_are_serv
     await stores.redis(verb, stores.keys.ready(HIGH), *words)
     assert await stores.ready.pop([HIGH, DEFAULT_LIST], 1) == (DEFAULT_LIST, [task_id])
     await stores.redis(verb, stores.keys.ready(DEFAULT_LIST), *words)
-    assert await stores.ready.length(DEFAULT_LIST) == 0
-    await stores.redis(verb, stores.keys.ready(DEFAULT_LIST), *words)
-    assert await stores.ready.oldest(DEFAULT_LIST, 5) == []
+    assert await stores.ready.pop([DEFAULT_LIST], 1) is None
     assert stores.events == [
         Garbage(1, where=stores.keys.ready(HIGH)),
-        Garbage(1, where=stores.keys.ready(DEFAULT_LIST)),
         Garbage(1, where=stores.keys.ready(DEFAULT_LIST)),
     ]
 
@@ -175,26 +171,23 @@ async def test_a_waiting_pop_meets_a_key_of_another_type(stores: Stores) -> None
     assert stores.events == [Garbage(1, where=stores.keys.ready(HIGH))]
 
 
-async def test_stale_entries_are_removed_from_the_old_end_alone(stores: Stores) -> None:
-    ids = [new_task_id() for _ in range(4)]
-    await stores.ready.push({DEFAULT_LIST: [*ids, ids[0]]})
-    entries = [str(one).encode() for one in ids]
-    assert await stores.ready.remove_oldest(DEFAULT_LIST, entries[:2])
-    assert not await stores.ready.remove_oldest(DEFAULT_LIST, entries[:3]), "its first is gone"
-    assert await stores.ready.pop([DEFAULT_LIST], 9) == (DEFAULT_LIST, [ids[2], ids[3], ids[0]])
-    await stores.ready.push({DEFAULT_LIST: ids})
-    await stores.ready.unlink(DEFAULT_LIST)
-    assert await stores.ready.length(DEFAULT_LIST) == 0
+async def test_every_key_has_an_end(stores: Stores) -> None:
+    """A list that its audience has left must not lie there for ever."""
+    await stores.ready.push({DEFAULT_LIST: [new_task_id()], HIGH: [new_task_id()]})
+    await stores.ready.push_oldest({OTHER: [new_task_id()]})
+    await stores.ready.wake()
+    await stores.ready.try_pushing()
+    keys = await stores.redis("KEYS", f"*{stores.keys.prefix}*")
+    assert len(keys) == 5
+    for key in keys:
+        assert 0 < await stores.redis("TTL", key) <= EXPIRES_SECONDS
 
 
-async def test_what_is_popped_beside_the_stale_entries_goes_back_in_its_order(stores: Stores) -> None:
-    """Others popped between the look and the removal."""
-    ids = [new_task_id() for _ in range(5)]
-    await stores.ready.push({DEFAULT_LIST: ids})
-    stale = [str(ids[0]).encode(), b"popped by others", b"this one too"]
-    assert await stores.ready.remove_oldest(DEFAULT_LIST, stale)
-    assert await stores.ready.pop([DEFAULT_LIST], 9) == (DEFAULT_LIST, ids[1:])
-    assert not await stores.ready.remove_oldest(DEFAULT_LIST, stale), "an empty list"
+async def test_tries_leave_nothing_that_anybody_could_pop(stores: Stores) -> None:
+    await stores.ready.try_pushing()
+    await stores.ready.try_popping()
+    assert await stores.redis("KEYS", f"*{stores.keys.prefix}*") == []
+    assert await stores.ready.pop([DEFAULT_LIST], 1) is None
 
 
 async def test_a_redis_that_is_away_is_an_unavailable_store(stores: Stores) -> None:
@@ -205,11 +198,8 @@ async def test_a_redis_that_is_away_is_an_unavailable_store(stores: Stores) -> N
         lists.push_oldest({DEFAULT_LIST: [new_task_id()]}),
         lists.pop([DEFAULT_LIST], 1),
         lists.pop_waiting([DEFAULT_LIST], 1),
-        lists.oldest(DEFAULT_LIST, 1),
-        lists.length(DEFAULT_LIST),
-        lists.remove_oldest(DEFAULT_LIST, [b"x"]),
-        lists.unlink(DEFAULT_LIST),
-        lists.ping(),
+        lists.try_pushing(),
+        lists.try_popping(),
         lists.wake(),
         lists.forget_wake(),
     ):

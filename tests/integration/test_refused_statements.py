@@ -15,9 +15,11 @@ from consumer.lease import Lease
 from consumer.upkeep.reap import STEP, Reap
 from core.clock import boottime
 from core.events import Event, OutcomeRefused, StepFailed, StoreBack, StoreLost, UpkeepDone
-from core.task import Claim, Status
+from core.task import DEFAULT_QUEUE, Claim, Status
+from db.claims import NO_HINTS, Lane
+from db.upkeep import BEGINNING
 from tests.support.eventually import eventually
-from tests.support.stores import DEFAULT_LIST, ECHO, Stores, new
+from tests.support.stores import ECHO, Stores, new
 from tests.support.workbench import KIND, workbench
 
 
@@ -88,7 +90,8 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
         if redis:
             claimed = await gate.claim([task.id for task in tasks])
         else:
-            claimed = await gate.claim_ready([DEFAULT_LIST], 10)
+            lanes = {Lane(DEFAULT_QUEUE, ECHO, 5): BEGINNING}
+            claimed = (await gate.claim_ready(lanes, 10, NO_HINTS)).claimed
     assert claimed == 3
     assert [claim.message for claim in claims] == ["good"] * 3
     assert (await stores.get(tasks[1].id)).status is Status.PENDING

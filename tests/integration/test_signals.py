@@ -1,23 +1,19 @@
-"""Messages over pub/sub: a cancel names its run, a delay its length, and what is neither is passed over (S1, S3)."""
+"""Messages over pub/sub: a cancel names its run, and what is none is passed over (S1, S3)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
 
 from cli.embedded import Urls
 from core.errors import StoreUnavailable
-from core.events import Event, PublishFailed
 from core.task import RunKey
-from db.claims import Return
-from db.publisher import Publisher
 from tests.support.eventually import eventually
 from tests.support.proxy import proxied
-from tests.support.stores import DEFAULT_LIST, Stores, new, open_stores
+from tests.support.stores import Stores, new, open_stores
 
-Heard = list[RunKey | timedelta]
+Heard = list[RunKey]
 NEITHER = (
     b"",
     b"\xff",
@@ -51,7 +47,7 @@ async def _listening(stores: Stores) -> AsyncIterator[Heard]:
 
 
 async def _subscribed(stores: Stores) -> bool:
-    counts = await stores.redis("PUBSUB", "NUMSUB", stores.keys.cancels, stores.keys.delayed)
+    counts = await stores.redis("PUBSUB", "NUMSUB", stores.keys.cancels)
     return all(counts.values() if isinstance(counts, dict) else counts[1::2])
 
 
@@ -63,20 +59,12 @@ async def test_a_cancel_names_the_run_that_it_means(stores: Stores) -> None:
         await eventually(lambda: heard == [claim.key])
 
 
-async def test_a_delay_is_told_only_when_promote_would_look_too_late(stores: Stores) -> None:
-    async with _listening(stores) as heard:
-        for seconds in (0.25, 1.0, 60.0, 0.0):
-            await stores.signals.tell_delayed(timedelta(seconds=seconds))
-        await eventually(lambda: len(heard) == 2)
-        assert heard == [timedelta(seconds=0.25), timedelta()]
-
-
 async def test_what_is_no_message_of_ours_is_passed_over(stores: Stores) -> None:
     [claim] = await stores.claimed(new())
     async with _listening(stores) as heard:
-        for channel in (stores.keys.cancels, stores.keys.delayed):
-            for data in NEITHER:
-                await stores.redis("PUBLISH", channel, data)
+        for data in NEITHER:
+            await stores.redis("PUBLISH", stores.keys.cancels, data)
+        await stores.signals.try_telling()
         canceled, _ = await stores.tasks.cancel(claim.id)
         await stores.signals.tell_canceled(canceled)
         await eventually(lambda: heard)
@@ -97,37 +85,3 @@ async def test_a_connection_that_is_cut_ends_the_listening(urls: Urls, redis_pre
             proxy.drop()
             [ended] = await listening
             assert isinstance(ended, StoreUnavailable)
-
-
-async def test_without_redis_publishing_fails_nobody() -> None:
-    events: list[Event] = []
-    nowhere = Publisher(None, None, events.append)
-    assert not await nowhere.publish({})
-    await nowhere.publish_again([])
-    await nowhere.tell_delayed(timedelta())
-    assert events == []
-
-
-async def test_while_redis_is_away_publishing_fails_nobody_and_says_so(urls: Urls, redis_prefix: str) -> None:
-    async with proxied(urls.redis_url) as proxy:
-        through = Urls(database_url=urls.database_url, redis_url=proxy.url)
-        async with open_stores(through, redis_prefix) as stores:
-            due, later = await stores.claimed(new(), new())
-            written = await stores.claims.give_back(
-                [Return(due.id, due.token), Return(later.id, later.token, timedelta(seconds=0.5))]
-            )
-            await proxy.close()
-            assert not await stores.publisher.publish({DEFAULT_LIST: [due.id, later.id]})
-            await stores.publisher.publish_again(written.pending)
-            assert [(type(event), event.count) for event in stores.events] == [
-                (PublishFailed, 2),
-                (PublishFailed, 1),
-                (PublishFailed, 1),
-            ]
-            await proxy.open()
-
-            async def published() -> bool:
-                await stores.publisher.publish_again(written.pending)
-                return await stores.entries() == [str(due.id)]
-
-            await eventually(published)  # it is left alone for a moment after a failure

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import RowRefused
 from core.task import Status
-from tests.support.stores import DEFAULT_LIST, Stores, new
+from tests.support.stores import Stores, list_of, new
 
 
 async def test_a_submission_is_a_pending_row_with_its_values(stores: Stores) -> None:
@@ -76,6 +76,7 @@ async def test_ten_thousand_at_once_are_one_statement(stores: Stores) -> None:
 
 
 async def test_what_is_due_is_pushed_in_the_order_of_submission(stores: Stores) -> None:
+    await stores.consumer()
     ids = await stores.submit_and_push([new(), new(delay=60.0), new(), new(priority=9)])
     assert await stores.entries() == [str(ids[2]), str(ids[0])]
-    assert await stores.entries(type(DEFAULT_LIST)(DEFAULT_LIST.queue, 9)) == [str(ids[3])]
+    assert await stores.entries(list_of(priority=9)) == [str(ids[3])]

@@ -85,21 +85,3 @@ async def test_ending_a_turn_keeps_its_next_one_or_brings_it_nearer(stores: Stor
     assert 4 < await _due_in(stores) <= 5
     await stores.upkeep.end_turn(STEP, {"at": 1}, timedelta())
     assert await stores.upkeep.take_turn(STEP, MINUTE) is not None
-
-
-async def test_a_turn_is_brought_forward_and_never_put_off(stores: Stores) -> None:
-    await stores.upkeep.add_steps([STEP])
-    await stores.upkeep.take_turn(STEP, MINUTE)
-    await stores.upkeep.bring_forward(STEP, 10 * SECOND)
-    assert 9 < await _due_in(stores) <= 10
-    await stores.upkeep.bring_forward(STEP, 20 * SECOND)
-    assert await _due_in(stores) <= 10
-
-
-async def test_a_turn_that_ends_does_not_put_off_what_was_brought_forward_meanwhile(stores: Stores) -> None:
-    """A row was committed after the turn had looked: its message came before the turn's end."""
-    await stores.upkeep.add_steps([STEP])
-    await stores.upkeep.take_turn(STEP, MINUTE)
-    await stores.upkeep.bring_forward(STEP, SECOND)
-    await stores.upkeep.end_turn(STEP, {"at": 1}, 30 * SECOND)
-    assert await _due_in(stores) <= 1

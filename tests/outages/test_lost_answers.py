@@ -13,7 +13,7 @@ from tests.support.consuming import Consumers
 from tests.support.counting import charged, completed, payload
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
-from tests.support.stores import DEFAULT_LIST, Stores, new
+from tests.support.stores import Stores, new
 
 
 def lose_answer_to(proxy: Proxy, words: bytes) -> Callable[[], bool]:
@@ -115,4 +115,4 @@ async def _is(stores: Stores, task_id: TaskId, status: Status) -> bool:
 
 
 async def _empty(stores: Stores) -> bool:
-    return await stores.ready.length(DEFAULT_LIST) == 0
+    return await stores.entries(await stores.heard()) == []

@@ -21,7 +21,9 @@ from tests.support.consuming import Consumers
 from tests.support.counting import completed
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
-from tests.support.stores import DEFAULT_LIST, Stores, new
+from tests.support.stores import DEFAULT_LIST, Stores, list_of, new
+
+LOW = list_of(priority=1)
 
 REPLICA = ("REPLICAOF", "127.0.0.1", "1")
 SLACK = 0.7
@@ -106,7 +108,7 @@ async def test_commands_and_messages_do_not_wait_for_a_blocking_pop(clients: Cli
         await clients.waits()
         await eventually(lambda: b"SUBSCRIBE" in clients.sent)
         began = time.monotonic()
-        await asyncio.gather(*(clients.ready.length(DEFAULT_LIST) for _ in range(20)))
+        await asyncio.gather(*(clients.ready.pop([LOW], 1) for _ in range(20)))
         assert not popping.done() or time.monotonic() - began > BLOCK_SECONDS / 2
         names = [client["name"] for client in await clients.broker.commands.client_list()]
         assert names.count("sluice") >= 3
@@ -141,7 +143,7 @@ async def test_whoever_hears_readonly_moves_all_clients_to_the_server_that_took_
         "a pop": lambda: clients.ready.pop([DEFAULT_LIST], 1),
         "a waiting pop": lambda: clients.ready.pop_waiting([DEFAULT_LIST], 1),
         "a push": lambda: clients.ready.push({DEFAULT_LIST: [task_id]}),
-        "a ping": clients.ready.ping,
+        "a ping": clients.ready.try_popping,
     }
     for act in acts.values():
         await act()

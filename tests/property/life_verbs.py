@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +14,15 @@ import asyncpg
 from core.errors import TaskNotFound, TransitionRefused
 from core.outcome import Failure
 from core.task import DEFAULT_QUEUE, ConsumerId, FencingToken, JsonText, NewTask, TaskId
-from db.claims import Claims, Completion, Failing, Return
+from db.claims import Claims, Completion, Failing, Lane, Return
 from db.consumers import Consumers, Registration
+from db.rows import Place
 from db.session import Database, make_engine
 from db.tasks import Tasks
 from db.upkeep import Upkeep
 from tests.property.life_model import Key, Model, Row
 from tests.support.clocked import begin_again, move_on
-from tests.support.stores import DEFAULT_LIST, ECHO
+from tests.support.stores import ECHO
 
 _TIMES = "created_at, updated_at, run_at, started_at, finished_at"
 _ROWS = f"""
@@ -63,8 +64,12 @@ class Verbs:
         return [found.get(TaskId(one)) for one in ids]
 
     async def claim_ready(self, n: int, me: UUID) -> dict[UUID, int]:
-        claims = await self.claims.claim_ready([DEFAULT_LIST], n, consumer=ConsumerId(me), kinds=[ECHO])
+        lanes = {lane: Place(first, TaskId(UUID(int=0))) for lane, first in await self.lanes()}
+        claims, _ = await self.claims.claim_ready(lanes, n, consumer=ConsumerId(me))
         return {claim.id: claim.token for claim in claims}
+
+    async def lanes(self) -> list[tuple[Lane, datetime]]:
+        return await self.claims.lanes([DEFAULT_QUEUE], [ECHO], 10)
 
     async def finish(self, keys: Sequence[Key], result: str) -> int:
         return (await self.claims.finish([Completion(*_run(key), JsonText(result)) for key in keys])).rows

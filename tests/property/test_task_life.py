@@ -22,23 +22,20 @@ from hypothesis.stateful import (
 )
 
 from consumer.upkeep.promote import Promote
-from consumer.upkeep.republish import Republish
+from core.audience import Audiences, Signature
 from core.lifecycle import TRANSITIONS
-from core.task import ConsumerId, TaskId
+from core.task import DEFAULT_QUEUE, ConsumerId, TaskId
 from db.keys import Keys
-from db.ready import decode
 from tests.property.life_model import Key, Model
 from tests.property.life_run import EXAMPLES, Machine
 from tests.property.life_verbs import Verbs
 from tests.simulation.redis import ready_lists
 from tests.simulation.redis_server import SimRedis
 from tests.support.pruning import prune
-from tests.support.stores import DEFAULT_LIST
+from tests.support.stores import DEFAULT_LIST, ECHO
 
 LEASE = timedelta(seconds=4)
 NOTHING = timedelta()
-KEEPER = UUID(int=999)
-"""A consumer that is there when lists are mended: ids of kinds that nobody serves are not pushed."""
 
 ids = st.integers(1, 3).map(lambda n: UUID(int=n))
 batches = st.lists(ids, min_size=1, max_size=3, unique=True)
@@ -77,10 +74,12 @@ class Life(RuleBasedStateMachine):
         self.redis, keys = SimRedis(), Keys("life")
         self.ready = ready_lists(self.redis, keys, lambda _: None)
         self.key = keys.ready(DEFAULT_LIST)
-        self.promote = Promote(store=real.upkeep, ready=self.ready, wake=lambda: None, report=lambda _: None)
-        self.republish = Republish(store=real.upkeep, ready=self.ready, lease=LEASE, report=lambda _: None)
+        audiences = Audiences([Signature.of([DEFAULT_QUEUE], [ECHO])])
+        self.promote = Promote(
+            store=real.upkeep, ready=self.ready, audiences=lambda: audiences, report=lambda _: None
+        )
         self.run(real.begin_again())
-        self.run(real.upkeep.add_steps(["promote", "republish"]))
+        self.run(real.upkeep.add_steps(["promote"]))
         self._submit([UUID(int=n) for n in (1, 2, 3)], NOTHING, pushed=True)
 
     @rule(data=st.data())
@@ -190,26 +189,14 @@ class Life(RuleBasedStateMachine):
             case "prune":
                 assert self.run(prune(self.real.upkeep, by, 100)) == self.model.prune(by)
             case _:
-                self._take_turns()
-
-    def _take_turns(self) -> None:
-        """They change no task."""
-        self.run(self.promote.step())
-        self.run(self.republish.step())
+                self.run(self.promote.step())  # it changes no task
 
     @event(1)
-    def lists_mend(self) -> None:
-        """Whatever became of the lists: after a while every id is on its way that can run (U3, U4)."""
-        self.run(self.real.register(KEEPER, timedelta(hours=1)))
-        self.model.register(KEEPER, timedelta(hours=1))
-        self.run(self.real.consumers.beat(ConsumerId(KEEPER), 0))
-        self.model.beat(KEEPER)
-        waiting = {task for task, row in self.model.tasks.items() if row["status"] == "pending"}
-        for _ in range(6):
-            self.move_the_clock(timedelta(seconds=2))
-            self._take_turns()
-        listed = {decode(entry) for entry in self.run(self.ready.oldest(DEFAULT_LIST, 1000))}
-        assert waiting <= listed
+    def rows_are_looked_at(self) -> None:
+        """Whatever became of the lists: a look finds what waits, and where it begins (U4)."""
+        waiting = [row["run_at"] for row in self.model.tasks.values() if row["status"] == "pending"]
+        due = [run_at for run_at in waiting if run_at <= self.model.now]
+        assert [first for _, first in self.run(self.real.lanes())] == ([min(due)] if due else [])
 
     @event(2, by=seconds)
     def move_the_clock(self, by: timedelta) -> None:

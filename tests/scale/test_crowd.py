@@ -1,7 +1,7 @@
 """Statements, and a consumer, beside a million rows and ten thousand lists that nobody serves.
 
 What a statement costs (rows looked at, pages) must follow from what it was asked for, never from what others have left
-lying. To have another one held to that: a line in `_asked`. One that is not there yet stands in AHEAD with the reason.
+lying. To have another one held to that: a line in `_asked`.
 How soon a consumer starts what it serves is measured by `make bench ARGS="--only lists"`; here it is whether, within a
 time that only a walk exceeds which never gets through.
 
@@ -35,13 +35,19 @@ PLANS = ("force_custom_plan", "force_generic_plan")
 PAGES = 30
 """The most that one row may cost: its probe, its page, the entries of its next version in every index."""
 SPARE_PAGES = 60
-KEY, READY, DELAYED = "pk_tasks", "ix_tasks_ready", "ix_tasks_delayed"
+KEY, LANES, DELAYED = "pk_tasks", "ix_tasks_lanes", "ix_tasks_delayed"
 PROCESSING, FINISHED = "ix_tasks_processing", "ix_tasks_finished"
-EVERY_LIST = {
-    "queues": [queue for _ in PRIORITIES for queue in SERVED_QUEUES],
-    "priorities": [priority for priority in reversed(PRIORITIES) for _ in SERVED_QUEUES],
-}
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_LANES = len(PRIORITIES) * len(SERVED_QUEUES)
+EVERY_LANE = {
+    "queues": [queue for _ in PRIORITIES for queue in SERVED_QUEUES],
+    "kinds": [SERVED] * _LANES,
+    "priorities": [priority for priority in reversed(PRIORITIES) for _ in SERVED_QUEUES],
+    "run_ats": [LONG_AGO] * _LANES,
+    "ids": [task_id(0)] * _LANES,
+    "listed": [False] * _LANES,
+    "slack": 3.0,
+}
 PATIENCE = 30.0
 """Seconds: six times what is promised of a hint that was lost."""
 LEFT = "SELECT count(*) FROM tasks WHERE id = ANY ($1) AND status <> 'completed'"
@@ -58,7 +64,12 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
     return {
         # What a task walks through.
         "claim": ({**claim, "ids": waiting}, {KEY}, 2 * BATCH),
-        "claim_ready": ({**claim, **EVERY_LIST, "n": BATCH, "skip": 0}, {READY, KEY}, 3 * BATCH),
+        "claim_ready": (
+            {**EVERY_LANE, "consumer_id": uuid4(), "hints": waiting, "n": BATCH, "skip": 0},
+            {LANES, KEY},
+            4 * BATCH,
+        ),
+        "lanes": ({"queues": list(SERVED_QUEUES), "kinds": [SERVED], "n": BATCH}, {LANES}, 40),
         "finish": ({**held, "results": ["1"] * BATCH}, {KEY}, BATCH),
         "fail": (
             {**held, "types": ["E"] * BATCH, "messages": ["m"] * BATCH, "delays": [None] * BATCH},
@@ -79,38 +90,30 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
             {KEY},
             2 * BATCH,
         ),
-        "prune": ({"age": 3600.0, "n": BATCH}, {FINISHED, KEY}, 2 * BATCH),
-        "republish_chunk": (
-            {"queue": "default", "priority": 5, **after, "watermark": None, "slack": 3.0, "n": BATCH},
-            {READY},
+        "prune_look": (
+            {"age": 3600.0, "n": BATCH, "after_finished_at": "-infinity", "after_place": "(0,0)"},
+            {FINISHED},
             BATCH,
         ),
-        "ready_lists": ({}, {READY}, 100),
-        "ready_among": ({"queue": "default", "priority": 5, "ids": waiting}, {KEY}, BATCH),
+        "prune": ({"age": 3600.0, "ids": _spread(crowd.ended)}, {KEY}, 2 * BATCH),
         # What health asks.
         "consumers": ({}, set(), 0),
-        "depths": ({"queues": list(SERVED_QUEUES), "cap": BATCH}, {READY}, BATCH * len(SERVED_QUEUES)),
+        "queues": ({"after": "", "n": BATCH}, {LANES}, BATCH + 1),
+        "depths": ({"queues": list(SERVED_QUEUES), "cap": BATCH}, {LANES}, BATCH * len(SERVED_QUEUES)),
     }
 
 
-AHEAD = {
-    "claim_ready": "the kind is a filter inside the walk: it reads whatever nobody serves in front of what it seeks",
-    "ready_lists": "one probe for each list that has a row, whoever serves it",
-    "republish": "a lap over rows that nobody serves begins anew before it comes to those behind them",
-}
 NAMES = (
-    *("claim", "claim_ready", "finish", "fail", "give_back", "cancel", "get", "get_many", "held"),
+    *("claim", "lanes", "claim_ready", "finish", "fail", "give_back", "cancel", "get", "get_many", "held"),
     *(
         "promote_due",
         "promote_next",
         "reap_look",
         "reap",
+        "prune_look",
         "prune",
-        "republish_chunk",
-        "ready_lists",
-        "ready_among",
     ),
-    *("consumers", "depths"),
+    *("consumers", "queues", "depths"),
 )
 
 
@@ -119,13 +122,8 @@ def _spread(numbers: range) -> list[UUID]:
     return [task_id(n) for n in numbers[:: len(numbers) // BATCH][:BATCH]]
 
 
-def _named(name: str) -> Any:
-    marks = [pytest.mark.xfail(reason=AHEAD[name])] if name in AHEAD else []
-    return pytest.param(name, marks=marks)
-
-
 @pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("name", [_named(name) for name in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 async def test_a_statement_does_not_pay_for_what_nobody_serves(crowd: Crowd, name: str, plan: str) -> None:
     compiled = statement(name).compile(dialect=DIALECT)
     values, allowed, rows = _asked(crowd)[name]
@@ -166,13 +164,7 @@ async def test_a_page_reads_its_window_and_no_more(crowd: Crowd, wanted: dict[st
 
 
 @pytest.mark.parametrize("crowd", ["analyzed"], indirect=True)
-@pytest.mark.parametrize(
-    "redis",
-    [
-        pytest.param(True, id="hints lost", marks=pytest.mark.xfail(reason=AHEAD["republish"])),
-        pytest.param(False, id="no Redis"),
-    ],
-)
+@pytest.mark.parametrize("redis", [True, False], ids=["hints lost", "no Redis"])
 async def test_tasks_behind_what_nobody_serves_are_run(
     crowd: Crowd, redis_url: str, redis_prefix: str, tmp_path: Path, *, redis: bool
 ) -> None:

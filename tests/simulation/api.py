@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from api.cancels import Cancels
 from api.patience import Patience
-from api.pushes import Pushes
 from api.submissions import Submissions
 from core.errors import OutcomeUnknown, SluiceError, StoreUnavailable, TaskNotFound, TransitionRefused
 from core.events import Event
 from core.task import NewTask, Status, Task
 from db.publisher import Publisher
 from db.ready import ReadyLists
+from db.roster import Roster
 from db.signals import Signals
 from tests.simulation.links import KEYS, RedisClients, door
 from tests.simulation.plan import Errand
@@ -38,21 +38,21 @@ class SimApi:
         self._host = world.loop.host("api")
         looking = door(world.postgresql, "api", size=4, limit=_LIMIT, wait=1.0)
         submitting = door(world.postgresql, "api.submit", size=2, limit=_LIMIT, wait=1.0)
-        publisher, signals = None, None
+        ready, signals = None, None
         if world.plan.with_redis:
             broker = RedisClients(world.redis_server, world.redis, "api")
             signals = Signals(broker, KEYS)
-            publisher = Publisher(
-                ReadyLists(broker, KEYS, self._report), signals, self._report, world.loop.time
-            )
+            ready = ReadyLists(broker, KEYS, self._report)
         self._tasks: Any = Proxy(world.store.tasks, looking.ask)
-        self._pushes = Pushes(publisher, report=self._report)
-        store = world.ablation.submits(Proxy(world.store.tasks, submitting.ask), publisher)
-        self._submissions = Submissions(store, hand_over=self._pushes.submitted, report=self._report)
+        roster = Roster(Proxy(world.store.consumers, looking.ask))
+        self._publisher = Publisher(ready, lambda: roster.audiences, report=self._report)
+        store = world.ablation.submits(Proxy(world.store.tasks, submitting.ask), self._publisher)
+        self._submissions = Submissions(store, hand_over=self._publisher.submitted, report=self._report)
         self._cancels = Cancels(signals, report=self._report)
         self._patience = Patience(timedelta(seconds=1.5))
-        for flusher in (self._submissions.run(), self._submissions.run(), self._pushes.run()):
-            world.loop.start(self._host, flusher)
+        flushers = self._submissions.run(), self._submissions.run()
+        for going in (*flushers, self._publisher.run(), roster.run()):
+            world.loop.start(self._host, going)
 
     def die(self) -> None:
         """kill -9: whoever waits for an answer gets none."""
@@ -78,7 +78,7 @@ class SimApi:
         """PATCH pending."""
 
         async def work() -> None:
-            self._pushes.retried(await self._patience(self._tasks.retry(task.id)))
+            self._publisher.retried(await self._patience(self._tasks.retry(task.id)))
 
         await self._request(work())
 

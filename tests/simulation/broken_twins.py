@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from consumer.lease import Lease
@@ -13,14 +14,14 @@ from consumer.running import Running, Stop
 from consumer.work import Work
 from core.errors import SluiceError, StoreUnavailable
 from core.outcome import Succeeded
-from core.task import NewTask, ReadyList
+from core.task import NewTask
 from db.claims import Completion
 from db.session import DEFAULT_LIMITS
+from db.tasks import Accepted
 
 if TYPE_CHECKING:
     from consumer.loops import Loop
     from consumer.upkeep.reap import Reap
-    from consumer.upkeep.republish import Republish
     from tests.simulation.process import SimProcess
 
 Change = Callable[["SimProcess", "list[Loop]"], "list[Loop]"]
@@ -43,8 +44,10 @@ class PushesFirst:
         self._publisher = publisher
 
     async def submit(self, new: Sequence[NewTask]) -> Any:
-        for task in new:
-            await self._publisher.publish({ReadyList(task.queue, task.priority): [task.id]})
+        at = datetime.now(UTC)
+        early = Accepted(at, at, due=True)
+        self._publisher.submitted(new, dict.fromkeys((task.id for task in new), early))
+        await asyncio.sleep(0.02)
         accepted = await self._store.submit(new)
         return {task_id: replace(row, due=False) for task_id, row in accepted.items()}
 
@@ -196,28 +199,31 @@ def read_decides(process: SimProcess, found: list[Loop]) -> list[Loop]:
     return found
 
 
-def edge_triggered_sweep(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    """Republish pushes only what nobody ever pushed."""
+def scans_forget_what_was_pushed(process: SimProcess, found: list[Loop]) -> list[Loop]:
+    """A look passes over rows whose id was pushed at some time: edge-triggered."""
     pushed = process.world.redis_server.pushed
+    scan = _parts(process).pull._scan
+    look = scan._store.lanes
 
     class Once:
-        def __init__(self, ready: Any) -> None:
-            self._ready = ready
+        async def lanes(self, *asked: Any) -> Any:
+            tables = process.world.store.tables
+            fresh = {row.lane for row in tables.tasks.values() if str(row.id).encode() not in pushed}
+            return [each for each in await look(*asked) if each[0] in fresh]
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._ready, name)
-
-        async def push_oldest(self, ids: Any) -> None:
-            fresh = {
-                ready: [one for one in found if str(one).encode() not in pushed]
-                for ready, found in ids.items()
-            }
-            await self._ready.push_oldest(fresh)
-
-    for step in _steps(found, "republish"):
-        sweep: Republish = step
-        sweep._ready = Once(sweep._ready)
+    scan._store = Once()
     return found
+
+
+def scans_know_no_list(process: SimProcess, found: list[Loop]) -> list[Loop]:
+    """The scan is left out while Redis is there."""
+    pull = _parts(process).pull
+    look = pull.look
+
+    async def only_alone() -> Any:
+        return timedelta(seconds=1) if pull._presence.here else await look()
+
+    return [replace(loop, step=only_alone) if loop.name == "scan" else loop for loop in found]
 
 
 def _parts(process: SimProcess) -> Any:

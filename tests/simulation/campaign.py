@@ -45,8 +45,8 @@ MARKS = (
     "tasks.given_back lease not trusted",
     "tasks.given_back the answer to its claim was lost",
     "tasks.publish_failed",
+    "tasks.scanned",
     "upkeep.done promote",
-    "upkeep.done republish",
 )
 """What a campaign must have met, or it shows nothing about it."""
 

@@ -6,7 +6,6 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from core.task import ReadyList
 from tests.simulation.api import SimApi
 from tests.simulation.links import KEYS
 from tests.simulation.odd_disasters import STEP, OddDisasters
@@ -97,8 +96,8 @@ class Disasters:
     def _meddle(self, what: str) -> None:
         """With what Redis holds."""
         server, random = self._world.redis_server, self._random
-        queue = random.choice(self._world.plan.queues)
-        key = KEYS.ready(ReadyList(queue, random.choice((0, 5, 9))))  # type: ignore[arg-type]
+        lists = sorted(key for key in server.keys if ":ready:" in key)
+        key = random.choice(lists) if lists else KEYS.probe("nobody")
         if what == "redis restarts empty":
             server.restart_empty()
         elif what == "flush":

@@ -11,7 +11,6 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from consumer.stores import HOT_CONNECTIONS, patience
-from core.clock import Clock
 from core.errors import OutcomeUnknown, StoreUnavailable
 from core.events import Report
 from db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker
@@ -19,6 +18,7 @@ from db.claims import Completion
 from db.keys import Keys
 from db.publisher import Publisher
 from db.ready import ReadyLists
+from db.roster import Roster
 from db.signals import Signals
 from tests.simulation.ports import Act, Call, Pool, Proxy, Server
 from tests.simulation.redis import SimClient
@@ -176,7 +176,6 @@ class Links:
         lease: timedelta,
         handler_pool: Any,
         report: Report,
-        clock: Clock,
         lost_commit: Callable[[Completion], None],
     ) -> None:
         self.who = who
@@ -196,7 +195,8 @@ class Links:
         if redis is not None:
             broker = RedisClients(*redis, who)
             self.ready, self.signals = ReadyLists(broker, KEYS, report), Signals(broker, KEYS)
-        self.publisher = Publisher(self.ready, self.signals, report, clock)
+        self.roster = Roster(self.consumers)
+        self.publisher = Publisher(self.ready, lambda: self.roster.audiences, report=report)
 
     @asynccontextmanager
     async def open_beats(self) -> AsyncIterator[Any]:

@@ -50,7 +50,6 @@ class SimProcess(ProcessHosts):
             lease=timedelta(seconds=world.plan.lease),
             handler_pool=asyncio.Semaphore(world.plan.handler_pool),
             report=self._report,
-            clock=self.loop.time,
             lost_commit=lambda done: self.history.lost_commits.add((done.id, done.token)),
         )
         self.history.incarnations[name] = self

@@ -25,7 +25,7 @@ from tests.simulation.redis_server import SimRedis, Subscriber, Waiter
 Port = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Called with a command's name and what the server does when it arrives. A fault is an OSError or a RedisError."""
 
-_WRITES = frozenset({"LPUSH", "RPUSH", "LMPOP", "BLMPOP", "UNLINK"})
+_WRITES = frozenset({"LPUSH", "RPUSH", "LMPOP", "BLMPOP", "UNLINK", "EXPIRE"})
 
 
 async def straight(name: str, act: Callable[[], Awaitable[Any]]) -> Any:
@@ -199,16 +199,11 @@ def _pop_words(words: Sequence[str | bytes | float]) -> tuple[list[str], int]:
     return [str(key) for key in words[1 : 1 + n]], int(words[-1])
 
 
-def _range(found: Sequence[bytes], first: int, last: int) -> list[bytes]:
-    return list(found)[first:] if last == -1 else list(found)[first : last + 1]
-
-
 _COMMANDS: dict[str, Callable[[SimRedis, list[Any]], Any]] = {
     "LPUSH": lambda server, words: server.push(words[0], [_bytes(one) for one in words[1:]], left=True),
     "RPUSH": lambda server, words: server.push(words[0], [_bytes(one) for one in words[1:]], left=False),
     "LMPOP": lambda server, words: server.pop(*_pop_words(words)),
-    "LRANGE": lambda server, words: _range(server.list(words[0]) or (), words[1], words[2]),
-    "LLEN": lambda server, words: len(server.list(words[0]) or ()),
+    "EXPIRE": lambda server, words: int(words[0] in server.keys),
     "UNLINK": lambda server, words: server.unlink(words[0]),
     "TYPE": lambda server, words: server.type(words[0]),
     "PUBLISH": lambda server, words: server.publish(words[0], _bytes(words[1])),

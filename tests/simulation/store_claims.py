@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from core.errors import RowRefused
-from core.task import Claim, ConsumerId, FencingToken, Kind, ReadyList, RunKey, TaskId
-from db.claims import Completion, Failing, Pending, Return, Written
+from core.task import Claim, ConsumerId, FencingToken, Kind, QueueName, RunKey, TaskId
+from db.claims import NO_HINTS, SLACK, Batch, Completion, Failing, Hints, Lane, Pending, Return, Written
+from db.rows import Place
 from tests.simulation.store_tables import Tables, TaskRow, by_place, to_claim
 
 W = TypeVar("W", Completion, Failing, Return)
@@ -35,30 +36,51 @@ class SimClaims:
             and row.kind in kinds
         ]
 
+    async def lanes(
+        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int
+    ) -> list[tuple[Lane, datetime]]:
+        now = self._tables.now()
+        first: dict[Lane, datetime] = {}
+        for row in self._tables.tasks.values():
+            if row.status == "pending" and row.run_at <= now and row.kind in kinds:
+                first[row.lane] = min(row.run_at, first.get(row.lane, row.run_at))
+        order = {queue: at for at, queue in enumerate(queues)}
+        served = sorted(
+            (each for each in first if each.queue in order), key=lambda each: (order[each.queue], each)
+        )
+        return [(each, first[each]) for each in served[:n]]
+
     async def claim_ready(
         self,
-        lists: Sequence[ReadyList],
+        lanes: Mapping[Lane, Place],
         n: int,
         *,
         consumer: ConsumerId,
-        kinds: Sequence[Kind],
+        listed: Hints = NO_HINTS,
         skip: int = 0,
-    ) -> list[Claim]:
+    ) -> Batch:
         tables, now = self._tables, self._tables.now()
+        hints = [tables.tasks[each].run_at for each in listed.ids if each in tables.tasks]
+        young = min(now, max(hints) - SLACK) if hints else now
         found: list[TaskRow] = []
-        for ready in lists:
+        for lane, begin in lanes.items():
+            until = young if lane in listed.lanes else now
             due = [
                 row
                 for row in tables.tasks.values()
                 if row.status == "pending"
-                and row.list == ready
-                and row.run_at <= now
-                and row.kind in kinds
+                and row.lane == lane
+                and by_place(row) > begin
+                and row.run_at <= until
                 and not tables.locked(row.id)
             ]
             found += sorted(due, key=by_place)[: n + skip]
+        ends: dict[Lane, Place] = {}
         taken = {row.id: row for row in found[skip : skip + n]}
-        return [self._start(row, consumer, now) for row in taken.values()]
+        for row in taken.values():
+            place = Place(row.run_at, row.id)
+            ends[row.lane] = max(place, ends.get(row.lane, place))
+        return Batch([self._start(row, consumer, now) for row in taken.values()], ends)
 
     async def finish(self, done: Sequence[Completion]) -> Written:
         matching = await self.to_finish(done)
@@ -154,7 +176,8 @@ def refuse_other_than_json(text: str) -> None:
 
 
 def _pending(row: TaskRow, now: datetime) -> Pending:
-    return Pending(row.id, row.list, row.run_at <= now, max(timedelta(), row.run_at - now))
+    due_in = max(timedelta(), row.run_at - now)
+    return Pending(row.id, row.queue, row.kind, row.priority, row.run_at <= now, due_in)
 
 
 def _error(name: str, message: str, now: datetime) -> str:

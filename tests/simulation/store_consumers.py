@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
+from core.audience import Signature
 from core.task import ConsumerId, TaskId
 from db.consumers import Registration, ServedKind
 from tests.simulation.store_claims import refuse_other_than_json
@@ -25,6 +27,7 @@ class SimConsumers:
             pid=facts.pid,
             queues=list(facts.queues),
             kinds=list(facts.kinds),
+            signature=facts.signature.name,
             capacity=facts.capacity,
             lease_seconds=facts.lease.total_seconds(),
             started_at=now,
@@ -61,3 +64,15 @@ class SimConsumers:
             values = (kind.schema, kind.max_attempts, kind.timeout)
             if row is None or (row.payload_schema, row.max_attempts, row.timeout) != values:
                 tables.kinds[kind.kind] = KindRow(kind.kind, *values, tables.now())
+
+    async def signatures(self) -> dict[str, int]:
+        return dict(Counter(each.name for each in self._live()))
+
+    async def signature_members(self, names: Sequence[str]) -> list[Signature]:
+        return list({each.name: each for each in self._live() if each.name in names}.values())
+
+    def _live(self) -> list[Signature]:
+        tables = self._tables
+        return [
+            Signature.of(row.queues, row.kinds) for row in tables.consumers.values() if tables.alive(row.id)
+        ]

@@ -14,7 +14,8 @@ from typing import Any
 
 from consumer.stores import LOCK_WAIT
 from core.errors import Hindered
-from core.task import Claim, ConsumerId, FencingToken, JsonText, Kind, QueueName, ReadyList, TaskId
+from core.task import Claim, ConsumerId, FencingToken, JsonText, Kind, QueueName, TaskId
+from db.claims import Lane
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """The database's time when the clock says 0."""
@@ -82,9 +83,9 @@ class TaskRow:
     error: str | None = None
 
     @property
-    def list(self) -> ReadyList:
-        """Where its id belongs in Redis."""
-        return ReadyList(self.queue, self.priority)
+    def lane(self) -> Lane:
+        """What a scan finds it by."""
+        return Lane(self.queue, self.kind, self.priority)
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ class ConsumerRow:
     pid: int
     queues: list[QueueName]
     kinds: list[Kind]
+    signature: str
     capacity: int
     lease_seconds: float
     started_at: datetime
@@ -208,5 +210,5 @@ def to_claim(row: TaskRow) -> Claim:
 
 
 def by_place(row: TaskRow) -> tuple[datetime, TaskId]:
-    """The order of promote, republish and the claim without Redis."""
+    """The order of promote and of the claim by the rows."""
     return (row.run_at, row.id)

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.errors import RowRefused, TaskNotFound, TransitionRefused
 from core.task import Kind, NewTask, QueueName, Status, Task, TaskId
-from db.browse import DEPTH_CAP, LiveConsumer, Served
+from db.browse import DEPTH_CAP, Depth, LiveConsumer, Served
 from db.tasks import Accepted
 from tests.simulation.store_claims import refuse_other_than_json
 from tests.simulation.store_tables import Tables, TaskRow
@@ -102,10 +102,15 @@ class SimBrowse:
             for row in sorted(living, key=lambda row: (row.started_at, row.id))
         ]
 
-    async def depths(self, also: Sequence[str] = ()) -> dict[QueueName, int]:
-        waiting = [row.queue for row in self._tables.tasks.values() if row.status == "pending"]
-        names = sorted({*waiting, *map(QueueName, also)})
-        return {name: min(DEPTH_CAP, waiting.count(name)) for name in names}
+    async def queues(self, after: str, n: int) -> list[QueueName]:
+        return sorted({name for name in self._waiting() if name > after})[:n]
+
+    async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]:
+        waiting, now = self._waiting(), self._tables.now()
+        return {name: Depth(min(DEPTH_CAP, waiting.count(name)), now) for name in queues}
+
+    def _waiting(self) -> list[QueueName]:
+        return [row.queue for row in self._tables.tasks.values() if row.status == "pending"]
 
 
 def to_task(row: TaskRow) -> Task:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
 
-from core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, ReadyList, RunKey, TaskId
-from db.upkeep import DueRow, Ended, LookedAt, Old, Place, Turn
+from core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, RunKey, TaskId
+from db.rows import Place
+from db.upkeep import DueRow, Ended, Old, Turn
 from tests.simulation.store_claims import poisoned
 from tests.simulation.store_tables import StepRow, Tables, TaskRow, by_place
 
@@ -41,47 +42,19 @@ class SimUpkeep:
         if again is not None:
             row.next_run_at = min(row.next_run_at, self._tables.now() + again)
 
-    async def bring_forward(self, step: str, within: timedelta) -> None:
-        row = self._tables.steps.get(step)
-        if row is not None:
-            row.next_run_at = min(row.next_run_at, self._tables.now() + within)
-
     async def due(self, after: Place, n: int) -> list[DueRow]:
         now = self._tables.now()
         rows = [
             row for row in self._delayed() if row.run_at <= now and by_place(row) > (after.run_at, after.id)
         ]
-        return [DueRow(Place(row.run_at, row.id), row.list) for row in sorted(rows, key=by_place)[:n]]
+        return [
+            DueRow(Place(row.run_at, row.id), row.queue, row.kind, row.priority)
+            for row in sorted(rows, key=by_place)[:n]
+        ]
 
     async def next_due_in(self) -> timedelta | None:
         now = self._tables.now()
         return min((row.run_at - now for row in self._delayed() if row.run_at > now), default=None)
-
-    async def ready_lists(self) -> list[ReadyList]:
-        return sorted({row.list for row in self._pending()}, key=lambda ready: (ready.queue, -ready.priority))
-
-    async def ready_among(self, ready: ReadyList, ids: Sequence[TaskId]) -> dict[TaskId, datetime]:
-        now, wanted = self._tables.now(), set(ids)
-        return {
-            row.id: row.run_at
-            for row in self._pending()
-            if row.id in wanted and row.list == ready and row.run_at <= now
-        }
-
-    async def chunk(
-        self, ready: ReadyList, after: Place, watermark: datetime | None, slack: timedelta, n: int
-    ) -> list[LookedAt]:
-        tables = self._tables
-        before = (watermark or tables.now()) - slack
-        served = {kind for row in tables.consumers.values() if tables.alive(row.id) for kind in row.kinds}
-        rows = [
-            row
-            for row in self._pending()
-            if row.list == ready and by_place(row) > (after.run_at, after.id) and row.run_at < before
-        ]
-        return [
-            LookedAt(Place(row.run_at, row.id), row.kind in served) for row in sorted(rows, key=by_place)[:n]
-        ]
 
     async def dead_tries(self, n: int) -> list[RunKey]:
         tables = self._tables

@@ -15,12 +15,18 @@ from types import MappingProxyType
 from typing import Any
 
 from cli.embedded import Urls
+from consumer.loader import load
 from tests.support.eventually import eventually
+from tests.support.stores import list_of
 
 ROOT = Path(__file__).parents[2]
 FULL = os.environ.get("SLUICE_TEST_FULL") == "1"
 """Run with the figures that the product promises instead of smaller ones."""
 HANDLERS = "tests.support.handlers"
+KINDS = sorted(load([HANDLERS]))
+"""What these consumers serve."""
+OURS = list_of(kinds=KINDS)
+"""The list at which they wait, while no others are alive."""
 START_SECONDS = 30.0
 _SHOWN = 200
 NOTHING: Mapping[str, str] = MappingProxyType({})

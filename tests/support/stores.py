@@ -13,24 +13,42 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cli.embedded import Urls
+from core.audience import Audiences, Signature
 from core.events import Event
 from core.ids import new_consumer_id, new_task_id
-from core.task import DEFAULT_QUEUE, Claim, ConsumerId, Kind, NewTask, ReadyList, Task, TaskId
+from core.task import DEFAULT_QUEUE, Claim, ConsumerId, Kind, NewTask, QueueName, ReadyList, Task, TaskId
 from db.broker import Broker, ask
 from db.browse import Browse
 from db.claims import Claims
 from db.consumers import Consumers, Registration
 from db.keys import Keys
-from db.publisher import Publisher
 from db.ready import ReadyLists
+from db.roster import Roster
 from db.session import Database, make_engine
 from db.signals import Signals
 from db.tasks import Accepted, Tasks
 from db.upkeep import Upkeep
 from tests.support.eventually import eventually
 
-DEFAULT_LIST = ReadyList(DEFAULT_QUEUE, 5)
 ECHO = Kind("echo")
+
+
+def list_of(
+    queue: str = DEFAULT_QUEUE,
+    priority: int = 5,
+    *,
+    kinds: Iterable[str] = ("echo",),
+    queues: Iterable[str] = (),
+) -> ReadyList:
+    """The list of a queue and priority while all consumers that are alive serve these kinds, and `queues` beside it."""
+    served = Signature.of(map(QueueName, {DEFAULT_QUEUE, queue, *queues}), map(Kind, kinds))
+    found = Audiences([served]).list_of(QueueName(queue), min(served.kinds), priority)
+    assert found is not None
+    return found
+
+
+DEFAULT_LIST = list_of()
+"""Where a hint goes while a plain `Stores.consumer` is the only one alive."""
 
 
 def new(kind: str = "echo", **values: Any) -> NewTask:
@@ -53,7 +71,7 @@ class Stores:
     keys: Keys
     ready: ReadyLists
     signals: Signals
-    publisher: Publisher
+    roster: Roster
     events: list[Event]
     raw: asyncpg.Connection[Any]
     """For what no statement of ours does: forging rows, looking at the catalogue."""
@@ -63,24 +81,32 @@ class Stores:
         return await self.tasks.submit(tasks)
 
     async def submit_and_push(self, tasks: Iterable[NewTask]) -> list[TaskId]:
-        """What the API does with a batch: commit, then push what is due, list by list."""
+        """What the API does with a batch: commit, then push what is due, list by list, to whoever is alive."""
         tasks = list(tasks)
         accepted = await self.tasks.submit(tasks)
+        await self.roster.step()
         lists: dict[ReadyList, list[TaskId]] = {}
         for task in tasks:
-            if accepted[task.id].due:
-                lists.setdefault(ReadyList(task.queue, task.priority), []).append(task.id)
-        await self.publisher.publish(lists)
+            ready = self.roster.audiences.list_of(task.queue, task.kind, task.priority)
+            if accepted[task.id].due and ready is not None:
+                lists.setdefault(ready, []).append(task.id)
+        await self.ready.push(lists)
         return [task.id for task in tasks]
 
     async def consumer(
-        self, *, lease: timedelta = timedelta(seconds=30), kinds: Iterable[str] = ("echo",)
+        self,
+        *,
+        lease: timedelta = timedelta(seconds=30),
+        kinds: Iterable[str] = ("echo",),
+        queues: Iterable[str] = (DEFAULT_QUEUE,),
     ) -> ConsumerId:
         """A consumer that has registered itself, and is alive as far as its row says."""
         consumer = new_consumer_id()
         await self.consumers.register(
             consumer,
-            Registration("host", 1, [DEFAULT_QUEUE], [Kind(kind) for kind in kinds], 100, lease),
+            Registration(
+                "host", 1, [QueueName(name) for name in queues], [Kind(kind) for kind in kinds], 100, lease
+            ),
         )
         return consumer
 
@@ -98,6 +124,13 @@ class Stores:
     async def get(self, task_id: TaskId) -> Task:
         """The row as it is."""
         return await self.tasks.get(task_id)
+
+    async def heard(self, priority: int = 5, *, queue: str = DEFAULT_QUEUE, kind: str = ECHO) -> ReadyList:
+        """The list at which whoever is alive now waits for such a task."""
+        await self.roster.step()
+        found = self.roster.audiences.list_of(QueueName(queue), Kind(kind), priority)
+        assert found is not None, "nobody serves it"
+        return found
 
     async def sql(self, statement: str, **values: Any) -> None:
         """A statement beside whatever `raw` has open."""
@@ -129,7 +162,7 @@ class Stores:
 
 async def _forget(redis_url: str, prefix: str) -> None:
     broker = Broker(redis_url)
-    async for key in broker.commands.scan_iter(f"{prefix}:*"):
+    async for key in broker.commands.scan_iter(f"{{{prefix}}}:*"):
         await broker.commands.unlink(key)
     await broker.close()
 
@@ -158,7 +191,7 @@ async def open_stores(urls: Urls, prefix: str) -> AsyncIterator[Stores]:
             keys=keys,
             ready=ready,
             signals=signals,
-            publisher=Publisher(ready, signals, events.append),
+            roster=Roster(Consumers(database)),
             events=events,
             raw=raw,
         )

@@ -26,6 +26,7 @@ from consumer.work import Work
 from core.clock import boottime
 from core.events import Event
 from core.task import Claim, Kind, NewTask, Task
+from db.publisher import Publisher
 from db.session import DEFAULT_LIMITS, Limits, make_engine
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
@@ -101,7 +102,7 @@ async def workbench(
     running, slots = Running(), Slots(100, lambda: None)
     complete = Complete(
         store=stores.claims,
-        publisher=stores.publisher,
+        publisher=Publisher(stores.ready, lambda: stores.roster.audiences, report=events.append),
         report=events.append,
         bell=Bell(),
         high_mark=1000,

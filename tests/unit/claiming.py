@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
 
 from consumer.gate import Gate
 from consumer.lease import Lease
-from core.task import Claim, ConsumerId, Kind, QueueName, ReadyList, TaskId
+from core.task import Claim, ConsumerId, Kind, QueueName, TaskId
+from db.claims import NO_HINTS, Batch, Hints, Lane
+from db.rows import Place
 from tests.unit.support import Clock, Events, trusted
 
 KINDS = [Kind("test")]
-LISTS = [ReadyList(QueueName("default"), 5)]
+LANE = Lane(QueueName("default"), Kind("test"), 5)
+LANES = {LANE: Place(datetime(2026, 1, 1, tzinfo=UTC), TaskId(UUID(int=0)))}
 
 
 class Store:
@@ -27,10 +32,11 @@ class Store:
         return await self._answer("claim", list(ids), consumer, kinds)
 
     async def claim_ready(
-        self, lists: Sequence[ReadyList], n: int, *, skip: int, consumer: ConsumerId, kinds: Sequence[Kind]
-    ) -> list[Claim]:
+        self, lanes: Mapping[Lane, Place], n: int, *, skip: int, consumer: ConsumerId, listed: Hints
+    ) -> Batch:
         assert skip == 0
-        return await self._answer("claim_ready", (lists, n), consumer, kinds)
+        assert listed == NO_HINTS
+        return Batch(await self._answer("claim_ready", (lanes, n), consumer, ()), {})
 
     async def _answer(self, verb: str, what: object, me: ConsumerId, kinds: Sequence[Kind]) -> list[Claim]:
         self.asked.append((verb, what, me, kinds))

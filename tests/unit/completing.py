@@ -11,7 +11,7 @@ from consumer.complete import Complete, Write
 from consumer.periodic import Bell
 from core.errors import Hindered, RowRefused
 from core.outcome import Failure
-from core.task import DEFAULT_QUEUE, FencingToken, JsonText, ReadyList, TaskId
+from core.task import DEFAULT_KIND, DEFAULT_QUEUE, FencingToken, JsonText, TaskId
 from db.claims import Completion, Failing, Pending, Return, Written
 from tests.unit.support import Events, now, settled, task_id, virtual
 
@@ -32,7 +32,7 @@ def back(number: int) -> Return:
 
 
 def pending(number: int) -> Pending:
-    return Pending(task_id(number), ReadyList(DEFAULT_QUEUE, 5), due=True, due_in=timedelta())
+    return Pending(task_id(number), DEFAULT_QUEUE, DEFAULT_KIND, 5, due=True, due_in=timedelta())
 
 
 class Store:
@@ -90,7 +90,6 @@ class Scene:
         self.store, self.events = Store(), Events()
         self.published: list[int] = []
         self.lowered = 0
-        self.publishing_takes = 0.0
         self.complete = Complete(
             store=self.store,
             publisher=self,
@@ -103,8 +102,7 @@ class Scene:
     def _lower(self) -> None:
         self.lowered += 1
 
-    async def publish_again(self, rows: Iterable[Pending]) -> None:
-        await asyncio.sleep(self.publishing_takes)
+    def again(self, rows: Iterable[Pending]) -> None:
         self.published += [row.id.int for row in rows]
 
     async def put(self, *writes: Write) -> None:

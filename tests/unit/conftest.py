@@ -10,19 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from consumer.upkeep import republish
 from tests.unit.configuring import ALL, REQUIRED
 from tests.unit.supervising import Machine
 from tests.unit.support import VirtualLoop
 from tests.unit.working import Transaction
-
-
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small numbers instead of thousands, for republish."""
-    monkeypatch.setattr(republish, "CHUNK", 10)
-    monkeypatch.setattr(republish, "SHORT", 4)
-    monkeypatch.setattr(republish, "SAMPLES", (5, 50, 250))
 
 
 @pytest.fixture

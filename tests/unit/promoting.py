@@ -8,15 +8,19 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from consumer.periodic import Bell, Stopping, every
+from consumer.periodic import Stopping, every
 from consumer.upkeep.promote import Promote
+from core.audience import Audiences, Signature
 from core.errors import OutcomeUnknown
-from core.task import QueueName, ReadyList, TaskId
-from db.upkeep import DueRow, Place, Turn
+from core.task import Kind, QueueName, ReadyList, TaskId
+from db.rows import Place
+from db.upkeep import DueRow, Turn
 from tests.unit.support import Events, now, task_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-LIST = ReadyList(QueueName("default"), 5)
+QUEUE, KIND = QueueName("default"), Kind("test")
+AUDIENCES = Audiences([Signature.of([QUEUE], [KIND])])
+LIST = AUDIENCES.list_of(QUEUE, KIND, 5)
 
 
 def at(seconds: float) -> datetime:
@@ -48,19 +52,16 @@ class Store:
         if again is not None:
             self.next_run_at = min(self.next_run_at, now() + again.total_seconds())
 
-    async def bring_forward(self, step: str, within: timedelta) -> None:
-        assert step == "promote"
-        self.next_run_at = min(self.next_run_at, now() + within.total_seconds())
-
     async def due(self, after: Place, n: int) -> list[DueRow]:
         places = sorted(Place(at(due), found) for found, due in self.rows.items() if due <= now())
-        return [DueRow(place, LIST) for place in places if place > after][:n]
+        return [DueRow(place, QUEUE, KIND, 5) for place in places if place > after][:n]
 
     async def next_due_in(self) -> timedelta | None:
         waiting = [due - now() for due in self.rows.values() if due > now()]
         return timedelta(seconds=min(waiting)) if waiting else None
 
     async def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
+        assert LIST is not None
         if self.away:
             raise OutcomeUnknown("Redis", "gone")
         self.pushed += [(found.int, now()) for found in ids[LIST]]
@@ -70,30 +71,29 @@ class Scene:
     """Promote in its loop, over rows that fall due."""
 
     def __init__(self, **due: float) -> None:
-        self.store, self.events = Store(), Events()
+        self.store, self.events, self.audiences = Store(), Events(), AUDIENCES
         self.stopping = Stopping()
-        self.wake = Bell()
         for name, moment in due.items():
             self.add(int(name.removeprefix("row")), moment)
         self.promote = self.another()
 
     def another(self) -> Promote:
         """A promote of some process."""
-        return Promote(store=self.store, ready=self.store, wake=self.wake.ring, report=self.events)
+        return Promote(
+            store=self.store, ready=self.store, audiences=lambda: self.audiences, report=self.events
+        )
 
     def add(self, number: int, due: float) -> None:
         self.store.rows[task_id(number)] = due
 
     async def run(self, until: float) -> None:
         asyncio.get_running_loop().call_later(until, self.stopping.request)
-        asyncio.get_running_loop().call_later(until, self.wake.ring)
         await every(
             "promote",
             self.promote.step,
             stopping=self.stopping,
             report=self.events,
             random=Random(1),
-            bell=self.wake,
         )
 
     @property

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from random import Random
 from typing import Any
 
+from consumer.lists import Lists
 from consumer.pace import Pace
-from consumer.periodic import Stopping
+from consumer.periodic import Stopping, every
 from consumer.presence import Presence
 from consumer.pull import Pull
+from consumer.scan import Popped
 from consumer.schedule import Hint
 from consumer.slots import Slots
+from core.audience import Audiences, Signature
 from core.errors import OutcomeUnknown, StoreUnavailable
-from core.task import QueueName, ReadyList, TaskId
+from core.task import Kind, QueueName, ReadyList, TaskId
 from tests.unit.support import Events, now, task_id, virtual
 
-LIST = ReadyList(QueueName("default"), 5)
+ME = Signature.of([QueueName("default")], [Kind("test")])
+LIST = Audiences([ME]).list_of(QueueName("default"), Kind("test"), 5)
 Found = tuple[ReadyList, list[TaskId]] | None
 
 
 class Redis:
-    """Pops what the test puts on `ids`; a waiting pop lasts up to a second."""
+    """Pops what the test puts on `ids`; a waiting pop lasts up to a second, or until it is woken."""
 
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.asked: list[tuple[str, int]] = []
         self.away = False
+        self.woken = asyncio.Event()
         self.answers = asyncio.Event()
         self.answers.set()
 
@@ -39,15 +46,20 @@ class Redis:
         assert LIST in lists
         self.asked.append(("pop_waiting", n))
         for _ in range(10):
-            if not self.ids and not self.away:
+            if not self.ids and not self.away and not self.woken.is_set():
                 await asyncio.sleep(0.1)
+        self.woken.clear()
         return await self._take(n)
 
-    async def ping(self) -> None:
+    async def wake(self) -> None:
+        self.woken.set()
+
+    async def try_popping(self) -> None:
         if self.away:
             raise StoreUnavailable("Redis", "gone")
 
     async def _take(self, n: int) -> Found:
+        assert LIST is not None
         await self.answers.wait()
         if self.away:
             raise StoreUnavailable("Redis", "gone")
@@ -55,17 +67,43 @@ class Redis:
         return (LIST, [task_id(number) for number in taken]) if taken else None
 
 
+class Rows:
+    """A scan over `waiting` rows: it knows of them once it has looked."""
+
+    def __init__(self) -> None:
+        self.waiting: list[int] = []
+        self.found = False
+        self.looks: list[tuple[float, timedelta]] = []
+        self.claims: list[int] = []
+        self.popped: list[Popped | None] = []
+        self.claimed: list[int] = []
+        self.fails = False
+
+    async def look(self, every: timedelta) -> timedelta:
+        self.looks.append((now(), every))
+        self.found = bool(self.waiting)
+        return every
+
+    async def claim(self, n: int, popped: Popped | None) -> int:
+        self.claims.append(n)
+        self.popped.append(popped)
+        await asyncio.sleep(0.001)
+        if self.fails:
+            raise OutcomeUnknown("PostgreSQL", "gone")
+        taken, self.waiting = self.waiting[:n], self.waiting[n:]
+        self.claimed += taken
+        self.found = len(taken) == n
+        return len(taken)
+
+
 class Scene:
     """A pull between a Redis, rows to claim and a queue that nobody empties. It is itself the gate."""
 
     def __init__(self, capacity: int = 4, *, without_redis: bool = False) -> None:
         self.redis = Redis()
+        self.rows = Rows()
         self.events = Events()
         self.open = True
-        self.rows: list[int] = []
-        self.claims: list[int] = []
-        self.claim_fails = False
-        self.claimed: list[int] = []
         self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
         self.pace = Pace()
         self.stopping = Stopping()
@@ -76,10 +114,11 @@ class Scene:
         self.pull = Pull(
             ready=ready,
             presence=self.presence,
-            queues=[LIST.queue],
+            lists=Lists(ME, now),
+            scan=self.rows,  # type: ignore[arg-type] # the members that it uses
             queue=self.queue,
             slots=self.slots,
-            gate=self,  # type: ignore[arg-type] # the two members that it uses
+            gate=self,  # type: ignore[arg-type] # the one member that it uses
             pace=self.pace,
             fed=self.fed,
             stopping=self.stopping,
@@ -87,16 +126,6 @@ class Scene:
             clock=now,
             report=self.events,
         )
-
-    async def claim_ready(self, lists: Sequence[ReadyList], n: int) -> int:
-        assert LIST in lists
-        self.claims.append(n)
-        await asyncio.sleep(0.001)
-        if self.claim_fails:
-            raise OutcomeUnknown("PostgreSQL", "gone")
-        taken, self.rows = self.rows[:n], self.rows[n:]
-        self.claimed += taken
-        return len(taken)
 
     def waiting(self) -> list[TaskId]:
         return [hint.id for hint in self.queue._queue]  # type: ignore[attr-defined] # a look that takes nothing
@@ -107,7 +136,10 @@ class Scene:
 
 
 async def beside(s: Scene, test: Callable[[Scene], Awaitable[None]]) -> None:
+    """The test beside a pull and its looks."""
+    looking = every("scan", s.pull.look, stopping=s.stopping, report=s.events, random=Random(1))
     async with asyncio.TaskGroup() as group:
+        group.create_task(looking)
         group.create_task(s.pull.run())
         await test(s)
         s.stopping.request()

@@ -14,7 +14,7 @@ from consumer.gate import Gate
 from consumer.reconcile import Reconcile
 from consumer.running import Run, Running
 from core.task import Claim, ConsumerId, FencingToken, RunKey
-from db.claims import Return
+from db.claims import Batch, Return
 from tests.unit.support import Clock, Events, begun, claim, task_id, trusted
 
 TOKEN = FencingToken(1)
@@ -71,7 +71,7 @@ class Scene:
         self.answers.append(asyncio.get_running_loop().create_future())
         return await self.answers[-1]
 
-    async def claim_ready(self, *_: object, **__: object) -> list[Claim]:
+    async def claim_ready(self, *_: object, **__: object) -> Batch:
         raise AssertionError
 
     def keys(self) -> set[RunKey]:

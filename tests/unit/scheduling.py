@@ -13,10 +13,10 @@ from consumer.periodic import Stopping
 from consumer.schedule import Hint, Schedule
 from consumer.slots import Slots
 from core.errors import StoreUnavailable
-from core.task import QueueName, ReadyList, TaskId
+from core.task import ReadyList, TaskId
 from tests.unit.support import Events, now, settled, task_id, virtual
 
-HIGH, LOW = ReadyList(QueueName("default"), 9), ReadyList(QueueName("default"), 1)
+HIGH, LOW = ReadyList("ours:default:9"), ReadyList("ours:default:1")
 
 
 class Scene:

@@ -37,7 +37,11 @@ class Scene:
         self.ready = self if redis else None
         self.forced = asyncio.Event()
         self.drain = drain
-        self.lease = self.claims = self.consumers = self.publisher = self.beat = self
+        self.lease = self.claims = self.consumers = self.beat = self
+        self.publishing = asyncio.Event()
+        self.publisher = SimpleNamespace(
+            again=lambda pending: self.log.append(f"publish {list(pending)}"), close=self.publishing.set
+        )
         self.schedule = self.work = self.intake = self.complete = self
         self.gate = self
         self.consumer, self.rows, self.asked = "me", set[RunKey](), 0
@@ -111,9 +115,6 @@ class Scene:
     async def written(self) -> None:
         await self.writing.wait()
 
-    async def publish_again(self, pending: Sequence[object]) -> None:
-        await self._say(f"publish {list(pending)}")
-
     async def stop(self) -> None:
         await self._say("stop the beat")
 
@@ -150,6 +151,7 @@ class Scene:
                     ("pull", self.pulling),
                     ("schedule", self.scheduling),
                     ("complete", self.writing),
+                    ("publish", self.publishing),
                 )
             }
             ending = await Shutdown(

@@ -16,22 +16,21 @@ from tests.unit.support import begun, claim, task_id, virtual
 class Scene:
     """A listener that hears `messages` and then loses its connection."""
 
-    def __init__(self, *messages: RunKey | timedelta | None) -> None:
+    def __init__(self, *messages: RunKey | None) -> None:
         self.messages = messages
         self.heard = 0
         self.running, self.stopping = Running(), Stopping()
-        self.missed, self.delays = Stopping().bell(), list[timedelta]()
+        self.missed = Stopping().bell()
         self.run = begun(claim(1, token=FencingToken(3)))
         self.running._runs[self.run.claim.key] = self.run
         self.listener = Listener(
             signals=self,
             running=self.running,
             missed=self.missed,
-            delayed=self.delays.append,
             stopping=self.stopping,
         )
 
-    async def listen(self) -> AsyncIterator[RunKey | timedelta | None]:
+    async def listen(self) -> AsyncIterator[RunKey | None]:
         for message in self.messages:
             self.heard += 1
             yield message
@@ -52,14 +51,6 @@ async def test_another_try_of_the_same_task_is_left_alone() -> None:
     with pytest.raises(StoreUnavailable):
         await s.listener.step()
     assert not s.run.stopping
-
-
-@virtual
-async def test_a_delay_is_handed_on() -> None:
-    s = Scene(timedelta(seconds=0.2))
-    with pytest.raises(StoreUnavailable):
-        await s.listener.step()
-    assert s.delays == [timedelta(seconds=0.2)]
 
 
 @virtual

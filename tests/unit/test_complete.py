@@ -191,20 +191,6 @@ async def test_closing_waits_until_all_is_written_however_long_the_outage() -> N
 
 
 @virtual
-async def test_a_redis_that_is_slow_holds_up_no_writing_and_what_is_pending_is_published_to_the_end() -> None:
-    s = Scene()
-    s.publishing_takes = 100
-    async with asyncio.TaskGroup() as group:
-        group.create_task(s.complete.run())
-        await s.put(back(1))
-        await s.put(back(2))
-        await asyncio.sleep(2.5)
-        assert set(s.store.written) == {1, 2}
-        s.complete.close()
-    assert s.published == [1, 2]
-
-
-@virtual
 async def test_closing_with_nothing_to_write_ends_at_once() -> None:
     s = Scene()
     async with asyncio.TaskGroup() as group:
@@ -219,5 +205,5 @@ async def test_a_fault_of_the_program_is_not_swallowed() -> None:
     s = Scene()
     s.store.errors = [KeyError("column")]
     s.complete.put(done(1))
-    with pytest.RaisesGroup(KeyError):
+    with pytest.raises(KeyError):
         await s.complete.run()

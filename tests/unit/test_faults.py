@@ -11,12 +11,21 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from core.errors import Hindered, OutcomeUnknown, RowRefused, SluiceError, StoreUnavailable, TakesNoWrites
+from core.errors import (
+    CommandRefused,
+    Hindered,
+    OutcomeUnknown,
+    RowRefused,
+    SluiceError,
+    StoreUnavailable,
+    TakesNoWrites,
+)
 from db.faults import (
     SURELY_ROLLED_BACK,
     from_postgresql,
     from_redis,
     postgresql_in_our_words,
+    refused_by_redis,
     rolled_back,
     sqlstate,
     wrong_type,
@@ -167,19 +176,32 @@ async def test_a_connection_that_cannot_be_made_is_the_stores_fault(error: Excep
     [
         (redis.exceptions.ConnectionError("gone"), True),
         (redis.exceptions.TimeoutError(), True),
-        (redis.exceptions.ReadOnlyError("READONLY"), True),
-        (redis.exceptions.ResponseError("OOM"), True),
         (ConnectionResetError(), True),
         (TimeoutError(), True),
         (KeyError(), False),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_whatever_redis_answers_its_effect_is_unknown(error: Exception, ours: bool) -> None:
+def test_where_redis_does_not_answer_the_effect_is_unknown(error: Exception, ours: bool) -> None:
     found = from_redis(error)
     assert isinstance(found, OutcomeUnknown) is ours
     if isinstance(found, StoreUnavailable):
         assert found.store == "Redis"
+
+
+def test_a_refusal_of_redis_is_one_and_names_the_command() -> None:
+    refusals = (
+        redis.exceptions.ReadOnlyError("READONLY"),
+        redis.exceptions.OutOfMemoryError("OOM command not allowed"),
+        redis.exceptions.NoPermissionError("NOPERM"),
+    )
+    for error in refusals:
+        assert isinstance(from_redis(error), CommandRefused)
+    named = refused_by_redis("LPUSH", refusals[1])
+    assert isinstance(named, CommandRefused)
+    assert named.reason == "it refuses LPUSH: OOM command not allowed"
+    lost = redis.exceptions.ConnectionError("gone")
+    assert refused_by_redis("LPUSH", lost) is lost
 
 
 def test_a_key_of_the_wrong_type_is_recognized() -> None:

@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from consumer.gate import Found
 from core.errors import OutcomeUnknown
 from core.events import Claimed
-from tests.unit.claiming import KINDS, LISTS, Scene
+from db.claims import NO_HINTS
+from tests.unit.claiming import KINDS, LANES, Scene
 from tests.unit.support import claim, settled, task_id, virtual
 
 
@@ -27,7 +29,7 @@ async def test_a_claim_names_this_consumer_and_the_kinds_it_serves() -> None:
     s = Scene()
     async with asyncio.TaskGroup() as group:
         by_id = group.create_task(s.gate.claim([task_id(1), task_id(2)]))
-        by_list = group.create_task(s.gate.claim_ready(LISTS, 3))
+        by_list = group.create_task(s.gate.claim_ready(LANES, 3, NO_HINTS))
         await settled()
         for number, answer in enumerate(s.store.answers, 1):
             answer.set_result([claim(number)])
@@ -35,9 +37,9 @@ async def test_a_claim_names_this_consumer_and_the_kinds_it_serves() -> None:
     me = s.lease.consumer
     assert s.store.asked == [
         ("claim", [task_id(1), task_id(2)], me, KINDS),
-        ("claim_ready", (LISTS, 3), me, KINDS),
+        ("claim_ready", (LANES, 3), me, ()),
     ]
-    assert (by_id.result(), by_list.result()) == (1, 1)
+    assert (by_id.result(), by_list.result()) == (1, Found(1, {}))
     assert s.started == [([claim(1)], me), ([claim(2)], me)]
     assert s.events.all == [Claimed(1, asked=2), Claimed(1, asked=3)]
 
@@ -50,7 +52,7 @@ async def test_claims_are_numbered_and_counted_while_they_are_in_flight() -> Non
         group.create_task(s.gate.claim([task_id(1)]))
         await settled()
         first = s.gate.last
-        group.create_task(s.gate.claim_ready(LISTS, 3))
+        group.create_task(s.gate.claim_ready(LANES, 3, NO_HINTS))
         await settled()
         second = s.gate.last
         assert s.gate.asked == 4

@@ -7,7 +7,8 @@ import pytest
 from core.errors import OutcomeUnknown, RowRefused
 from core.events import Claimed, StepFailed
 from core.task import Claim, ConsumerId, TaskId
-from tests.unit.claiming import LISTS, Scene
+from db.claims import NO_HINTS, Batch
+from tests.unit.claiming import LANES, Scene
 from tests.unit.support import claim, settled, task_id, virtual
 
 
@@ -42,15 +43,15 @@ def test_without_redis_refused_rows_are_passed_over(refused: set[int]) -> None:
         s = Scene()
         rows = list(range(1, 6))
 
-        async def answer(_: object, n: int, *, skip: int, **__: object) -> list[Claim]:
+        async def answer(_: object, n: int, *, skip: int, **__: object) -> Batch:
             found = rows[skip : skip + n]
             if refused & set(found):
                 raise RowRefused("P0001", "not this one")
             rows[skip : skip + n] = []
-            return [claim(number) for number in found]
+            return Batch([claim(number) for number in found], {})
 
         s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
-        assert await s.gate.claim_ready(LISTS, 8) == 5 - len(refused)
+        assert (await s.gate.claim_ready(LANES, 8, NO_HINTS)).claimed == 5 - len(refused)
         await settled()
         [(claims, _)] = s.started
         assert {found.id for found in claims} == {task_id(n) for n in {1, 2, 3, 4, 5} - refused}
@@ -64,18 +65,18 @@ async def test_without_redis_no_more_is_claimed_than_was_asked_for_and_refusals_
     s = Scene()
     rows, asked = list(range(1, 200)), list[tuple[int, int]]()
 
-    async def answer(_: object, n: int, *, skip: int, **__: object) -> list[Claim]:
+    async def answer(_: object, n: int, *, skip: int, **__: object) -> Batch:
         asked.append((n, skip))
         if set(rows[skip : skip + n]) & {2, *range(10, 100)}:
             raise RowRefused("P0001", "not this one")
         found = rows[skip : skip + n]
         rows[skip : skip + n] = []
-        return [claim(number) for number in found]
+        return Batch([claim(number) for number in found], {})
 
     s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
-    assert await s.gate.claim_ready(LISTS, 4) == 4
-    await s.gate.claim_ready(LISTS, 4)
-    assert await s.gate.claim_ready(LISTS, 4) == 0
+    assert (await s.gate.claim_ready(LANES, 4, NO_HINTS)).claimed == 4
+    await s.gate.claim_ready(LANES, 4, NO_HINTS)
+    assert (await s.gate.claim_ready(LANES, 4, NO_HINTS)).claimed == 0
     assert max(skip for _, skip in asked) == 10
     assert len(asked) < 60
 
@@ -91,16 +92,20 @@ async def test_what_one_half_brought_is_kept_when_the_other_has_no_answer() -> N
             raise found
         return found
 
+    async def answer_batch(*_: object, **__: object) -> Batch:
+        return Batch(await answer(), {})
+
     s.store.claim = answer  # type: ignore[method-assign]
-    s.store.claim_ready = answer  # type: ignore[method-assign]
+    s.store.claim_ready = answer_batch  # type: ignore[method-assign]
     first: list[list[Claim] | Exception] = [RowRefused("P0001", "one of them"), [claim(1)]]
     answers[:] = [*first, OutcomeUnknown("PostgreSQL", "gone")]
     assert await s.gate.claim([task_id(1), task_id(2)]) == 1
     answers[:] = [*first, OutcomeUnknown("PostgreSQL", "gone")]
-    assert await s.gate.claim_ready(LISTS, 2) == 1
+    assert (await s.gate.claim_ready(LANES, 2, NO_HINTS)).claimed == 1
     await settled()
     assert [claims for claims, _ in s.started] == [[claim(1)]] * 2
-    for claiming in (s.gate.claim([task_id(1), task_id(2)]), s.gate.claim_ready(LISTS, 2)):
+    claimings = s.gate.claim([task_id(1), task_id(2)]), s.gate.claim_ready(LANES, 2, NO_HINTS)
+    for claiming in claimings:
         answers[:] = [first[0], OutcomeUnknown("PostgreSQL", "gone"), OutcomeUnknown("PostgreSQL", "gone")]
         with pytest.raises(OutcomeUnknown):
             await claiming
@@ -119,14 +124,20 @@ async def test_nothing_more_is_claimed_under_an_id_that_was_declared_dead_meanwh
         s.lease.ended()
         return [claim(1)]
 
-    s.store.claim = s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
+    async def answer_batch(lanes: object, *_: object, consumer: ConsumerId, **__: object) -> Batch:
+        return Batch(await answer([lanes], consumer=consumer), {})
+
+    s.store.claim = answer  # type: ignore[assignment,method-assign]
+    s.store.claim_ready = answer_batch  # type: ignore[method-assign]
     for by_id in (True, False):
         asked.clear()
         s.started.clear()
         s.lease.renewed(s.clock())
         me = s.lease.consumer
-        claiming = s.gate.claim([task_id(1), task_id(2)]) if by_id else s.gate.claim_ready(LISTS, 2)
-        assert await claiming == 1
+        if by_id:
+            assert await s.gate.claim([task_id(1), task_id(2)]) == 1
+        else:
+            assert (await s.gate.claim_ready(LANES, 2, NO_HINTS)).claimed == 1
         await settled()
         assert len(asked) == 2
         assert s.started == [([claim(1)], me)], "what became of it is work's to say"
@@ -142,6 +153,6 @@ async def test_a_row_that_is_refused_while_the_id_is_declared_dead_is_the_last_o
         s.lease.ended()
         raise RowRefused("P0001", "not this one")
 
-    s.store.claim_ready = answer  # type: ignore[method-assign]
-    assert await s.gate.claim_ready(LISTS, 1) == 0
+    s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
+    assert (await s.gate.claim_ready(LANES, 1, NO_HINTS)).claimed == 0
     assert len(asked) == 1

@@ -15,7 +15,7 @@ class Redis:
         self.away = False
         self.pings = 0
 
-    async def ping(self) -> None:
+    async def try_popping(self) -> None:
         self.pings += 1
         if self.away:
             raise StoreUnavailable("Redis", "gone")

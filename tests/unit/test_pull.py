@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import asyncio
 
-from consumer.pull import lists_in_turn
-from core.events import StoreLost
-from core.task import QueueName
 from tests.unit.pulling import LIST, Scene, beside, scene
 from tests.unit.support import settled, task_id, virtual
 
@@ -149,99 +146,3 @@ async def test_while_the_gate_is_closed_nothing_is_asked_for(s: Scene) -> None:
     s.open = True
     await asyncio.sleep(0.06)
     assert len(s.redis.asked) > asked
-
-
-@scene
-async def test_when_redis_is_lost_rows_are_claimed_and_when_it_is_back_its_lists_are_popped(s: Scene) -> None:
-    s.redis.away = True
-    s.rows = [7, 8]
-    await asyncio.sleep(0.02)
-    assert s.claimed == [7, 8]
-    assert s.events.of(StoreLost) == [StoreLost("Redis", doing="pull", reason="gone")]
-
-    s.redis.away = False
-    await s.presence.step()
-    s.redis.ids = [1]
-    await asyncio.sleep(0.4)
-    assert s.waiting() == [task_id(1)]
-
-
-@virtual
-async def test_without_redis_claims_are_for_free_slots_alone_and_take_them_before_they_ask() -> None:
-    s = Scene(without_redis=True)
-    s.slots.take(1)
-    s.rows = [1, 2, 3, 4]
-
-    async def look(s: Scene) -> None:
-        await asyncio.sleep(0)
-        assert s.slots.free == 0
-        await asyncio.sleep(0.01)
-        assert s.claims == [3]
-        assert s.claimed == [1, 2, 3]
-
-        s.slots.release()
-        await asyncio.sleep(0.01)
-        assert s.claims == [3, 1]
-
-    await beside(s, look)
-
-
-@virtual
-async def test_slots_that_no_row_needed_are_free_again_and_an_idle_consumer_looks_some_times_a_second() -> (
-    None
-):
-    s = Scene(without_redis=True)
-
-    async def look(s: Scene) -> None:
-        s.rows = [1]
-        await asyncio.sleep(0.01)
-        assert s.slots.free == 3
-        del s.claims[:]
-        await asyncio.sleep(3)
-        assert 9 <= len(s.claims) <= 11
-
-    await beside(s, look)
-
-
-@virtual
-async def test_hints_that_still_wait_when_redis_is_lost_keep_their_slots() -> None:
-    s = Scene()
-    s.redis.ids = [1, 2, 3]
-
-    async def look(s: Scene) -> None:
-        await settled()
-        s.redis.away = True
-        await asyncio.sleep(2)
-        assert set(s.claims) == {1}
-
-    await beside(s, look)
-
-
-@virtual
-async def test_a_claim_that_fails_frees_its_slots_and_is_tried_again_after_a_pause() -> None:
-    s = Scene(without_redis=True)
-    s.claim_fails = True
-
-    async def look(s: Scene) -> None:
-        await asyncio.sleep(0.1)
-        assert s.slots.free == 4
-        assert s.events.all == [StoreLost("PostgreSQL", doing="claim", reason="gone")]
-        assert s.claims == [4]
-        await asyncio.sleep(1)
-        assert 3 <= len(s.claims) <= 5
-
-    await beside(s, look)
-
-
-def test_the_highest_priority_is_asked_first_and_within_it_another_queue_each_time() -> None:
-    turns = lists_in_turn([QueueName("a"), QueueName("b"), QueueName("c")])
-    four = [next(turns) for _ in range(4)]
-
-    assert [ready.priority for ready in four[0]] == [p for p in range(9, -1, -1) for _ in range(3)]
-    assert [[ready.queue for ready in turn[:3]] for turn in four] == [
-        ["a", "b", "c"],
-        ["b", "c", "a"],
-        ["c", "a", "b"],
-        ["a", "b", "c"],
-    ]
-    assert all(set(turn) == set(four[0]) for turn in four)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -18,7 +17,6 @@ from db.signals import Signals, _decode
 from tests.unit.support import now, task_id, virtual
 
 KEYS = Keys("p")
-CANCELS, DELAYED = KEYS.cancels.encode(), KEYS.delayed.encode()
 ID = str(task_id(1)).encode()
 
 
@@ -45,27 +43,15 @@ async def test_a_cancel_names_the_run_that_the_task_had_and_is_understood_by_its
 
     [(command, channel, text)] = broker.said
     assert (command, channel) == ("PUBLISH", KEYS.cancels)
-    assert _decode(KEYS, channel.encode(), text.encode()) == (task_id(1), FencingToken(3))
-
-
-@virtual
-async def test_a_delay_is_told_when_promote_would_look_too_late_for_it_and_only_then() -> None:
-    broker = Commands()
-    signals = Signals(cast("Broker", broker), KEYS)
-    for seconds in (0.0, 0.25, 0.999999, 1.0, 3600.0):
-        await signals.tell_delayed(timedelta(seconds=seconds))
-
-    assert [_decode(KEYS, channel.encode(), text.encode()) for _, channel, text in broker.said] == [
-        timedelta(seconds=seconds) for seconds in (0.0, 0.25, 0.999999)
-    ]
+    assert _decode(text.encode()) == (task_id(1), FencingToken(3))
 
 
 class Channel:
-    """A pub/sub connection that confirms two subscriptions, and answers each PING unless it is half-open."""
+    """A pub/sub connection that confirms its subscription, and answers each PING unless it is half-open."""
 
     def __init__(self, *, half_open: bool) -> None:
         self.half_open = half_open
-        self.confirmations = 2
+        self.confirmations = 1
         self.pongs = self.pings = 0
 
     @asynccontextmanager
@@ -74,7 +60,7 @@ class Channel:
         yield self
 
     async def subscribe(self, *channels: str) -> None:
-        assert channels == (KEYS.cancels, KEYS.delayed)
+        assert channels == (KEYS.cancels,)
 
     async def ping(self) -> None:
         self.pings += 1
@@ -109,35 +95,27 @@ def test_a_listener_whose_ping_nobody_answers_has_lost_its_connection(half_open:
         except TimeoutError:
             assert not half_open
             assert channel.pings >= 10
-        assert heard >= 2
+        assert heard >= 1
 
     scene()
 
 
 @pytest.mark.parametrize(
-    ("channel", "data"),
+    "data",
     [
-        (CANCELS, b""),
-        (CANCELS, ID),
-        (CANCELS, ID + b" x"),
-        (CANCELS, ID + b" 1 2"),
-        (CANCELS, b"nobody 1"),
-        (CANCELS, b"\xff 1"),
-        (CANCELS, ID + b" " + b"9" * 5000),
-        (CANCELS, None),
-        (CANCELS, 7),
-        (DELAYED, b""),
-        (DELAYED, b"soon"),
-        (DELAYED, b"nan"),
-        (DELAYED, b"inf"),
-        (DELAYED, b"-1"),
-        (DELAYED, b"1.1"),
-        (DELAYED, b"1e400"),
-        (b"\xff", ID),
+        b"",
+        ID,
+        ID + b" x",
+        ID + b" 1 2",
+        b"nobody 1",
+        b"\xff 1",
+        ID + b" " + b"9" * 5000,
+        None,
+        7,
     ],
 )
-def test_a_message_that_says_neither_is_passed_over(channel: bytes, data: object) -> None:
-    assert _decode(KEYS, channel, data) is None
+def test_a_message_that_names_no_run_is_passed_over(data: object) -> None:
+    assert _decode(data) is None
 
 
 @pytest.mark.parametrize(
@@ -159,7 +137,11 @@ def test_a_list_entry_that_is_no_id_is_none(entry: bytes) -> None:
     assert decode(ID) == task_id(1)
 
 
-def test_every_name_in_redis_begins_with_the_prefix_and_is_its_own() -> None:
-    names = [KEYS.cancels, KEYS.delayed, KEYS.wake("x"), *(KEYS.ready(ReadyList("q", n)) for n in (1, 2))]  # type: ignore[arg-type]
-    assert all(name.startswith("p:") for name in names)
-    assert len(set(names)) == len(names)
+def test_every_name_in_redis_is_its_own_and_lies_in_the_prefixes_slot() -> None:
+    for prefix, root in (("p", "{p}:"), ("{app}:p", "{app}:p:"), ("p:{app}", "p:{app}:")):
+        keys = Keys(prefix)
+        lists = [ReadyList("ours:q:1"), ReadyList("ours:q:2")]
+        names = [keys.cancels, keys.wake("x"), keys.probe("x"), *map(keys.ready, lists)]
+        assert all(name.startswith(root) for name in names)
+        assert len(set(names)) == len(names)
+        assert [keys.to_ready(keys.ready(ready).encode()) for ready in lists] == lists

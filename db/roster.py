@@ -1,0 +1,71 @@
+"""Which consumers are alive, as far as a hint is concerned: the signatures of live leases, looked at every second.
+
+A look that is a second old sends a few hints to a list that others no longer pop; scans find their rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from core.audience import Audiences, Signature
+from core.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+PERIOD = timedelta(seconds=1)
+
+
+class ReadsSignatures(Protocol):
+    """What a roster needs of the store."""
+
+    async def signatures(self) -> dict[str, int]: ...
+    async def signature_members(self, names: Sequence[str]) -> list[Signature]: ...
+
+
+class Roster:
+    """What the last look saw. Empty until the first: nothing is pushed then."""
+
+    def __init__(self, store: ReadsSignatures) -> None:
+        self._store = store
+        self._own: dict[str, Signature] = {}
+        self._known: dict[str, Signature] = {}
+        self.audiences = Audiences()
+        self.consumers = 0
+        self.changed: Callable[[], None] = lambda: None
+
+    async def step(self) -> timedelta:
+        """Look once: one round trip, two when a signature is new. Raises StoreUnavailable: the last look stands."""
+        found = await self._store.signatures()
+        unknown = [name for name in found if name not in self._known]
+        if unknown:
+            self._known |= {each.name: each for each in await self._store.signature_members(unknown)}
+        live = {name: self._known[name] for name in found if name in self._known}
+        self.consumers = sum(found.values())
+        if unknown or live.keys() != self._known.keys():
+            self._known = live
+            self._change()
+        return PERIOD
+
+    def include(self, me: Signature) -> None:
+        """Count this consumer in from its start to its end, whatever a look saw: what it gives back has an audience."""
+        self._own = {me.name: me}
+        self._change()
+
+    def _change(self) -> None:
+        self.audiences = Audiences({**self._known, **self._own}.values())
+        self.changed()
+
+    async def run(self) -> None:
+        """Look again and again, until canceled. While PostgreSQL is away the last look stands."""
+        while True:
+            await self.look()
+            await asyncio.sleep(PERIOD.total_seconds())
+
+    async def look(self) -> None:
+        """Look once, if PostgreSQL answers."""
+        with suppress(StoreUnavailable):
+            await self.step()

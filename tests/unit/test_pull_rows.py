@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+
+from consumer.scan import ALONE, BUSY, IDLE
+from core.events import StoreLost
+from tests.unit.pulling import Scene, beside, scene
+from tests.unit.support import settled, task_id, virtual
+
+
+@scene
+async def test_when_redis_is_lost_rows_are_claimed_and_when_it_is_back_its_lists_are_popped(s: Scene) -> None:
+    s.redis.away = True
+    await asyncio.sleep(1.1)
+    s.rows.waiting = [7, 8]
+    await asyncio.sleep(0.7)
+    assert s.rows.claimed == [7, 8]
+    assert s.rows.looks[-1][1] is ALONE
+    assert s.events.of(StoreLost) == [StoreLost("Redis", doing="pull", reason="gone")]
+
+    s.redis.away = False
+    await s.presence.step()
+    s.redis.ids = [1]
+    await asyncio.sleep(0.4)
+    assert s.waiting() == [task_id(1)]
+
+
+@virtual
+async def test_claims_by_the_rows_are_for_free_slots_alone_and_take_them_before_they_ask() -> None:
+    s = Scene(without_redis=True)
+    s.slots.take(1)
+    s.rows.waiting = [1, 2, 3, 4]
+
+    async def look(s: Scene) -> None:
+        await asyncio.sleep(0.0005)
+        assert s.slots.free == 0
+        await asyncio.sleep(0.01)
+        assert s.rows.claims == [3]
+        assert s.rows.claimed == [1, 2, 3]
+
+        s.slots.release()
+        await asyncio.sleep(0.01)
+        assert s.rows.claims == [3, 1]
+
+    await beside(s, look)
+
+
+@virtual
+async def test_slots_that_no_row_needed_are_free_again() -> None:
+    s = Scene(without_redis=True)
+    s.rows.waiting = [1]
+
+    async def look(s: Scene) -> None:
+        await asyncio.sleep(0.01)
+        assert s.slots.free == 3
+        assert s.rows.claims == [4]
+
+    await beside(s, look)
+
+
+@scene
+async def test_rows_are_looked_at_more_often_the_more_depends_on_it(s: Scene) -> None:
+    await asyncio.sleep(2.5)
+    assert {every for _, every in s.rows.looks} == {IDLE}
+    s.redis.ids = list(range(4))
+    await asyncio.sleep(6)
+    assert s.rows.looks[-1][1] is BUSY, "the lists brought work, and the consumer is full of it"
+
+
+@scene
+async def test_an_idle_consumer_takes_what_a_look_finds_at_once(s: Scene) -> None:
+    """Though it waits at the lists' server."""
+    await asyncio.sleep(1.5)
+    s.rows.waiting = [1, 2]
+    looked = len(s.rows.looks)
+    while len(s.rows.looks) == looked:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.15)
+    assert s.rows.claimed == [1, 2]
+    assert s.rows.popped == [None]
+
+
+@virtual
+async def test_rows_and_lists_take_turns_while_both_bring_work() -> None:
+    s = Scene()
+    s.redis.ids = list(range(100, 200))
+    s.rows.waiting = list(range(100))
+
+    async def work() -> None:
+        for _ in range(10):
+            await settled()
+            await asyncio.sleep(0.1)
+            s.empty()
+            s.slots.release(s.slots.capacity - s.slots.free)
+
+    async def test(s: Scene) -> None:
+        await work()
+        assert len(s.rows.claimed) >= 16
+        assert len(s.redis.asked) >= 4
+        popped = [popped.ids for popped in s.rows.popped[1:] if popped is not None]
+        assert len(popped) >= 3, "each claim by the rows is told what the lists brought"
+
+    await beside(s, test)
+
+
+@virtual
+async def test_hints_that_still_wait_when_redis_is_lost_keep_their_slots() -> None:
+    s = Scene()
+    s.redis.ids = [1, 2, 3]
+
+    async def look(s: Scene) -> None:
+        await settled()
+        s.redis.away = True
+        s.rows.waiting = list(range(10, 20))
+        await asyncio.sleep(2)
+        assert s.rows.claims == [1]
+
+    await beside(s, look)
+
+
+@virtual
+async def test_a_claim_that_fails_frees_its_slots_and_is_tried_again_after_a_pause() -> None:
+    s = Scene(without_redis=True)
+    s.rows.waiting = [1]
+    s.rows.fails = True
+
+    async def look(s: Scene) -> None:
+        await asyncio.sleep(0.1)
+        assert s.slots.free == 4
+        assert s.events.all == [StoreLost("PostgreSQL", doing="claim", reason="gone")]
+        assert s.rows.claims == [4]
+        await asyncio.sleep(1)
+        assert 3 <= len(s.rows.claims) <= 5
+
+    await beside(s, look)
