@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor
 
-    from consumer.child import Children
+    from consumer.cpu.children import Children
     from consumer.registry import Registry
     from consumer.stores import Stores
     from core.events import Report

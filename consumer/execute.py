@@ -16,9 +16,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from consumer.child import ChildDied
 from consumer.context import DetachedContext
 from consumer.control import Discard, Retry, Snooze
+from consumer.cpu.child import ChildDied
 from consumer.registry import LOOP, THREAD
 from consumer.result import UnstorableResult, encode
 from consumer.running import Run, Stop
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextvars import Context as Variables
 
-    from consumer.child import Children
     from consumer.context import Context
+    from consumer.cpu.children import Children
     from consumer.registry import Handler
     from core.events import Report
 

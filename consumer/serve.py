@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from consumer.assembly import assemble
-from consumer.child import Children
+from consumer.cpu.children import Children
 from consumer.loops import STEPS, loops
 from consumer.parts import Machine
 from consumer.periodic import every
@@ -53,10 +53,7 @@ async def serve(
     threads = ThreadPoolExecutor(
         min(settings.worker_queue_maxsize, MAX_THREADS), thread_name_prefix="handler"
     )
-    starters = ThreadPoolExecutor(2, thread_name_prefix="child-starter")
-    children = Children(
-        starters, preload=sorted({handler.function.__module__ for handler in registry.values()})
-    )
+    children = Children(sorted({handler.function.__module__ for handler in registry.values()}))
     try:
         if not await _unless(stop.asked, prepare(stores, registry, report)):
             ending = Ending(left=0, threads=0, clean=True)
@@ -76,9 +73,8 @@ async def serve(
         beside = loops(parts, stores, settings, report)
         return await consume(parts, beside, settings, stop=stop, leave=leave, report=report, machine=machine)
     finally:
-        children.kill_all()
         threads.shutdown(wait=False, cancel_futures=True)
-        starters.shutdown(wait=False)
+        await children.close()
         await stores.close()
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _LINUX = sys.platform == "linux"
 _prctl = (
     ctypes.CDLL(None, use_errno=True).prctl if _LINUX else None
@@ -24,6 +25,12 @@ def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:
     _prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one whose own parent ends. Reap them."""
+    if _prctl is not None:
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def follow_parent(parent: int, session: int) -> None:

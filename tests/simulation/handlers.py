@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from consumer.child import ChildDied
 from consumer.control import Discard, Retry, Snooze
+from consumer.cpu.child import ChildDied
 from consumer.registry import Handler, Mode
 from consumer.result import encode
 from core.task import JsonText, Kind

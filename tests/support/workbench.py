@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer.child import Children
 from consumer.complete import Complete
+from consumer.cpu.children import Children
 from consumer.execute import Execute
 from consumer.lease import Lease
 from consumer.periodic import Bell
@@ -93,7 +93,8 @@ async def workbench(
         limits=Limits(answer=forever, pool_wait=forever, lock=lock),
         transactional=True,
     )
-    threads, starters = ThreadPoolExecutor(4), ThreadPoolExecutor(2)
+    threads = ThreadPoolExecutor(4)
+    children = Children(preload=[])
     vars(function).pop(MARK, None)
     [found] = handlers_of(handler(KIND, cpu_bound=cpu_bound)(function))
     registry: dict[Kind, Handler] = {Kind(KIND): found}
@@ -110,7 +111,7 @@ async def workbench(
     )
     work = Work(
         registry=registry,
-        execute=Execute(threads=threads, children=Children(starters, preload=[]), report=events.append),
+        execute=Execute(threads=threads, children=children, report=events.append),
         sessions=Sessions(engine=engine, running=running, lease=lease),
         complete=complete,
         consumers=stores.consumers,
@@ -128,6 +129,6 @@ async def workbench(
             yield Workbench(stores, work, running, complete, slots, lease, engine, events)
         finally:
             complete.close()
+    await children.close()
     threads.shutdown()
-    starters.shutdown()
     await engine.dispose()

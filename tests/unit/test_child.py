@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import orjson
 import psutil
 import pytest
 
-from consumer.child import Children
+from consumer.cpu.children import Children
 from consumer.running import Stop
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
@@ -26,11 +25,9 @@ from tests.unit.forking import WITHIN, Scene, outcome_of
 @pytest.fixture(scope="module")
 async def children() -> AsyncIterator[Children]:
     """One fork server for all of these tests."""
-    starters = ThreadPoolExecutor(2)
-    children = Children(starters, preload=[cpu_handlers.__name__])
+    children = Children([cpu_handlers.__name__])
     yield children
-    children.kill_all()
-    starters.shutdown()
+    await children.close()
 
 
 async def test_a_cpu_bound_handler_runs_in_a_process_of_its_own_with_a_plain_context(
@@ -171,7 +168,7 @@ async def test_a_run_that_is_stopped_while_its_child_starts_leaves_no_child(
     await asyncio.sleep(0)
     s.run.stop(Stop.CANCELED)
     assert await s.end() == Canceled()
-    assert not children._alive
+    assert not any(server._children for server in children._servers)
 
 
 async def test_all_children_are_ended_when_the_consumer_is_about_to_exit(
