@@ -19,11 +19,12 @@ from benchmarks.stage import BrokenRun
 CONSUMER_CPU, POSTGRESQL_CPU = "lists, idle consumer", "lists, idle PostgreSQL"
 START = {"p50": "lists, start p50", "p99": "lists, start p99"}
 LOST, LEFT = "lists, hint lost", "lists, never started"
-HEALTH, OUTAGES, UNDATED = "lists, health", "lists, health not 200", "lists, depths undated"
-RUNS = 9
+HEALTH, OUTAGES = "lists, health", "lists, health not 200"
+NAMED, UNDATED = "lists, depths named", "lists, depths undated"
+RUNS = 10
 """How many one look makes."""
 SECONDS = 15.0
-HINT_LOST_S, NO_HINT_MS, HINT_MS, HEALTH_MS = 5, 5000, 100, 100
+HINT_LOST_S, NO_HINT_MS, HINT_MS, HEALTH_MS, HEALTH_QUEUES = 5, 5000, 100, 100, 1000
 CONSUMER_PERCENT, POSTGRESQL_PERCENT = 3, 5
 _SETTLES = 5.0
 _TASKS, _PER_SECOND, _WARM_UP = 160, 20.0, 10
@@ -44,6 +45,7 @@ def comparisons(side: str, beside: str, *, redis: bool = True) -> tuple[Comparis
         Comparison(f"{side}: tasks that never started", LEFT, side, None, at_most=0),
         Comparison(f"{side}: /health, max", HEALTH, side, beside, at_most=HEALTH_MS),
         Comparison(f"{side}: /health, answers but 200", OUTAGES, side, None, at_most=0),
+        Comparison(f"{side}: /health, depths named", NAMED, side, None, at_most=HEALTH_QUEUES),
         Comparison(f"{side}: /health, depths without counted_at", UNDATED, side, None, at_most=0),
     )
 
@@ -69,6 +71,7 @@ async def look(
     facts = await health(place)
     yield run(HEALTH, facts["max_ms"], "ms", facts)
     yield run(OUTAGES, facts["looks"] - facts["statuses"].get(_OK, 0), "answers", facts)
+    yield run(NAMED, facts["queues_named"], "depths", facts)
     yield run(UNDATED, facts["undated"], "depths", facts)
 
 
