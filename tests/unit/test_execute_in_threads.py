@@ -9,15 +9,7 @@ from datetime import timedelta
 import pytest
 
 from consumer import Context
-<<<<<<< HEAD
 from consumer.running import Stop
-=======
-from consumer.cpu.children import Children
-from consumer.execute import Execute
-from consumer.registry import Handler, Mode
-from consumer.running import Running, Stop
-from core.clock import boottime
->>>>>>> 8175edd (A CPU-bound call waits for nothing that hangs, and ends with all that it started)
 from core.events import TryFailed
 from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Succeeded, TimedOut
 from core.task import JsonText
