@@ -126,10 +126,14 @@ class Stores:
         return await self.tasks.get(task_id)
 
     async def heard(self, priority: int = 5, *, queue: str = DEFAULT_QUEUE, kind: str = ECHO) -> ReadyList:
-        """The list at which whoever is alive now waits for such a task."""
-        await self.roster.step()
-        found = self.roster.audiences.list_of(QueueName(queue), Kind(kind), priority)
-        assert found is not None, "nobody serves it"
+        """The list at which whoever is alive waits for such a task, as soon as somebody is."""
+
+        async def look() -> ReadyList | None:
+            await self.roster.step()
+            return self.roster.audiences.list_of(QueueName(queue), Kind(kind), priority)
+
+        found = await eventually(look)
+        assert found is not None
         return found
 
     async def sql(self, statement: str, **values: Any) -> None:

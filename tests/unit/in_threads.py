@@ -11,7 +11,7 @@ from typing import Any, cast
 import orjson
 
 from consumer import Context
-from consumer.child import Children
+from consumer.cpu.children import Children
 from consumer.execute import Execute
 from consumer.registry import Handler, Mode
 from consumer.running import Running
