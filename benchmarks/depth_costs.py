@@ -32,6 +32,7 @@ _TIMES = _WARM_UP + _COUNTED
 _STRIDE = 3
 _ENOUGH = _STRIDE * _TIMES * _BATCH
 _PAGE = 50
+_AGE = 60.0
 _SLACK = SLACK.total_seconds()
 _LANES = 200
 # What a table in use has besides: tasks that were just submitted, tries of a consumer that died, delayed ones now due.
@@ -50,14 +51,19 @@ SELECT id
  WHERE status = 'pending' AND run_at <= now()
 """
 
+_ENDED = """
+SELECT id FROM tasks WHERE status IN ('completed', 'failed', 'canceled') ORDER BY finished_at LIMIT $1
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Ids of the table, a batch for each time."""
+    """Ids of the table, a batch for each time; `ended`: what prune removes next, in one chunk."""
 
     new: list[list[UUID]]
     held: list[list[UUID]]
     spread: list[list[UUID]]
+    ended: list[UUID]
 
 
 Ask = Callable[[Explain, Given, int], Awaitable[Cost]]
@@ -101,6 +107,12 @@ async def _promote(explain: Explain) -> Cost:
     return due + await explain.statement("promote_next")
 
 
+async def _prune(explain: Explain, ended: list[UUID]) -> Cost:
+    after = {"after_finished_at": "-infinity", "after_place": "(0,0)"}
+    look = await explain.statement("prune_look", age=_AGE, **after, n=prune.CHUNK)
+    return look + await explain.statement("prune", age=_AGE, ids=ended)
+
+
 async def _depths(explain: Explain) -> Cost:
     queues = await explain.statement("queues", after="", n=_LANES)
     return queues + await explain.statement("depths", queues=[DEFAULT_QUEUE], cap=DEPTH_CAP)
@@ -122,7 +134,7 @@ QUEUED: dict[str, Ask] = {
     "claim 100 from all over": lambda explain, given, time: _claim(explain, given.spread[time]),
 }
 FINISHED: dict[str, Ask] = {
-    "prune, one chunk": lambda explain, _, __: explain.statement("prune", age=60.0, n=prune.CHUNK),
+    "prune, one chunk": lambda explain, given, _: _prune(explain, given.ended),
 }
 
 
@@ -184,6 +196,7 @@ async def prepare(connection: Connection) -> Given:
         new=_batches(new),
         held=_batches(held),
         spread=_batches(spread),
+        ended=[row["id"] for row in await connection.fetch(_ENDED, prune.CHUNK)],
     )
 
 

@@ -18,6 +18,8 @@ from benchmarks.explain import Cost, opened
 from benchmarks.handlers import KIND
 from tests.support.databases import migrated
 
+pytestmark = pytest.mark.timeout(300)  # half a million rows are made first
+
 SHALLOW, DEEP = 75_000, 200_000
 HAS_UUIDV7 = 180_000
 MORE = 1.1

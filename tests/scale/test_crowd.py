@@ -96,6 +96,7 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
             BATCH,
         ),
         "prune": ({"age": 3600.0, "ids": _spread(crowd.ended)}, {KEY}, 2 * BATCH),
+        "locked_among": ({"ids": running}, {KEY}, 2 * BATCH),
         # What health asks.
         "consumers": ({}, set(), 0),
         "queues": ({"after": "", "n": BATCH}, {LANES}, BATCH + 1),
@@ -112,6 +113,7 @@ NAMES = (
         "reap",
         "prune_look",
         "prune",
+        "locked_among",
     ),
     *("consumers", "queues", "depths"),
 )
