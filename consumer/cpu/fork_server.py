@@ -37,18 +37,12 @@ class ForkServer:
         self.good = True
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)  # noqa: FBT003 - its signature
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}; sys.argv[:] = {sys.argv!r}; "
-            f"from consumer.cpu.process import main; main({os.getpid()}, {theirs.fileno()}, {[*modules]!r})"
-        )
         with theirs:
-            # A process group of its own keeps a terminal's signals away; in a session of its own it could outlive us.
-            self._process = subprocess.Popen(  # noqa: S603 - our own module; takes the loop some milliseconds
-                [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", code],  # type: ignore[attr-defined] # noqa: SLF001
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                process_group=0,
-            )
+            try:
+                self._process = _start(theirs, modules)
+            except OSError:
+                self._control.close()
+                raise
         self._loop.add_reader(self._control.fileno(), self._hear)
 
     async def fork(self, *, patience: float) -> Child | None:
@@ -141,3 +135,21 @@ class ForkServer:
         for child in self._children.values():
             child.orphan()
         self._loop.call_later(_REAP_SECONDS, self.gone)
+
+
+def _start(control: socket.socket, modules: Sequence[str]) -> subprocess.Popen[bytes]:
+    """A fork server that speaks over `control`. Takes some milliseconds of the loop's. Raises OSError.
+
+    A process group of its own keeps a terminal's signals away; in a session of its own it could outlive us.
+    """
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[:] = {sys.argv!r}; "
+        f"from consumer.cpu.process import main; main({os.getpid()}, {control.fileno()}, {[*modules]!r})"
+    )
+    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001
+    return subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, *options, "-c", code],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(control.fileno(),),
+        process_group=0,
+    )

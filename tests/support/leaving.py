@@ -14,7 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from consumer import Context, handler
-from tests.support.handlers import note
+from consumer.context import DetachedContext
+from tests.support.handlers import compute, note
 
 FORK = multiprocessing.get_context("fork")
 SPAWN = multiprocessing.get_context("spawn")
@@ -49,6 +50,13 @@ def leave_forked(ctx: Context, payload: dict[str, Any]) -> None:
     thread.start()
     thread.join()
     note(ctx, "left", process=found[0])
+
+
+@handler("compute-beside", cpu_bound=True)
+def compute_beside(ctx: DetachedContext, payload: dict[str, Any]) -> None:
+    """Computes as `compute`, while a program does so too."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    compute(ctx, payload)
 
 
 @handler("leave-program")

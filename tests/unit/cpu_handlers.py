@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Never
 
@@ -116,9 +120,10 @@ def be_asked_to_end(ctx: DetachedContext, payload: Payload) -> str:
 
 
 def leave_somebody_behind(ctx: DetachedContext, payload: Payload) -> None:
-    """A process that keeps all that this one has open, then run until something ends this one."""
+    """A process of another session that keeps all that this one has open, then run until something ends this one."""
     child = os.fork()
     if not child:
+        os.setsid()
         time.sleep(30)
         os._exit(0)
     with Path(payload["say"]).open("a") as told:
@@ -131,6 +136,63 @@ def run_on(ctx: DetachedContext, payload: Payload) -> None:
     with Path(payload["say"]).open("a") as told:
         told.write(f"{os.getpid()}\n")
     time.sleep(600)
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def use_pools(ctx: DetachedContext, payload: Payload) -> list[list[int]]:
+    context = multiprocessing.get_context(payload["method"])
+    with context.Pool(2) as pool:
+        found = [pool.map(square, range(3))]
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        return [*found, [*executor.map(square, range(3))]]
+
+
+def start_others(ctx: DetachedContext, payload: Payload) -> int:
+    """Processes of each kind, of which the first has one of its own; their pids are told. Then run on, if `runs_on`."""
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    forked = multiprocessing.get_context("fork").Process(target=_with_one_more, args=(payload["say"],))
+    spawned = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    forked.start()
+    spawned.start()
+    with Path(payload["say"]).open("a") as told:
+        told.write(f"{os.getpid()}\n{program.pid}\n{forked.pid}\n{spawned.pid}\n")
+    while payload["runs_on"] or len(Path(payload["say"]).read_text().split()) < OTHERS:
+        time.sleep(0.01)
+    return OTHERS
+
+
+OTHERS = 5
+
+
+def _with_one_more(say: str) -> None:
+    one_more = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with Path(say).open("a") as told:
+        told.write(f"{one_more.pid}\n")
+    time.sleep(600)
+
+
+def end_programs(ctx: DetachedContext, payload: Payload) -> list[int | None]:
+    """How a program and a forked process end that are asked to."""
+    program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    forked.start()
+    for started in (program, forked):
+        started.terminate()
+    program.wait()
+    forked.join()
+    return [program.returncode, forked.exitcode]
+
+
+def go_on(ctx: DetachedContext, payload: Payload) -> str:
+    """Say the pid, then run until the file is there."""
+    with Path(payload["say"]).open("a") as told:
+        told.write(f"{os.getpid()}\n")
+    while not Path(payload["until"]).exists():
+        time.sleep(0.01)
+    return "went on"
 
 
 class Nested:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -17,6 +18,7 @@ from consumer.running import Running
 from core.clock import boottime
 from core.outcome import Outcome
 from core.task import JsonText
+from tests.support.eventually import eventually
 from tests.unit.support import Events, begun, claim, nobody
 
 WITHIN = 20.0
@@ -57,6 +59,16 @@ class Scene:
         assert self.vacated == 1
         assert self.run.on_stop is None
         return self.outcome
+
+
+async def pids_told(told: Path, n: int = 1) -> list[int]:
+    """The pids that handlers have written to the file, once there are `n`."""
+    return [int(pid) for pid in await eventually(lambda: _lines(told, n), timeout=WITHIN)]
+
+
+def _lines(told: Path, n: int) -> list[str]:
+    lines = told.read_text().splitlines() if told.exists() else []
+    return lines if len(lines) >= n else []
 
 
 async def outcome_of(children: Children, function: Callable[..., Any], **facts: Any) -> Outcome:

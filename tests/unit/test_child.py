@@ -19,7 +19,7 @@ from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snooze
 from core.task import JsonText
 from tests.support.eventually import eventually
 from tests.unit import cpu_handlers
-from tests.unit.forking import WITHIN, Scene, outcome_of
+from tests.unit.forking import Scene, outcome_of, pids_told
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ async def test_a_stop_kills_the_child(
     told = tmp_path / "pid"
     s = Scene(children, cpu_handlers.run_on, say=str(told))
     s.start()
-    pid = int(await eventually(lambda: told.exists() and told.read_text().strip(), timeout=WITHIN))
+    [pid] = await pids_told(told)
 
     s.run.stop(stop)
 
@@ -145,7 +145,7 @@ async def test_a_child_is_not_waited_for_once_it_has_ended_although_a_process_th
     told = tmp_path / "pid"
     s = Scene(children, cpu_handlers.leave_somebody_behind, say=str(told))
     s.start()
-    left = int(await eventually(lambda: told.exists() and told.read_text().strip(), timeout=WITHIN))
+    [left] = await pids_told(told)
     try:
         s.run.stop(Stop.CANCELED)
         assert await s.end() == Canceled()
@@ -178,7 +178,7 @@ async def test_all_children_are_ended_when_the_consumer_is_about_to_exit(
     scenes = [Scene(children, cpu_handlers.run_on, say=str(told)) for _ in range(2)]
     for s in scenes:
         s.start()
-    await eventually(lambda: told.exists() and len(told.read_text().split()) == 2, timeout=WITHIN)
+    await pids_told(told, 2)
 
     children.kill_all()
 
