@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -38,6 +40,20 @@ def fork_server(consumer: Consumer) -> psutil.Process:
     return server
 
 
+def family(consumer: Consumer) -> list[int]:
+    """The process and all below it."""
+    return [consumer.pid, *(process.pid for process in psutil.Process(consumer.pid).children(recursive=True))]
+
+
+def has_taken_signals(pid: int) -> bool:
+    """Whether what was sent to the process has arrived there."""
+    try:
+        facts = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
+    return not any(int(mask, 16) for mask in re.findall("Pnd:\t(.+)", facts))
+
+
 def gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -51,8 +67,10 @@ async def test_a_signal_to_the_group_drains_and_lets_what_computes_end(
 ) -> None:
     consumer = await consumers.start()
     await computing(stores, consumers, 2)
+    everybody = family(consumer)
     os.killpg(consumer.pid, number)
     await consumer.event("consumer.draining")
+    await eventually(lambda: all(map(has_taken_signals, everybody)))
     consumers.file("end").touch()
     assert await consumer.ended() == 0
     assert await statuses(stores) == {"completed": 2}
@@ -65,9 +83,11 @@ async def test_a_signal_to_every_process_drains_and_lets_what_computes_end(
     """As a service manager does that signals a whole unit, parents and children alike."""
     parent = await consumers.start("--processes", "1")
     await computing(stores, consumers, 2)
-    for process in [psutil.Process(parent.pid), *psutil.Process(parent.pid).children(recursive=True)]:
-        process.send_signal(signal.SIGTERM)
+    everybody = family(parent)
+    for pid in everybody:
+        os.kill(pid, signal.SIGTERM)
     await parent.event("consumer.draining")
+    await eventually(lambda: all(map(has_taken_signals, everybody)))
     consumers.file("end").touch()
     assert await parent.ended() == 0
     assert await statuses(stores) == {"completed": 2}
