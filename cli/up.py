@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from cli import welcome
 from cli.embedded import Servers, Urls
@@ -20,6 +19,7 @@ from cli.supervise.output import Output
 from cli.supervise.program import Program
 from cli.supervise.signals import Stopping
 from core.clock import boottime
+from core.command_line import here
 from core.errors import SluiceError
 from core.settings import ApiSettings, ConsumerSettings, UpSettings, environment, load
 
@@ -90,7 +90,7 @@ class Family:
         self.drain_seconds = options.drain_seconds
         self._options = options
         self._began = boottime()
-        self._root = Path.cwd()
+        self._root = here()
         self._servers: Servers | None = None
         self._programs: tuple[Program, ...] = ()
         self._ready = False

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumer.registry import MARK, Handler, Mark, Registry, handlers_of, marking
 from consumer.signature import place, written
+from core.command_line import here
 from core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def load(modules: Sequence[str]) -> Registry:
     Raises ConfigurationError when a module cannot be imported, holds no handler, has marked what it does not hold, or
     takes a kind that is taken.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    directory = str(here())
+    if directory not in sys.path:
+        sys.path.append(directory)
     with marking() as made:
         found = {name: _marked(_import(name)) for name in (BUILT_IN, *modules)}
     # For programs in a pipe it is usual to take the signal; a lost connection would end a consumer.
@@ -67,7 +68,7 @@ def _import(name: str) -> ModuleType:
         top = name.partition(".")[0]
         taken = f"; the name {top} is taken by a part of Sluice: rename your package" if top in _OURS else ""
         raise ConfigurationError(
-            f"HANDLERS: there is no module {name} on the import path or in {Path.cwd()}{taken}"
+            f"HANDLERS: there is no module {name} on the import path or in {here()}{taken}"
         ) from missing
     except (Exception, SystemExit) as error:
         raise ConfigurationError(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from pathlib import Path
 
 from core import names
+from core.errors import ConfigurationError
 from core.signals import stops
 
 HIGHEST_PORT = 65535
@@ -36,6 +38,14 @@ def queues(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def here() -> Path:
+    """Return the current directory. Raises ConfigurationError when it is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigurationError("the current directory was removed: start in one that is there") from None
 
 
 def end_at_signals() -> None:

@@ -59,7 +59,13 @@ def _explain(error: DBAPIError) -> SluiceError | None:
             )
         case "42501":
             return ConfigurationError(
-                f"the database role may not migrate: {reason}; grant it CREATE on the schema"
+                f"the database role may not migrate: {reason}; grant it CREATE on the schema, "
+                "or set SLUICE_SCHEMA to one of its own"
+            )
+        case "3F000":
+            return ConfigurationError(
+                "the search path of the database role names no schema that is there: "
+                "set SLUICE_SCHEMA to one for Sluice's tables"
             )
         case "42P07" | "42710":
             return ConfigurationError(

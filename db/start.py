@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.errors import ConfigurationError, StoreUnavailable, TakesNoWrites
+from db import environment
 from db.faults import from_postgresql, sqlstate
 from db.pooler import complaint, refuse_pooler
 
@@ -68,6 +69,9 @@ def _judge(error: Exception) -> StoreUnavailable:
     """What to wait out; raises what is not."""
     if isinstance(error, TakesNoWrites):
         return error
+    lacking = environment.missing(error) or environment.not_allowed(error)
+    if lacking is not None:
+        raise ConfigurationError(lacking) from error
     refused = next((cause for cause in _causes(error) if isinstance(cause, ValueError | OverflowError)), None)
     if refused is not None:
         raise ConfigurationError(f"DATABASE_URL {_flaw(refused)}") from error
@@ -84,7 +88,7 @@ def _judge(error: Exception) -> StoreUnavailable:
 def _flaw(refused: BaseException) -> str:
     """Only asyncpg's own words are shown: a parser's may hold a piece of the password."""
     if isinstance(refused, asyncpg.exceptions.ClientConfigurationError | ssl.SSLError):
-        return f"cannot be used: {refused}"
+        return f"cannot be used: {' '.join(str(refused).split())}"
     return "cannot be parsed: look at the port, and percent-encode what is special in the password"
 
 
