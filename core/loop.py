@@ -56,7 +56,7 @@ def _occupy_standard_numbers() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - it has the lowest free number
 
 
 def leave(status: int, *, finish: Callable[[], None]) -> int:

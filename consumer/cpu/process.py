@@ -48,6 +48,9 @@ def main(parent: int, control: int, modules: Sequence[str]) -> NoReturn:
     die_with_parent(
         signal.SIGCHLD, parent
     )  # to be woken, and then to end the children's own processes as well
+    settings = load(LogSettings)  # a handler's ctx.log writes where the consumer's does, and as it does
+    log.configure(settings.log_level, settings.log_format)
+    log.hold_stderr()
     for module in modules:
         with suppress(BaseException):  # each child says what is wrong with it
             importlib.import_module(module)
@@ -207,8 +210,6 @@ def _receive(channel: socket.socket) -> bytes:
 def _answer(request: bytes) -> bytes:
     """What became of the call, pickled: whether it succeeded, and its encoded result or its exception."""
     try:
-        settings = load(LogSettings)  # a handler's ctx.log writes where the consumer's does, and as it does
-        log.configure(settings.log_level, settings.log_format, keep=True)
         module, qualname, ctx, payload = pickle.loads(request)  # noqa: S301 - from our own consumer
         function: Any = importlib.import_module(module)
         for name in qualname.split("."):

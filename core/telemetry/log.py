@@ -54,21 +54,18 @@ class _Ours:
 _ours: _Ours | None = None
 
 
-def configure(level: str, log_format: str | None, *, keep: bool = False) -> None:
+def configure(level: str, log_format: str | None) -> None:
     """Send every log record to stderr: lines for people on a terminal, one JSON object per line otherwise.
 
-    Lines of other libraries come out like that for as long as nobody sets up `logging` or `structlog` anew. `keep`:
-    somebody may have done so before us, and it stays.
+    Lines of other libraries come out like that for as long as nobody sets up `logging` or `structlog` anew.
     """
     global _ours  # noqa: PLW0603 - a process has one stderr
     if sys.stderr is None:  # started without one: its number is not to become a socket's
         sys.stderr = _nowhere()
     render = rendering(log_format)
     _ours = _Ours(level, render, sys.stderr)
-    if not (keep and logging.getLogger().handlers):
-        _set_up_logging(level, render)
-    if not (keep and structlog.is_configured()):
-        _set_up_structlog()
+    _set_up_logging(level, render)
+    _set_up_structlog()
 
 
 def _set_up_logging(level: str, render: Sequence[Processor]) -> None:
@@ -105,10 +102,8 @@ def never_wait(finish_seconds: float = 0.3) -> None:
 
     What is left is written at exit, for at most `finish_seconds`. For processes that serve others, after `configure`.
     """
-    try:
-        # A number of our own: when a handler closes stderr, the next socket gets its number, and would get our lines.
-        fd = os.dup(sys.stderr.fileno())
-    except (OSError, ValueError):
+    fd = _another_number()
+    if fd is None:
         return  # a stream in memory: it never waits
     background = Background(fd, _lost)
     for handler in logging.getLogger().handlers:
@@ -117,6 +112,21 @@ def never_wait(finish_seconds: float = 0.3) -> None:
     if _ours is not None:
         _ours.sink.stream = background
     atexit.register(background.drain, finish_seconds)
+
+
+def hold_stderr() -> None:
+    """From now on our lines go where stderr goes now, whatever handlers make of it. As `never_wait`, but it waits."""
+    fd = _another_number()
+    if fd is not None and _ours is not None:
+        _ours.sink.stream = os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace")
+
+
+def _another_number() -> int | None:
+    """A number of our own: when a handler closes stderr, the next socket gets its number, and would get our lines."""
+    try:
+        return os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return None
 
 
 def say(line: str, *, seconds: float = 0.3) -> None:

@@ -79,20 +79,6 @@ def test_what_a_handler_has_bound_is_in_its_own_lines_alone(capsys: pytest.Captu
     assert "customer" not in lost
 
 
-def test_what_was_set_up_before_may_be_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    logging.basicConfig(force=True, format="theirs: %(message)s")
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory())
-    log.configure("info", "json", keep=True)
-
-    logging.getLogger("kept").warning("one")
-    structlog.get_logger().info("two")
-    log.logger().info("three")
-
-    captured = capsys.readouterr()
-    assert captured.err.startswith("theirs: one\n{")
-    assert "two" in captured.out
-
-
 class Unprintable:
     def __str__(self) -> NoReturn:
         raise ValueError("theirs")
