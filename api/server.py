@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import Any
 
@@ -58,7 +58,8 @@ def run(
         settings = load(ApiSettings, api_host=host, api_port=port)
         log.configure(settings.log_level, settings.log_format)
         log.never_wait()
-        beside = _consumer_beside() if with_consumer else None
+        with family.as_it_was() if workers else nullcontext():
+            beside = _consumer_beside() if with_consumer else None
         with listen.bind(settings.api_host, settings.api_port) as listener:
             stop = Stop()
             return _loop(_run(settings, listener, workers or 1, beside, stop), stop)

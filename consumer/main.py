@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -12,7 +13,7 @@ import uvloop
 from consumer import loader
 from consumer.processes import supervise
 from consumer.serve import serve
-from core import loop
+from core import family, loop
 from core.errors import SluiceError
 from core.events import StepFailed
 from core.forks import set_forks_apart
@@ -40,7 +41,8 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         settings = load(ConsumerSettings, queues=queues)
         log.configure(settings.log_level, settings.log_format)
         log.never_wait()
-        registry = loader.load(settings.handlers)
+        with nullcontext() if processes is None else family.as_it_was():
+            registry = loader.load(settings.handlers)
         report = Reporter(settings.log_level)
         if processes is not None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from core.command_line import here
 from core.leftovers import end_session
 from core.signals import HURRY, STOP, on_stops
 from core.telemetry.log import logger
@@ -21,6 +22,18 @@ QUICK_SECONDS = 2.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 1.5
 """A child that died is replaced within two seconds, however often it dies."""
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """Keep the directory and the environment in which children are to begin, whatever is imported within."""
+    directory, environment = here(), dict(os.environ)  # environment: the children's
+    try:
+        yield
+    finally:
+        os.chdir(directory)
+        os.environ.clear()  # environment: as above
+        os.environ.update(environment)  # environment: as above
 
 
 async def supervise(

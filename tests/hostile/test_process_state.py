@@ -100,6 +100,19 @@ async def test_what_a_module_sets_up_for_its_process_breaks_nothing_of_ours(
     assert seconds < 5
 
 
+@pytest.mark.parametrize("what", ["another directory", "no environment"])
+async def test_children_begin_as_their_parent_did_whatever_its_modules_set_up(
+    stores: Stores, consumers: Consumers, what: str
+) -> None:
+    consumers.file("theirs.py").write_text(f"{SET_UP[what]}\n{HANDLERS}")
+    parent = await consumers.start("--processes", "2", HANDLERS="theirs")
+    task = new("theirs.loop")
+    await stores.submit_and_push([task])
+    await eventually(lambda: over(stores), timeout=30)
+    assert (await stores.get(task.id)).status is Status.COMPLETED
+    assert (await parent.stop())[0] == 0
+
+
 async def test_a_log_that_nobody_reads_any_more_ends_no_consumer(
     stores: Stores, consumers: Consumers
 ) -> None:
