@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.body import BodyTooLarge, NotJsonMedia
+from api.encoding import NotGzip, UnknownEncoding
 from api.findings import (
     Finding,
     Invalid,
@@ -51,11 +52,15 @@ class TooSlow(SluiceError):
     """The request took too long to arrive."""
 
 
-class HeadTooLarge(SluiceError):
-    """The request line and the headers are longer than any request needs."""
+class Trailers(SluiceError):
+    """Headers come behind the body: nothing here reads them."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the request line and the headers are larger than {limit} bytes")
+
+class HeadTooLarge(SluiceError):
+    """The request line and the headers are longer, or more, than any request needs."""
+
+    def __init__(self, limit: int, most: int) -> None:
+        super().__init__(f"the request line and the headers are over {limit} bytes, or over {most} headers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ TABLE: Mapping[type[Exception], Sort] = {
     NotJson: Sort(400, "not-json", "The body is not JSON"),
     ClientDisconnect: Sort(400, "incomplete", "The body is not complete", lambda _: "the client left"),
     NotHttp: Sort(400, "not-http", "The request is not HTTP", lambda _: "it cannot be parsed"),
+    Trailers: Sort(400, "trailers", "The request has trailers", lambda _: "send its headers before its body"),
     TooSlow: Sort(408, "too-slow", "The request took too long", lambda _: "nothing was done: send it again"),
     HeadTooLarge: Sort(431, "head-too-large", "The headers are too large"),
     errors.TaskNotFound: Sort(
@@ -98,6 +104,8 @@ TABLE: Mapping[type[Exception], Sort] = {
         lambda error: f"the task is {error.status}: it cannot become {error.wanted}",
     ),
     BodyTooLarge: Sort(413, "body-too-large", "The body is too large"),
+    NotGzip: Sort(400, "not-gzip", "The body is not gzip", lambda _: "it cannot be decoded, or breaks off"),
+    UnknownEncoding: Sort(415, "unknown-encoding", "The body's encoding is not known"),
     NotJsonMedia: Sort(415, "not-json-media", "The body must be application/json"),
     Unsound: Sort(
         422,
@@ -228,6 +236,8 @@ def _headers(error: Exception) -> dict[str, str]:
         return {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
     if isinstance(error, errors.StoreUnavailable | NotReady):
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if isinstance(error, UnknownEncoding):
+        return {"Accept-Encoding": "gzip"}
     if isinstance(error, BodyTooLarge) and error.unread:
         return {"Connection": "close"}
     return {}

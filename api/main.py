@@ -52,7 +52,6 @@ PAGES_AT_ONCE = 2
 PAGE_WAIT = timedelta(seconds=0.5)
 PROBES_AT_ONCE = 2
 """Probes, health and kinds: each asks once for all who want to know, and none waits for what clients do."""
-ROOM_BYTES = 128 << 20
 LOOK = timedelta(seconds=1.7)
 # Every endpoint answers within two seconds when PostgreSQL does not.
 LIMITS = Limits(
@@ -93,7 +92,9 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.add_middleware(Courtesy)
+    app.state.room = Room(tasks.BATCH_BODIES * settings.max_body_bytes)
+    app.state.root_path = settings.root_path
+    app.add_middleware(Courtesy, root_path=settings.root_path)
     handlers.install(app)
     for router in (tasks.submitting, tasks.batches, tasks.router, health.router, docs.router):
         app.include_router(router)
@@ -157,7 +158,7 @@ async def _lifespan(
             stopping=stop.asked.is_set,
         ),
         patience=Patience(LOOK),
-        room=Room(max(ROOM_BYTES, 4 * tasks.BATCH_BODIES * settings.max_body_bytes)),
+        room=app.state.room,
     )
     try:
         async with beside(stop), asyncio.TaskGroup() as group:

@@ -9,10 +9,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from api.errors import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow
+from api.errors import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow, Trailers
 from api.schemas.problem import Problem
 from api.schemas.submission import Batch, StatusChange, Submission
 from api.schemas.task import TaskOut
+from core.errors import Overloaded
 
 DESCRIPTION = """\
 A durable task service. A `201` means that the task is on disk: it will be run, whatever process or server dies, until
@@ -25,7 +26,7 @@ TAGS = [
     {"name": "tasks", "description": "Submit tasks and follow them."},
     {"name": "health", "description": "For dashboards, and for what restarts and routes."},
 ]
-SERVERS = [{"url": "/", "description": "The server that sent this document."}]
+SERVER = {"description": "The server that sent this document."}
 CONTACT = {"name": "Sluice contributors"}
 LICENCE = {"name": "MIT", "url": "https://spdx.org/licenses/MIT.html"}
 _REFERENCE = "#/components/schemas/{model}"
@@ -40,7 +41,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             description=app.description,
             routes=app.routes,
             tags=TAGS,
-            servers=SERVERS,
+            servers=[{**SERVER, "url": app.state.root_path or "/"}],
             contact=CONTACT,
             license_info=LICENCE,
         )
@@ -60,7 +61,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-_ANYWHERE = (NotHttp, TooSlow, HeadTooLarge, Exception)
+_ANYWHERE = (NotHttp, Trailers, TooSlow, HeadTooLarge, Overloaded, Exception)
 """What may become of every request, whatever it asks for."""
 
 

@@ -1,67 +1,56 @@
 """One HTTP connection: uvicorn's, with an end to what a client may make it hold or wait for. Answers no request.
 
-uvicorn waits for ever for a first request and for the rest of one that has begun, keeps a head of any length, and reads
-a further chunk of pipelined requests for each one that it answers.
+uvicorn waits for ever for a first request and for the rest of one that has begun, keeps a head of any length, takes
+trailers for headers, and reads a further chunk of pipelined requests for each one that it answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
-from collections import deque
 from collections.abc import Iterable
-from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from api.errors import HeadTooLarge, NotHttp, TooSlow, respond
+from api.bounds import NO_MORE, Flow, most_connections, without_offer
+from api.errors import HeadTooLarge, NotHttp, TooSlow, Trailers, respond
+from api.room import FREE_BYTES, HEADER_BYTES, SMALL_BYTES, WAITING_BYTES, Holding, Room
+from core.errors import Overloaded
 
 HEAD_SECONDS = 10.0
 """How long a request line and its headers may take, from the connection or the first byte on."""
 MOST_HEAD_BYTES = 64 << 10
+MOST_HEADERS = 100
 BODY_SECONDS = 20.0
 SLOWEST_BODY = 8 << 10
 """Bytes a second that a body must bring once BODY_SECONDS have passed."""
+SLOWEST_WHILE_WANTED = 1 << 20
+"""The same while other large bodies wait for its room."""
 UNREAD_SECONDS = 30.0
 """How long a client may take nothing of an answer that waits for it."""
 MOST_PIPELINED = 100
 """Requests that wait on one connection for those before them; the rest is for the client to send again."""
-SPARE_FILES = 100
-"""File descriptors that connections leave for the stores, the log and the library."""
-
-
-@cache
-def most_connections() -> int:
-    """Beyond this accepting one more would take the files with which the stores are reached."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 30 if soft == resource.RLIM_INFINITY else max(soft - SPARE_FILES, soft // 2)
-
-
-class _Flow(FlowControl):
-    """Reads on only when nothing that was read waits."""
-
-    def __init__(self, transport: asyncio.Transport, pipeline: deque[Any]) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        if not self._pipeline:
-            super().resume_reading()
+AT_ONCE_BYTES = 16 << 10
+"""What is parsed before it is seen how much is held: uvloop may bring 256 KiB together."""
 
 
 class Connection(HttpToolsProtocol):
     """Ends when its client is too slow, sends too much, or sends what is not HTTP."""
 
+    def __init__(self, config: Config, *more: Any, **named: Any) -> None:
+        super().__init__(config, *more, **named)
+        self._room: Room = cast("Any", config.app).state.room
+        self._holding = Holding(self._room.unfinished)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take the connection, unless there are as many as there may be."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = Flow(transport, self.pipeline)
         self._current: RequestResponseCycle | None = None
         self._head_since: float | None = self.loop.time()
-        self._head_bytes = 0
+        self._head_bytes = self._message_bytes = 0
         self._in_head = self._in_body = self._upgrading = self._deaf = False
         self._body_since = 0.0
         self._body_bytes = self._unread = 0
@@ -69,8 +58,26 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > most_connections():
             transport.abort()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is held any more."""
+        self._deaf = True
+        self._holding.become(0)
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
-        """Parse what came. The parser keeps an unfinished header itself, so only here can its length be seen."""
+        """Parse what came while there is room for it, and see what is held of it."""
+        if self._deaf or (len(data) > FREE_BYTES and not self._hold(self._holding.size + len(data))):
+            return
+        if len(data) <= AT_ONCE_BYTES:
+            self._parse(data)
+        else:
+            for at in range(0, len(data), AT_ONCE_BYTES):
+                self._parse(data[at : at + AT_ONCE_BYTES])
+        if self._head_since is not None or self._in_body or self._holding.size:
+            self._weigh()
+
+    def _parse(self, data: bytes) -> None:
+        """The parser keeps an unfinished header itself, so only here can its length be seen."""
         if self._deaf:
             return
         if self._head_since is None and not self._waiting:
@@ -81,32 +88,36 @@ class Connection(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(NotHttp())
-        if self._head_since is None:
+        except httptools.HttpParserError as wrong:
+            self._refuse(Trailers() if isinstance(wrong.__context__, Trailers) else NotHttp())
+        if self._head_since is None and not self._in_body:
             self._head_bytes = 0
-        elif self._head_bytes > MOST_HEAD_BYTES:
-            self._refuse(HeadTooLarge(MOST_HEAD_BYTES))
+        elif self._head_bytes > MOST_HEAD_BYTES or (self._in_head and len(self.headers) > MOST_HEADERS):
+            self._refuse(Trailers() if self._in_body else HeadTooLarge(MOST_HEAD_BYTES, MOST_HEADERS))
 
     def on_message_begin(self) -> None:
         """A head begins."""
         if self._deaf:
             raise NotHttp  # ends the parsing of this chunk
         super().on_message_begin()
-        self._head_bytes, self._in_head = 0, True
+        self._head_bytes, self._message_bytes, self._in_head = 0, 0, True
         if self._head_since is None:
             self._head_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
         """A request begins, or waits for those before it."""
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MOST_HEAD_BYTES:
-            self._refuse(HeadTooLarge(MOST_HEAD_BYTES))
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MOST_HEAD_BYTES or len(self.headers) > MOST_HEADERS:
+            self._refuse(HeadTooLarge(MOST_HEAD_BYTES, MOST_HEADERS))
             raise NotHttp
+        self._message_bytes = size + HEADER_BYTES * len(self.headers)
+        self._head_bytes = 0
         self._head_since, self._in_head = None, False
         self._upgrading = self.parser.should_upgrade()
         if self._upgrading:
             return
         super().on_headers_complete()
+        self.headers = NO_MORE
         self._in_body = True
         if len(self.pipeline) > MOST_PIPELINED:
             self._end_after_answers()
@@ -115,6 +126,8 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._body_bytes += len(body)
+        self._message_bytes += len(body)
+        self._head_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -143,11 +156,40 @@ class Connection(HttpToolsProtocol):
             slow = now - self._head_since > HEAD_SECONDS
         else:
             late = now - self._body_since - BODY_SECONDS
-            slow = self._in_body and not self.pipeline and self._body_bytes < late * SLOWEST_BODY
+            pace = SLOWEST_WHILE_WANTED if self._room.arriving.wanted else SLOWEST_BODY
+            slow = self._in_body and not self.pipeline and self._body_bytes < late * pace
         if slow and (self._in_head or self._in_body):
             self._refuse(TooSlow())
         elif slow:
             self.transport.close()  # nothing was asked
+
+    def on_response_complete(self) -> None:
+        """A request has its answer, and the next its turn."""
+        super().on_response_complete()
+        if self._holding.size:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        """Count what is held of requests that are not whole, or that wait for others."""
+        holds = self._head_bytes + WAITING_BYTES * len(self.pipeline)
+        if self._in_head:
+            holds += HEADER_BYTES * len(self.headers)
+        elif self._in_body and not self.cycle.response_complete:
+            holds += max(len(self.cycle.body), min(self._message_bytes, MOST_HEAD_BYTES + SMALL_BYTES))
+        self._hold(0 if self._deaf or holds <= FREE_BYTES else holds)
+
+    def _hold(self, size: int) -> bool:
+        """Hold so much from now on; False, and an end to it, where there is no room."""
+        try:
+            self._holding.become(size)
+        except Overloaded as full:
+            if self.pipeline:
+                self._end_after_answers(waiting=False)
+            else:
+                self._refuse(full)
+            self._holding.become(0)
+            return False
+        return True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own
         self._current = cycle
@@ -159,19 +201,12 @@ class Connection(HttpToolsProtocol):
 
         Java's client offers HTTP/2 in this way with whatever it sends first.
         """
-        method = self.parser.get_method()
-        if method == b"CONNECT":
+        if self.parser.get_method() == b"CONNECT":
             self._refuse(NotHttp())
             return
-        kept = [
-            name + b": " + value for name, value in self.headers if name not in {b"upgrade", b"connection"}
-        ]
-        options = b",".join(value for name, value in self.headers if name == b"connection").lower()
-        if b"close" in {option.strip() for option in options.split(b",")}:
-            kept.append(b"connection: close")
-        line = b" ".join((method, self.url, b"HTTP/1.1"))
+        head = without_offer(self.parser.get_method(), self.url, self.headers)
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join((line, *kept, b"\r\n")) + rest)
+        self._parse(head + rest)
 
     @property
     def _waiting(self) -> bool:
@@ -187,6 +222,8 @@ class Connection(HttpToolsProtocol):
             self._end_after_answers()
             return
         self._deaf = True
+        if self._in_head:
+            self.headers.clear()
         if not (self._waiting and self.cycle.response_started):
             answer = respond(error)
             head = [name + b": " + value + b"\r\n" for name, value in answer.raw_headers]
@@ -194,11 +231,13 @@ class Connection(HttpToolsProtocol):
             self.transport.write(b"".join((status, *head, b"connection: close\r\n\r\n", answer.body)))
         self.transport.close()
 
-    def _end_after_answers(self) -> None:
-        """Hear no more; what was asked before is still answered."""
+    def _end_after_answers(self, *, waiting: bool = True) -> None:
+        """Hear no more; what was asked before is still answered, what waits for its turn only if `waiting`."""
         self._deaf = True
         if self._in_body and self.pipeline:
             self.pipeline.popleft()  # the one that is not whole
+        if not waiting:
+            self.pipeline.clear()
         last = self.pipeline[0][0] if self.pipeline else self._current
         if last is not None:
             last.keep_alive = False

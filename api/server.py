@@ -129,7 +129,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if not self.force_exit:
             return
-        self.failed = self.failed or bool(self.server_state.connections or self.server_state.tasks)
+        self._stop.cut_off = bool(self.server_state.connections or self.server_state.tasks)
+        self.failed = self.failed or self._stop.cut_off
         for connection in list(self.server_state.connections):
             connection.transport.abort()  # a request that still reads sees its client leave, and ends
         try:

@@ -48,14 +48,14 @@ async def _consume(settings: ConsumerSettings, registry: Registry, stop: StopOrd
             stop.asked.set()
         ending = await ended
         if ending.threads or not ending.clean:
-            _leave(ending)
+            _leave(ending, cut_off=stop.cut_off)
 
 
-def _leave(ending: Ending) -> None:
-    """End here: a thread that still runs cannot be awaited, nor a store that hangs."""
+def _leave(ending: Ending, *, cut_off: bool) -> None:
+    """End here: a thread that still runs cannot be awaited, nor a store that hangs. `cut_off`: requests were."""
     if not ending.clean:
         _say(ending.complaint)
-    loop.end_now(0 if ending.clean else 1, finish=log.finish)
+    loop.end_now(0 if ending.clean and not cut_off else 1, finish=log.finish)
 
 
 def _end_process(why: str) -> None:

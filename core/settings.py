@@ -31,6 +31,7 @@ _LIBPQ_ONLY = frozenset(
     }
 )
 """What providers put into their URLs for libpq. asyncpg would ask the server for settings of these names."""
+_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)*")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -63,6 +64,12 @@ def _names(value: object) -> object:
     return names.split(value) if isinstance(value, str) else value
 
 
+def _path(value: str) -> str:
+    if not _PATH.fullmatch(value):
+        raise ValueError("it must be a path such as /sluice, of letters, digits and . _ ~ -")
+    return value
+
+
 def _modules(value: tuple[str, ...]) -> tuple[str, ...]:
     if not all(_MODULE.fullmatch(name) for name in value):
         raise ValueError("it must be comma-separated module names, such as myapp.tasks")
@@ -75,6 +82,11 @@ def _schema(value: str) -> str:
     if value.startswith("pg_") or value == "information_schema":
         raise ValueError("it must be no schema of PostgreSQL's own")
     return value
+
+
+def _prefix(value: object) -> object:
+    """A proxy's prefix may be written with a slash at its end, and / is none."""
+    return value.rstrip("/") if isinstance(value, str) else value
 
 
 def _lower(value: object) -> object:
@@ -122,6 +134,7 @@ class ApiSettings(StoreSettings):
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     unknown_kinds: Annotated[Literal["refuse", "accept"], BeforeValidator(_lower)] = "refuse"
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
+    root_path: Annotated[str, BeforeValidator(_prefix), AfterValidator(_path)] = ""
 
 
 class ConsumerSettings(StoreSettings):

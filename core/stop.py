@@ -6,11 +6,12 @@ import asyncio
 
 
 class StopOrder:
-    """`asked` begins the stop, `forced` skips its waiting."""
+    """`asked` begins the stop, `forced` skips its waiting. `cut_off`: whether that broke something off."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.forced = asyncio.Event()
+        self.cut_off = False
 
     def ask(self) -> None:
         """Ask once to stop, twice to hurry."""

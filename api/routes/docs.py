@@ -26,6 +26,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+# Its links are relative to itself, so that they hold behind a prefix that nobody has told us.
 _PAGE = f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -34,12 +35,12 @@ _PAGE = f"""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Sluice API</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="{ASSETS}/swagger-ui.css">
+<link rel="stylesheet" href=".{ASSETS}/swagger-ui.css">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="{ASSETS}/swagger-ui-bundle.js"></script>
-<script src="{ASSETS}/start.js"></script>
+<script src=".{ASSETS}/swagger-ui-bundle.js"></script>
+<script src=".{ASSETS}/start.js"></script>
 </body>
 </html>
 """

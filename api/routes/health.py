@@ -16,15 +16,15 @@ from api.schemas.health import Alive, Health, Ready
 
 router = APIRouter(tags=["health"])
 
+_ANSWERS = documented(InvalidParameters)
+_UNHEALTHY = "unhealthy: PostgreSQL does not answer, or takes no writes · " + _ANSWERS[503]["description"]
+
 
 @router.get(
     "/health",
     summary="How the stores, consumers and queues are",
     response_model=Health,
-    responses={
-        503: {"model": Health, "description": "unhealthy: PostgreSQL does not answer, or takes no writes"},
-        **documented(InvalidParameters),
-    },
+    responses={**_ANSWERS, 503: {**_ANSWERS[503], "model": Health, "description": _UNHEALTHY}},
 )
 async def get_health(request: Request, ours: Provided) -> Response:
     """The stores, the consumers whose lease is live and the depth of each queue; at most a second old."""

@@ -14,6 +14,7 @@ from api import body, intake
 from api.answers import answer, submitted
 from api.body import BodyTooLarge, NotJsonMedia
 from api.deps import Provided, Services, services
+from api.encoding import NotGzip, UnknownEncoding
 from api.findings import Invalid, InvalidParameters, PayloadsRefused, UnknownKinds, of_batch
 from api.openapi import documented
 from api.pagination import TaskQuery, from_cursor, to_cursor
@@ -48,7 +49,7 @@ BATCH_BODIES = 16
 AT_A_TIME = 200
 
 Id = Annotated[UUID, Path(alias="task_id", description="The task's id.")]
-_BODY = (NotJson, ClientDisconnect, BodyTooLarge, NotJsonMedia, Unsound, Invalid)
+_BODY = (NotJson, NotGzip, ClientDisconnect, BodyTooLarge, NotJsonMedia, UnknownEncoding, Unsound, Invalid)
 _KIND = (UnknownKind, PayloadRefused, RowRefused)
 _STORE = (StoreUnavailable, Hindered, OutcomeUnknown)
 _CHANGE = (*_STORE, TakesNoWrites, Overloaded)
@@ -102,7 +103,8 @@ async def submit_task(request: Request) -> Response:
         new = intake.complete(submission, served)
         patience = PATIENCE.total_seconds() - (clock() - asked)
         accepted = await ours.submissions.submit([new], patience=patience)
-    return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": f"/tasks/{new.id}"})
+    place = f"{request.scope['root_path']}/tasks/{new.id}"
+    return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": place})
 
 
 @batches.post(

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from api import body as reading
+from api import middleware
 from cli.embedded import Urls
 from tests.api.support import JSON, PROBLEM, raw, serving, settings
 
@@ -137,6 +138,20 @@ async def test_what_is_thrown_away_has_an_end(
             writer.close()
 
     assert b"413" in answer
+
+
+async def test_a_client_that_listens_only_when_it_has_sent_far_too_much_still_reads_its_answer(
+    narrow: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (reading, middleware):
+        monkeypatch.setattr(module, "THROWN_AWAY_BYTES", 1 << 20)
+    size = 32 << 20
+    head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    answer = await raw(narrow, head % size + b"x" * size)
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in answer.lower()
 
 
 async def test_a_client_that_asks_first_is_spared_the_sending(narrow: httpx2.AsyncClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ import uvicorn
 from api.server import REQUESTS_END_SECONDS, Server, Stop
 from cli.embedded import Urls
 from tests.api.processes import ended, logged, serving
+from tests.support.consuming import ROOT
 from tests.support.eventually import eventually
 from tests.support.stores import Stores
 
@@ -142,6 +144,37 @@ async def test_with_a_consumer_inside_tasks_are_completed_and_the_drain_is_clean
 
     assert status == 0
     assert "Traceback" not in said
+
+
+async def test_what_a_second_signal_cuts_off_is_told_by_the_status_although_a_handler_cannot_be_awaited(
+    urls: Urls, stores: Stores, own: dict[str, str], tmp_path: Path
+) -> None:
+    names = {**own, "HANDLERS": "tests.support.handlers", "RUNS": str(tmp_path / "runs")}
+    async with serving(urls, "--port", "0", "--with-consumer", PYTHONPATH=str(ROOT), **names) as (
+        process,
+        client,
+    ):
+        until = str(tmp_path / "never")
+        await client.post("/tasks", json={"kind": "thread", "payload": {"until": until}})
+        await eventually(lambda: _runs(stores))
+        _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(
+            b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+        await writer.drain()
+        assert (await client.get("/livez")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        await logged(process, "consumer.draining")
+        process.send_signal(signal.SIGTERM)
+        status, said = await ended(process)
+        writer.close()
+
+    assert status == 1
+    assert "Traceback" not in said
+
+
+async def _runs(stores: Stores) -> bool:
+    return await stores.raw.fetchval("SELECT status = 'processing' FROM tasks") is True
 
 
 async def test_a_second_signal_hurries_the_consumer_inside_too(

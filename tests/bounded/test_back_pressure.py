@@ -6,16 +6,15 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Iterable
 
 import httpx2
-import psutil
 
 from api.batches import MOST_ROWS_WAITING
 from api.schemas.submission import MAX_BATCH
 from tests.api.support import JSON
 from tests.bounded.processes import ApiProcess
+from tests.bounded.weighing import watched
 from tests.support.eventually import eventually
 from tests.support.stores import Stores
 
@@ -23,41 +22,6 @@ BATCH = json.dumps({"tasks": [{"message": "x" * 1500}] * 10_000}).encode()
 EMPTY_LISTS = b'{"message": "x", "payload": {"a": [' + b"[]," * 340_000 + b"[]]}}"
 MEBIBYTES = 800
 """Beyond this an API that holds some 100 MB at rest has no bound."""
-
-
-class Peak:
-    """The most memory that a process was seen to hold, in MiB."""
-
-    def __init__(self) -> None:
-        self.memory = 0.0
-
-
-@asynccontextmanager
-async def watched(api: ApiProcess) -> AsyncIterator[Peak]:
-    """Watch the API's memory, and that it answers others within two seconds."""
-    peak, over = Peak(), asyncio.Event()
-    process = psutil.Process(api.pid)
-
-    async def weigh() -> None:
-        while not over.is_set():
-            peak.memory = max(peak.memory, process.memory_info().rss / 2**20)
-            await asyncio.sleep(0.02)
-
-    async def ask() -> None:
-        async with httpx2.AsyncClient(base_url=str(api.client.base_url), trust_env=False) as other:
-            while not over.is_set():
-                began = time.monotonic()
-                assert (await other.get("/livez", timeout=5)).status_code == 200
-                assert time.monotonic() - began < 3
-                await asyncio.sleep(0.05)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(weigh())
-        group.create_task(ask())
-        try:
-            yield peak
-        finally:
-            over.set()
 
 
 async def answers(*posts: Awaitable[httpx2.Response]) -> Counter[int]:

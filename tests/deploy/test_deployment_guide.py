@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE
+from api.routes.tasks import BATCH_BODIES
 from consumer.stores import HOT_CONNECTIONS
-from core.settings import ConsumerSettings
+from core.settings import ApiSettings, ConsumerSettings
 from db.session import make_engine
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,11 @@ def test_the_stores_decide_about_traffic_and_never_about_restarts(pods: dict[str
     [api] = pods["sluice-api"]["containers"]
     assert api["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert api["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_nginx_lets_the_largest_batch_pass(guide: str) -> None:
+    [megabytes] = re.findall(r"client_max_body_size (\d+)m;", guide)
+    assert int(megabytes) << 20 > BATCH_BODIES * ApiSettings.model_fields["max_body_bytes"].default
 
 
 def test_systemd_grants_a_drain_all_of_its_time(guide: str) -> None:

@@ -26,6 +26,7 @@ DOCUMENTED = {
 IN_WORDS = {
     "HANDLERS": "the built-in ones",
     "LOG_FORMAT": "`console` on a terminal, `json` elsewhere",
+    "ROOT_PATH": "none",
     "SLUICE_SCHEMA": "the search path",
 }
 

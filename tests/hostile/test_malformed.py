@@ -53,9 +53,22 @@ TRAPS: dict[str, tuple[bytes, set[int]]] = {
     "a chunk longer than it says": (post(b"2\r\n" + BODY + b"\r\n0\r\n\r\n", CHUNKED, ONE), {400}),
     "a chunk beyond 64 bits": (post(b"fffffffffffffffff\r\n", CHUNKED, ONE), {400}),
     "a chunk with an extension": (
-        post(b"10;a=b\r\n" + BODY + b"\r\n0\r\nTrailer: x\r\n\r\n", CHUNKED, ONE),
+        post(b"10;a=b\r\n" + BODY + b"\r\n0\r\n\r\n", CHUNKED, ONE),
         {201},
     ),
+    "a trailer": (post(b"10\r\n" + BODY + b"\r\n0\r\nA: b\r\n\r\n", CHUNKED, ONE), {400}),
+    "a trailer that is a header": (
+        post(b"10\r\n" + BODY + b"\r\n0\r\nContent-Type: text/plain\r\n\r\n", CHUNKED, ONE),
+        {400},
+    ),
+    "a trailer without an end": (
+        post(b"10\r\n" + BODY + b"\r\n0\r\nA: " + b"a" * (200 << 10), CHUNKED),
+        {400},
+    ),
+    "50,000 trailers": (post(b"10\r\n" + BODY + b"\r\n0\r\n" + b"a:b\r\n" * 50_000, CHUNKED), {400}),
+    "a chunk's extension without an end": (post(b"10;" + b"a" * (200 << 10), CHUNKED), {400}),
+    "100 headers": (LIVEZ[:-2] + b"a:b\r\n" * 98 + b"Connection: close\r\n\r\n", {200}),
+    "101 headers": (LIVEZ[:-2] + b"a:b\r\n" * 99 + b"Connection: close\r\n\r\n", {431}),
     "a header without a colon": (b"GET /livez HTTP/1.1\r\nHost x\r\n\r\n", {400}),
     "a header with a space before its colon": (b"GET /livez HTTP/1.1\r\nHost : x\r\n\r\n", {400}),
     "a folded header": (b"GET /livez HTTP/1.1\r\nHost: x\r\n y\r\nConnection: close\r\n\r\n", {200, 400}),

@@ -18,6 +18,7 @@ DEFAULTS = {
     "REDIS_PREFIX": "sluice",
     "API_HOST": "127.0.0.1",
     "API_PORT": 8000,
+    "ROOT_PATH": "",
     "UNKNOWN_KINDS": "refuse",
     "MAX_BODY_BYTES": 1_048_576,
     "WORKER_QUEUE_MAXSIZE": 100,
@@ -38,6 +39,8 @@ TAKEN: list[tuple[str, str, Any]] = [
     ("REDIS_PREFIX", "{team}:a-1", "{team}:a-1"),
     ("API_HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read
     ("API_PORT", "0", 0),
+    ("ROOT_PATH", "/", ""),
+    ("ROOT_PATH", "/a/b.c_~-1/", "/a/b.c_~-1"),
     ("UNKNOWN_KINDS", "Accept", "accept"),
     ("MAX_BODY_BYTES", "1024", 1024),
     ("WORKER_QUEUE_MAXSIZE", "1", 1),
@@ -67,6 +70,10 @@ REFUSED = [
     ("API_HOST", "", "at least 1 character"),
     ("API_PORT", "65536", "less than or equal to 65535"),
     ("API_PORT", "-1", "greater than or equal to 0"),
+    *(
+        ("ROOT_PATH", wrong, "it must be a path such as /sluice")
+        for wrong in ("queue", "/a//b", "/a b", "/a?b", "http://x/a", "/ü", "/a/../b", "/.", "/%41")
+    ),
     ("UNKNOWN_KINDS", "maybe", "'refuse' or 'accept'"),
     ("MAX_BODY_BYTES", "1023", "greater than or equal to 1024"),
     ("WORKER_QUEUE_MAXSIZE", "0", "greater than or equal to 1"),
