@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import StoreUnavailable
+from core.errors import Hindered, StoreUnavailable
 from core.events import LeaseLost, StoreBack, StoreLost
 from core.ids import new_consumer_id
 
@@ -39,28 +39,29 @@ class Lease:
         self.margin = self.duration / 6
         self.consumer = new_consumer_id()
         self.former: ConsumerId | None = None
-        self._clock = clock
+        self.clock = clock
         self._trusted_until = float("-inf")
         self._good_since: float | None = None
 
     @property
     def trusted(self) -> bool:
         """Whether claims may be made and handlers may start."""
-        return self._clock() < self._trusted_until
+        return self.clock() < self._trusted_until
 
     @property
     def remaining(self) -> float:
         """Seconds of trust that are left; negative when it has ended."""
-        return self._trusted_until - self._clock()
+        return self._trusted_until - self.clock()
+
+    @property
+    def well_for(self) -> float:
+        """For how many seconds every beat was good: nobody may be judged for a silence that began before (U2)."""
+        return self.clock() - self._good_since if self.trusted and self._good_since is not None else 0.0
 
     @property
     def unbroken(self) -> bool:
         """Whether every beat of a whole lease was good: only then may others be judged (U2)."""
-        return (
-            self.trusted
-            and self._good_since is not None
-            and self._clock() - self._good_since >= self.duration
-        )
+        return self.well_for >= self.duration
 
     def renewed(self, sent_at: float) -> None:
         """A beat that was sent at `sent_at` (of the lease's clock) took effect."""
@@ -109,6 +110,8 @@ class Beat:
             good = await self._send()
         except StoreUnavailable as away:
             self._lease.missed()
+            if isinstance(away, Hindered) and self._registered and not self._lease.trusted:
+                return self._go_on_as_another(f"its row cannot be changed: {away.reason}")
             if not self._lost:
                 self._report(StoreLost(away.store, doing="beat", reason=away.reason))
             self._lost = True
@@ -119,7 +122,10 @@ class Beat:
         if good:
             self._lease.renewed(sent_at)
             return self.period
-        self._report(LeaseLost(str(self._lease.consumer), why="its lease ran out before a beat came through"))
+        return self._go_on_as_another("others declared it dead, for want of beats")
+
+    def _go_on_as_another(self, why: str) -> timedelta:
+        self._report(LeaseLost(str(self._lease.consumer), why=why))
         self._lease.ended()
         self._registered = False
         return timedelta()

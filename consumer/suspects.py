@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from consumer.running import Run
     from core.clock import Clock
     from core.events import Report
-    from core.task import Claim, ConsumerId, TaskId
+    from core.task import Claim, ConsumerId, RunKey
 
 WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off, in the mean and at most."""
@@ -39,7 +39,7 @@ def suspected(claim: Claim) -> bool:
 class NamesSuspects(Protocol):
     """Where it is written which suspect a consumer runs."""
 
-    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool: ...
+    async def name_suspect(self, consumer: ConsumerId, run: RunKey) -> bool: ...
 
 
 class Suspects:
@@ -82,7 +82,7 @@ class Suspects:
     async def name(self, suspect: Run, consumer: ConsumerId) -> str | None:
         """Write down what runs next, for who finds this process dead; why it may not run, None when it may."""
         try:
-            if not await self._consumers.name_suspect(consumer, suspect.claim.id):
+            if not await self._consumers.name_suspect(consumer, suspect.key):
                 return "lease not trusted"
         except BaseException as error:  # noqa: BLE001 - whatever it is, an unnamed suspect must not run
             if not isinstance(error, StoreUnavailable):

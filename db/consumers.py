@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from core.task import ConsumerId, JsonText, Kind, QueueName, TaskId
+    from core.task import ConsumerId, JsonText, Kind, QueueName, RunKey
     from db.session import Database
 
 
@@ -66,9 +66,11 @@ class Consumers:
         """Stay alive for another lease; False when this id has been declared dead."""
         return await self._database.count("beat", id=consumer, running=running) > 0
 
-    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool:
-        """Say which task is about to run that one more crash would poison (U2); False as for `beat`."""
-        return await self._database.count("name_suspect", id=consumer, suspect_id=task) > 0
+    async def name_suspect(self, consumer: ConsumerId, run: RunKey) -> bool:
+        """Say which run is about to begin of a task that one more crash would poison (U2); False as for `beat`."""
+        task_id, token = run
+        values = {"id": consumer, "suspect_id": task_id, "suspect_token": token}
+        return await self._database.count("name_suspect", **values) > 0
 
     async def unregister(self, consumer: ConsumerId) -> None:
         """Take the row away: the last thing that a consumer does."""

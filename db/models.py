@@ -124,10 +124,11 @@ class KindRow(Base):
 
 
 class ConsumerRow(Base):
-    """One consumer process: alive while `expires_at` lies ahead, each judged by its own lease.
+    """One consumer process: `expires_at` lies a lease of its own after its last beat.
 
-    `signature` names what it serves, for those who send hints. `suspect_id` is the task that it began last of those
-    which one more crash would poison (U2).
+    It is `-infinity` once others have declared it dead, for good (U2). `signature` names what it serves, for those who
+    send hints. `suspect_id` and `suspect_token` are the run that it began last of those which one more crash would
+    poison.
     """
 
     __tablename__ = "consumers"
@@ -144,6 +145,7 @@ class ConsumerRow(Base):
     beat_at: Mapped[datetime] = mapped_column(server_default=NOW)
     expires_at: Mapped[datetime]
     suspect_id: Mapped[UUID | None]
+    suspect_token: Mapped[int | None] = mapped_column(BigInteger)
     signature: Mapped[str | None]
 
     # A beat changes no indexed column and finds room on its page: the update stays heap-only.

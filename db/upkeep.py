@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from core.task import POISONED_AFTER_CRASHES, FencingToken, Kind, QueueName, RunKey, TaskId
+from core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Kind, QueueName, RunKey, TaskId
 from db.rows import Place
 
 if TYPE_CHECKING:
@@ -56,6 +56,15 @@ class Old:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class LastBeat:
+    """When a consumer has beaten last, as PostgreSQL writes it, and its lease in seconds."""
+
+    consumer: ConsumerId
+    at: str
+    lease: float
+
+
 class Upkeep:
     """Each method is one round trip and its own transaction."""
 
@@ -92,8 +101,19 @@ class Upkeep:
         rows = await self._database.rows("promote_next")
         return timedelta(seconds=float(rows[0].due_in)) if rows else None
 
+    async def beats(self) -> list[LastBeat]:
+        """The last beat of each consumer that nobody has declared dead."""
+        rows = await self._database.rows("beats")
+        return [LastBeat(ConsumerId(row.id), row.beat_at, row.lease_seconds) for row in rows]
+
+    async def declare_dead(self, silent: Sequence[LastBeat]) -> int:
+        """Declare those dead that have not beaten since, for good; how many there were (U2)."""
+        return await self._database.count(
+            "declare_dead", ids=[beat.consumer for beat in silent], beats=[beat.at for beat in silent]
+        )
+
     async def dead_tries(self, n: int) -> list[RunKey]:
-        """Up to `n` tries whose consumer is absent or expired: a look, and no more (R3)."""
+        """Up to `n` tries whose consumer is absent or was declared dead: a look, and no more (R3)."""
         rows = await self._database.rows("reap_look", n=n)
         return [(TaskId(row.id), FencingToken(row.fencing_token)) for row in rows]
 

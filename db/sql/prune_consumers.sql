@@ -1,9 +1,10 @@
--- Forget consumers that have been dead for an hour, once their tasks were reaped: if nobody was there to do that, reap
--- has yet to read which of them was named (U2). One whose row somebody holds locked waits alone.
+-- Forget consumers that were declared dead and have been silent for an hour, once their tasks were reaped: reap has yet
+-- to read which of them was named (U2). One whose row somebody holds locked waits alone.
 WITH dead AS MATERIALIZED (
   SELECT id
     FROM consumers
-   WHERE expires_at < now() - interval '1 hour'
+   WHERE expires_at = '-infinity'
+     AND beat_at < now() - interval '1 hour'
      AND NOT EXISTS (
        SELECT FROM tasks WHERE status = 'processing' AND consumer_id = consumers.id
      )
@@ -13,4 +14,4 @@ WITH dead AS MATERIALIZED (
 DELETE FROM consumers AS consumer
  USING dead
  WHERE consumer.id = dead.id
-   AND consumer.expires_at < now() - interval '1 hour'
+   AND consumer.expires_at = '-infinity'

@@ -1,15 +1,19 @@
 -- Take the tries of dead consumers back (U2): one more crash, the attempt handed back, spread over :spread seconds;
--- at :poisoned crashes failed for good. That last crash is charged only to the one task that the dead consumer had
--- named before it ran it; what else of the kind it held had not begun. The name cannot change any more (R3):
--- name_suspect.sql asks for a lease that has not run out.
+-- at :poisoned crashes failed for good. That last crash is charged only to the one run that the dead consumer had
+-- named before it began; what else of the kind it held had not begun. The name cannot change any more (R3):
+-- name_suspect.sql asks for a consumer that was not declared dead. Code before this one named the task alone.
 WITH dead AS MATERIALIZED (
   SELECT task.id,
-         task.crashes + 1 >= CAST(:poisoned AS integer) AND (task.id = consumer.suspect_id) IS TRUE AS poisoned,
-         task.crashes + 1 >= CAST(:poisoned AS integer) AND (task.id = consumer.suspect_id) IS NOT TRUE AS spared
+         task.crashes + 1 >= CAST(:poisoned AS integer) AND named.began IS TRUE AS poisoned,
+         task.crashes + 1 >= CAST(:poisoned AS integer) AND named.began IS NOT TRUE AS spared
     FROM tasks AS task
     JOIN unnest(CAST(:ids AS uuid[]), CAST(:tokens AS bigint[])) AS seen (id, token)
       ON task.id = seen.id AND task.fencing_token = seen.token
     LEFT JOIN consumers AS consumer ON consumer.id = task.consumer_id
+   CROSS JOIN LATERAL (
+     SELECT consumer.suspect_id = task.id
+            AND COALESCE(consumer.suspect_token, task.fencing_token) = task.fencing_token AS began
+   ) AS named
    ORDER BY task.id
      FOR NO KEY UPDATE OF task SKIP LOCKED
 )

@@ -222,7 +222,7 @@ end:
 #ifdef DRAIN_STOPS_BEAT_FIRST
     :: atomic { trusted[c] && PRESENT(c) && !BEATS(c) -> trusted[c] = false }
 #endif
-    :: atomic { alive[c] && !trusted[c] -> alive[c] = false } /* the lease is longer than the trust */
+    :: atomic { alive[c] && !trusted[c] -> alive[c] = false } /* declared dead: the lease is longer than the trust */
 
     :: atomic { BEATS(c) && !trusted[c] && alive[c] && !away -> trusted[c] = true; at_fault[c] = false }
     :: atomic { BEATS(c) && !trusted[c] && !alive[c] && !away ->

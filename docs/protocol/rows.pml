@@ -23,7 +23,7 @@ bool canceled_pending[T]; /* canceled_from = 'pending' */
 bool tx[C * T];           /* a handler's transaction has written its completion, holds the row's lock, and commits */
 
 /* consumers */
-bool alive[C] = true; /* expires_at > now() */
+bool alive[C] = true; /* not declared dead: expires_at > '-infinity' */
 byte suspect[C] = NO_TASK, former_suspect[C] = NO_TASK; /* suspect_id, under the current id and under the former one */
 
 /* who holds a token of whom: a run, an outcome that waits to be written, reap between its look and its act */

@@ -41,6 +41,12 @@ async def living(
     return me
 
 
+async def dies(world: World, consumer: ConsumerId) -> None:
+    """Others declare it dead."""
+    beats = [beat for beat in await world.upkeep.beats() if beat.consumer == consumer]
+    assert await world.upkeep.declare_dead(beats) == 1
+
+
 async def row(world: World, task_id: TaskId) -> Row:
     """One row of tasks."""
     return (await world.rows("tasks"))[task_id]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.ids import new_consumer_id, new_task_id
-from core.task import Kind, QueueName
+from core.task import FencingToken, Kind, QueueName
 from db.claims import Written
 from db.consumers import Registration
-from tests.conformance.scenes import NOTHING, SECOND, START, back, claimed, done, living, row
+from tests.conformance.scenes import NOTHING, SECOND, START, back, claimed, dies, done, living, row
 from tests.conformance.world import World
 from tests.support.stores import ECHO, new
 
@@ -24,17 +24,32 @@ async def test_a_beat_renews_a_lease_of_this_consumers_own_length(world: World) 
         START + SECOND,
         START + 3 * SECOND,
     )
-    await world.advance(2)
-    assert not await world.consumers.beat(short, 3), "dead at the very moment"
-    assert (await world.rows("consumers"))[short] == found
+    await world.advance(30)
+    assert await world.consumers.beat(short, 3), (
+        "its lease ran out by the database's clock, and nobody has judged"
+    )
     assert await world.consumers.beat(long, 0)
     assert not await world.consumers.beat(new_consumer_id(), 0)
 
 
+async def test_who_is_declared_dead_is_so_for_good_and_only_if_it_has_not_beaten_since(world: World) -> None:
+    silent, beating = await living(world), await living(world)
+    seen = await world.upkeep.beats()
+    assert {(beat.consumer, beat.lease) for beat in seen} == {(silent, 10.0), (beating, 10.0)}
+    await world.advance(1)
+    assert await world.consumers.beat(beating, 0)
+    assert await world.upkeep.declare_dead(seen) == 1
+    assert [beat.consumer for beat in await world.upkeep.beats()] == [beating]
+    assert not await world.consumers.beat(silent, 0)
+    assert not await world.consumers.name_suspect(silent, (new_task_id(), FencingToken(1)))
+    assert await world.consumers.beat(beating, 0)
+    assert await world.upkeep.declare_dead([]) == 0
+
+
 async def test_registering_again_revives_nobody(world: World) -> None:
     me = await living(world, lease=SECOND)
+    await dies(world, me)
     before = await world.rows("consumers")
-    await world.advance(2)
     facts = Registration("other", 2, [QueueName("q")], [ECHO], 1, 10 * SECOND)
     await world.consumers.register(me, facts)
     assert await world.rows("consumers") == before
@@ -52,6 +67,8 @@ async def test_the_tries_of_dead_and_absent_consumers_are_found(world: World) ->
     await claimed(world, new(), consumer=alive)
     assert await world.upkeep.dead_tries(10) == [claims[2].key]
     await world.advance(1)
+    assert await world.upkeep.dead_tries(10) == [claims[2].key], "silent, but not declared dead"
+    await dies(world, dying)
     assert set(await world.upkeep.dead_tries(10)) == {claim.key for claim in claims[1:]}
     assert len(await world.upkeep.dead_tries(1)) == 1
     await world.claims.finish([done(claims[1])])
@@ -72,7 +89,7 @@ async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: 
         await world.advance(1)
         [claim] = await world.claims.claim([claim.id], consumer=consumer, kinds=[ECHO])
         assert (claim.crashes, claim.attempt) == (crashes, 1)
-    assert await world.consumers.name_suspect(consumer, claim.id)
+    assert await world.consumers.name_suspect(consumer, claim.key)
     assert await world.upkeep.reap([claim.key], 2 * SECOND) == 1
     found = await row(world, claim.id)
     assert (found["status"], found["crashes"], found["attempt"]) == ("failed", 3, 0)
@@ -95,16 +112,32 @@ async def test_the_last_crash_is_charged_to_the_task_that_was_named_and_to_no_ot
     claims = {claim.id: claim for claim in await claimed(world, named, before, never, consumer=consumer)}
     [claims[gone.id]] = await claimed(world, gone, consumer=new_consumer_id())
     for task in (before, named):
-        assert await world.consumers.name_suspect(consumer, task.id)
-    await world.advance(60)
-    assert not await world.consumers.name_suspect(consumer, never.id), "the dead name nothing"
-    assert not await world.consumers.name_suspect(new_consumer_id(), never.id)
+        assert await world.consumers.name_suspect(consumer, claims[task.id].key)
+    await dies(world, consumer)
+    assert not await world.consumers.name_suspect(consumer, claims[never.id].key), "the dead name nothing"
+    assert not await world.consumers.name_suspect(new_consumer_id(), claims[never.id].key)
 
     assert await world.upkeep.reap([claim.key for claim in claims.values()], 2 * SECOND) == 4
     for task in tasks:
         found = await row(world, task.id)
         assert (found["status"], found["crashes"]) == (("failed", 3) if task is named else ("pending", 2))
         assert (found["attempt"], found["fencing_token"]) == (0, claims[task.id].token + 1)
+
+
+async def test_the_name_is_that_of_a_run_and_not_of_every_run_of_its_task(world: World) -> None:
+    """A suspect that came back to the consumer which ran it before had not begun again when that died."""
+    consumer, task = await living(world), new()
+    for _ in range(2):
+        [claim] = await claimed(world, task, consumer=new_consumer_id())
+        await world.upkeep.reap([claim.key], 0 * SECOND)
+    [claim] = await claimed(world, task, consumer=consumer)
+    assert await world.consumers.name_suspect(consumer, claim.key)
+    await world.claims.give_back([back(claim)])
+    [again] = await claimed(world, task, consumer=consumer)
+    await dies(world, consumer)
+    assert await world.upkeep.reap([again.key], 0 * SECOND) == 1
+    found = await row(world, task.id)
+    assert (found["status"], found["crashes"]) == ("pending", 2)
 
 
 async def test_reap_acts_on_nothing_but_the_try_that_it_saw(world: World) -> None:
@@ -120,14 +153,19 @@ async def test_reap_acts_on_nothing_but_the_try_that_it_saw(world: World) -> Non
     assert await world.rows("tasks") == before
 
 
-async def test_consumers_are_forgotten_an_hour_after_their_death(world: World) -> None:
-    await living(world, lease=SECOND)
-    late = await living(world, lease=2 * SECOND)
-    await world.advance(3601)
+async def test_consumers_are_forgotten_an_hour_after_their_last_beat_once_they_are_declared_dead(
+    world: World,
+) -> None:
+    dead, unjudged = await living(world), await living(world)
+    await world.advance(1)
+    late = await living(world)
+    await dies(world, dead)
+    await dies(world, late)
+    await world.advance(3599)
     assert await world.upkeep.prune_consumers() == 0
     await world.advance(0.000001)
     assert await world.upkeep.prune_consumers() == 1
-    assert set(await world.rows("consumers")) == {late}
+    assert set(await world.rows("consumers")) == {late, unjudged}
 
 
 @pytest.mark.parametrize("kinds", [["echo"], ["echo", "other"]])
@@ -136,7 +174,7 @@ async def test_a_zombie_comes_back_to_tries_that_are_no_longer_its_own(
 ) -> None:
     zombie = await living(world, lease=SECOND)
     mine, other = await claimed(world, new(), new(kinds[-1]), consumer=zombie)
-    await world.advance(2)
+    await dies(world, zombie)
     assert await world.upkeep.reap(await world.upkeep.dead_tries(10), NOTHING) == 2
     successor = await living(world)
     served = [Kind(kind) for kind in kinds]

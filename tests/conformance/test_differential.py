@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -137,7 +138,8 @@ class Twins(RuleBasedStateMachine):
 
     @rule(task_id=ids, me=consumers)
     def name_suspect(self, task_id: TaskId, me: ConsumerId) -> None:
-        self.both(lambda world: world.consumers.name_suspect(me, task_id), "consumers")
+        run = (task_id, self.token(task_id, older=0))
+        self.both(lambda world: world.consumers.name_suspect(me, run), "consumers")
 
     @rule(found=each(results))
     def finish(self, found: list[Any]) -> None:
@@ -159,6 +161,16 @@ class Twins(RuleBasedStateMachine):
     def who_holds_what(self, me: ConsumerId) -> None:
         self.both(lambda world: world.claims.held(me))
         self.both(lambda world: _in_order(world.upkeep.dead_tries(100)))
+
+    @rule(me=consumers, late=st.booleans())
+    def declare_dead(self, me: ConsumerId, late: bool) -> None:
+        async def judge(world: World) -> int:
+            seen = [beat for beat in await world.upkeep.beats() if beat.consumer == me]
+            return await world.upkeep.declare_dead(
+                [replace(beat, at="long ago") if late else beat for beat in seen]
+            )
+
+        self.both(judge, "consumers")
 
     @rule(found=each(st.none()), spread=durations)
     def reap(self, found: list[Any], spread: timedelta) -> None:

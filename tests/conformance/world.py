@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from random import Random
 from typing import Any, Protocol
 
@@ -128,4 +128,6 @@ def _decoded(row: Row) -> Row:
     for name in _JSON:
         if isinstance(row.get(name), str):
             row[name] = json.loads(row[name])
+    if "expires_at" in row:  # the driver's '-infinity' names no time zone
+        row["expires_at"] = row["expires_at"].replace(tzinfo=UTC)
     return row

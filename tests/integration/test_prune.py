@@ -124,7 +124,8 @@ async def test_a_dead_consumer_is_remembered_until_its_tasks_are_reaped(stores: 
     """Else reap would not find which of them it had named, and a task that kills could kill for ever (U2)."""
     long_dead = await stores.consumer()
     [claim] = await stores.claimed(new(), consumer=long_dead)
-    await stores.raw.execute("UPDATE consumers SET expires_at = now() - interval '1 day'")
+    await stores.dies(long_dead)
+    await stores.raw.execute("UPDATE consumers SET beat_at = now() - interval '1 day'")
     assert await stores.upkeep.prune_consumers() == 0
     await stores.upkeep.reap([claim.key], timedelta())
     assert await stores.upkeep.prune_consumers() == 1
@@ -133,15 +134,19 @@ async def test_a_dead_consumer_is_remembered_until_its_tasks_are_reaped(stores: 
 async def test_without_a_retention_every_task_stays_and_dead_consumers_go(stores: Stores) -> None:
     await stores.upkeep.add_steps([STEP])
     await _ended(stores, 2, days_ago=9000)
-    long_dead, just_dead, alive = [await stores.consumer() for _ in range(3)]
-    for consumer, ago in ((long_dead, timedelta(minutes=61)), (just_dead, timedelta(minutes=59))):
+    long_dead, just_dead, unjudged = [await stores.consumer() for _ in range(3)]
+    for consumer, minutes in ((long_dead, 61), (just_dead, 59), (unjudged, 99)):
         await stores.raw.execute(
-            "UPDATE consumers SET expires_at = now() - $2::interval WHERE id = $1", consumer, ago
+            "UPDATE consumers SET beat_at = now() - $2::interval, expires_at = now() - $2::interval WHERE id = $1",
+            consumer,
+            timedelta(minutes=minutes),
         )
+    for consumer in (long_dead, just_dead):
+        await stores.dies(consumer)
     await Prune(store=stores.upkeep, retention=None, report=stores.events.append).step()
     assert await _count(stores) == 2
     left = {row["id"] for row in await stores.raw.fetch("SELECT id FROM consumers")}
-    assert left == {just_dead, alive}
+    assert left == {just_dead, unjudged}
 
 
 async def _to_the_end(stores: Stores) -> list[Event]:
@@ -224,8 +229,10 @@ async def test_a_row_that_cannot_be_had_in_time_is_passed_over(stores: Stores, d
 
 
 async def test_a_dead_consumer_whose_row_is_locked_keeps_no_other_here(stores: Stores) -> None:
-    locked, _ = await stores.consumer(), await stores.consumer()
-    await stores.raw.execute("UPDATE consumers SET expires_at = now() - interval '1 day'")
+    locked, other = await stores.consumer(), await stores.consumer()
+    for consumer in (locked, other):
+        await stores.dies(consumer)
+    await stores.raw.execute("UPDATE consumers SET beat_at = now() - interval '1 day'")
     async with stores.raw.transaction():
         await stores.raw.execute("SELECT FROM consumers WHERE id = $1 FOR UPDATE", locked)
         async with asyncio.timeout(2):

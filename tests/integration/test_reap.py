@@ -12,7 +12,7 @@ from consumer.lease import Lease
 from consumer.upkeep.reap import STEP, Reap
 from core.events import Event, UpkeepDone
 from core.ids import new_consumer_id
-from core.task import Claim, ConsumerId, FencingToken, Status
+from core.task import Claim, FencingToken, Status
 from db.claims import Completion, Return
 from tests.support.stores import ECHO, Stores, new
 
@@ -20,28 +20,46 @@ SPREAD = timedelta(seconds=1)
 LEASE = timedelta(seconds=30)
 
 
-async def _expire(stores: Stores, consumer: ConsumerId) -> None:
-    await stores.raw.execute(
-        "UPDATE consumers SET expires_at = now() - interval '1 ms' WHERE id = $1", consumer
-    )
-
-
-async def test_only_tries_of_absent_and_expired_consumers_are_seen(stores: Stores) -> None:
-    alive, expired = await stores.consumer(), await stores.consumer()
+async def test_only_tries_of_consumers_that_are_absent_or_declared_dead_are_seen(stores: Stores) -> None:
+    alive, dead = await stores.consumer(), await stores.consumer()
     await stores.claimed(new(), consumer=alive)
-    [silent] = await stores.claimed(new(), consumer=expired)
+    [silent] = await stores.claimed(new(), consumer=dead)
     [orphan] = await stores.claimed(new(), consumer=new_consumer_id())
-    await _expire(stores, expired)
+    await stores.raw.execute("UPDATE consumers SET expires_at = now() - interval '1 hour'")
+    await stores.dies(dead)
     assert await stores.upkeep.dead_tries(10) == sorted([silent.key, orphan.key])
     assert len(await stores.upkeep.dead_tries(1)) == 1
 
 
-async def test_each_consumer_is_judged_by_its_own_lease(stores: Stores) -> None:
-    short, long = [await stores.consumer(lease=timedelta(seconds=seconds)) for seconds in (1, 3600)]
+async def test_a_step_declares_the_silent_dead_and_takes_back_what_they_held(stores: Stores) -> None:
+    await stores.upkeep.add_steps([STEP])
+    short, long = [await stores.consumer(lease=timedelta(seconds=seconds)) for seconds in (30, 3600)]
     for consumer in (short, long):
         await stores.claimed(new(), consumer=consumer)
-    await stores.raw.execute("UPDATE consumers SET expires_at = expires_at - interval '10 seconds'")
-    assert [await stores.claims.held(short)] == [set(await stores.upkeep.dead_tries(10))]
+    clock, events = _Clock(), list[Event]()
+    lease = Lease(LEASE, clock)
+    reap = Reap(store=stores.upkeep, lease=lease, report=events.append)
+    for _ in range(6):
+        lease.renewed(clock.now)
+        await reap.step()
+        clock.now += 7
+    assert events == [UpkeepDone(1, step=STEP)]
+    assert await stores.claims.held(short) == set()
+    assert len(await stores.claims.held(long)) == 1
+    assert not await stores.consumers.beat(short, 0)
+
+
+async def test_a_beat_that_came_since_the_look_or_is_on_its_way_saves_its_consumer(stores: Stores) -> None:
+    beaten, beating, silent = [await stores.consumer() for _ in range(3)]
+    seen = await stores.upkeep.beats()
+    assert await stores.consumers.beat(beaten, 0)
+    async with stores.raw.transaction():
+        await stores.raw.execute("UPDATE consumers SET beat_at = clock_timestamp() WHERE id = $1", beating)
+        async with asyncio.timeout(2):
+            assert await stores.upkeep.declare_dead(seen) == 1
+    assert await stores.consumers.beat(beaten, 0)
+    assert await stores.consumers.beat(beating, 0)
+    assert not await stores.consumers.beat(silent, 0)
 
 
 async def test_a_reaped_try_is_a_crash_and_not_an_attempt(stores: Stores) -> None:
@@ -70,10 +88,10 @@ async def test_run_at_is_spread_over_the_whole_of_the_spread(stores: Stores) -> 
 async def test_the_third_crash_poisons_the_task(stores: Stores) -> None:
     task, killer = new(max_attempts=100), await stores.consumer()
     await stores.submit(task)
-    assert await stores.consumers.name_suspect(killer, task.id)
     for crashes in (1, 2, 3):
         [claim] = await stores.claims.claim([task.id], consumer=killer, kinds=[ECHO])
         assert claim.crashes == crashes - 1
+        assert await stores.consumers.name_suspect(killer, claim.key)
         assert await stores.upkeep.reap([claim.key], timedelta()) == 1
     row = await stores.get(task.id)
     assert (row.status, row.crashes, row.attempt, row.consumer_id) == (Status.FAILED, 3, 0, killer)
@@ -156,15 +174,15 @@ async def test_a_step_reaps_only_after_a_whole_lease_of_good_beats(stores: Store
     lease = Lease(LEASE, clock)
     reap = Reap(store=stores.upkeep, lease=lease, report=events.append)
 
-    assert await reap.step() < reap.period, "no beat yet"
+    assert await reap.step() < reap.look, "no beat yet"
     for _ in range(2):
         lease.renewed(clock.now)
         clock.now += 14
-        assert await reap.step() < reap.period
+        assert await reap.step() < reap.look
         assert events == []
     lease.renewed(clock.now)
     clock.now += 2
-    assert await reap.step() == reap.period
+    assert await reap.step() == reap.look
     assert events == [UpkeepDone(2, step=STEP)]
 
 
@@ -182,5 +200,5 @@ async def test_a_step_that_finds_a_full_chunk_is_due_again_at_once(
         clock.now += 15
         lease.renewed(clock.now)
     waits = [await reap.step() for _ in range(3)]
-    assert waits == [timedelta(), timedelta(), reap.period]
+    assert waits == [timedelta(), timedelta(), reap.look]
     assert [event.count for event in events] == [3, 3, 1]

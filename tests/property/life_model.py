@@ -20,12 +20,13 @@ ENDED = {"completed", "failed", "canceled"}
 
 @dataclass(slots=True)
 class Model:
-    """`consumers`: until when each is alive, and its lease. `reached` gathers what happened at all."""
+    """`consumers`: when each has beaten last; `judged`: who was declared dead. `reached`: what happened at all."""
 
     now: datetime = ORIGIN
     tasks: dict[UUID, Row] = field(default_factory=dict)
-    consumers: dict[UUID, tuple[datetime, timedelta]] = field(default_factory=dict)
-    suspects: dict[UUID, UUID] = field(default_factory=dict)
+    consumers: dict[UUID, datetime] = field(default_factory=dict)
+    judged: set[UUID] = field(default_factory=set)
+    suspects: dict[UUID, Key] = field(default_factory=dict)
     reached: set[str] = field(default_factory=set)
 
     def submit(self, task: UUID, delay: timedelta) -> bool:
@@ -77,7 +78,7 @@ class Model:
         """The third crash is the last, for the one that its consumer had named (U2)."""
 
         def uncharged(row: Row) -> None:
-            named = self.suspects.get(row["consumer_id"]) == key[0]
+            named = self.suspects.get(row["consumer_id"]) == key
             crashes = row["crashes"] + (row["crashes"] < 2 or named)
             died = {"attempt": row["attempt"] - 1, "crashes": crashes, "run_at": self.now + CHANCE * spread}
             if crashes == 3:
@@ -122,29 +123,36 @@ class Model:
             del self.tasks[task]
         return len(old)
 
-    def register(self, me: UUID, lease: timedelta) -> None:
+    def register(self, me: UUID) -> None:
         """Registering again revives nobody (L1)."""
-        self.consumers.setdefault(me, (self.now + lease, lease))
+        self.consumers.setdefault(me, self.now)
 
     def beat(self, me: UUID) -> bool:
+        """However late by the database's clock: it dies by a judgement alone."""
         if not self.alive(me):
             self.reached |= {"beat of the dead"} if me in self.consumers else set()
             return False
-        lease = self.consumers[me][1]
-        self.consumers[me] = (self.now + lease, lease)
+        self.consumers[me] = self.now
         return True
 
-    def name_suspect(self, me: UUID, task: UUID) -> bool:
+    def judge(self, me: UUID, beaten_at: datetime) -> bool:
+        """Whether it is declared dead, by one who saw it beat then for the last time (U2)."""
+        if not self.alive(me) or self.consumers[me] != beaten_at:
+            return False
+        self.judged.add(me)
+        return True
+
+    def name_suspect(self, me: UUID, run: Key) -> bool:
         if not self.alive(me):
             return False
-        self.suspects[me] = task
+        self.suspects[me] = run
         return True
 
     def alive(self, me: UUID) -> bool:
-        return me in self.consumers and self.consumers[me][0] > self.now
+        return me in self.consumers and me not in self.judged
 
     def dead_tries(self) -> list[Key]:
-        """The tries of those who are silent or absent (U2)."""
+        """The tries of those who were declared dead or are absent (U2)."""
         return sorted(
             (task, row["fencing_token"])
             for task, row in self.tasks.items()

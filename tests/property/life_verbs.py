@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -101,8 +101,13 @@ class Verbs:
         facts = Registration("host", 1, [DEFAULT_QUEUE], [ECHO], 1, lease)
         await self.consumers.register(ConsumerId(me), facts)
 
-    async def name_suspect(self, task: UUID, me: UUID) -> bool:
-        return await self.consumers.name_suspect(ConsumerId(me), TaskId(task))
+    async def judge(self, me: UUID, *, early: bool) -> bool:
+        """By what it saw, or by what was seen before the last beat."""
+        seen = [beat for beat in await self.upkeep.beats() if beat.consumer == me]
+        return await self.upkeep.declare_dead([replace(one, at="") if early else one for one in seen]) > 0
+
+    async def name_suspect(self, run: Key, me: UUID) -> bool:
+        return await self.consumers.name_suspect(ConsumerId(me), _run(run))
 
     async def agree(self, model: Model) -> None:
         """Row by row."""

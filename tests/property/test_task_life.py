@@ -15,11 +15,7 @@ from uuid import UUID
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from consumer.upkeep.promote import Promote
 from core.audience import Audiences, Signature
@@ -119,9 +115,15 @@ class Life(RuleBasedStateMachine):
     @event(2, me=consumers, lease=st.sampled_from([LEASE / 4, LEASE]), first=st.booleans())
     def a_consumer_beats(self, me: UUID, lease: timedelta, first: bool) -> None:
         if first:
-            self.model.register(me, lease)
+            self.model.register(me)
             self.run(self.real.register(me, lease))
         assert self.run(self.real.consumers.beat(ConsumerId(me), 0)) == self.model.beat(me)
+
+    @event(1, me=consumers, early=st.booleans())
+    def others_judge(self, me: UUID, early: bool) -> None:
+        """By its last beat, or by one that they take for it."""
+        beaten_at = self.model.consumers.get(me, self.model.now) - timedelta(hours=early)
+        assert self.run(self.real.judge(me, early=early)) == self.model.judge(me, beaten_at)
 
     @event(
         3,
@@ -171,7 +173,8 @@ class Life(RuleBasedStateMachine):
         """One after the other, unless it is not to be had. Who is alive names it before."""
         for _ in range(3):
             self.tries_start("stray ids", [task], 1, me)
-            assert self.run(self.real.name_suspect(task, me)) == self.model.name_suspect(me, task)
+            run = (task, self.model.tasks.get(task, {}).get("fencing_token", 0))
+            assert self.run(self.real.name_suspect(run, me)) == self.model.name_suspect(me, run)
             self.tries_end("reap", [0], NOTHING, more=False)
 
     @event(

@@ -17,7 +17,6 @@ from tests.simulation.broken_twins import (
     drop,
     locked_rows_not_apart,
     no_local_deadline,
-    patient_beyond_the_lease,
     read_decides,
     reap_after_outage,
     scans_forget_what_was_pushed,
@@ -130,13 +129,7 @@ ABLATIONS = {
             "locked rows not apart",
             "R5: a row that somebody keeps waits alone",
             change=locked_rows_not_apart,
-            seen_by=102,
-        ),
-        Ablation(
-            "patient beyond the lease",
-            "U2: what a silence swallowed is sent again before others judge",
-            change=patient_beyond_the_lease,
-            seen_by=83,
+            seen_by=116,
         ),
     )
 }

@@ -16,7 +16,6 @@ from core.errors import SluiceError, StoreUnavailable
 from core.outcome import Succeeded
 from core.task import NewTask
 from db.claims import Completion
-from db.session import DEFAULT_LIMITS
 from db.tasks import Accepted
 
 if TYPE_CHECKING:
@@ -85,6 +84,12 @@ def _as_hasty(lease: Lease) -> Any:
         def unbroken(self) -> bool:
             return lease.trusted
 
+        @property
+        def well_for(self) -> float:
+            return lease.clock() if lease.trusted else 0.0
+
+        clock = lease.clock
+
     return View()
 
 
@@ -119,7 +124,7 @@ def slot_released_early(process: SimProcess, found: list[Loop]) -> list[Loop]:
     parts = _parts(process)
     execute = parts.work._execute
 
-    async def early(run: Any, handler: Any, ctx: Any, vacate: Callable[[], None]) -> Any:
+    async def early(run: Any, handler: Any, ctx: Any, vacate: Callable[[], None], *others: Any) -> Any:
         vacated: list[bool] = []
 
         def once() -> None:
@@ -134,7 +139,7 @@ def slot_released_early(process: SimProcess, found: list[Loop]) -> list[Loop]:
 
         async with asyncio.TaskGroup() as group:
             group.create_task(look())
-            return await execute(run, handler, ctx, once)
+            return await execute(run, handler, ctx, once, *others)
 
     parts.work._execute = early
     return found
@@ -153,12 +158,6 @@ class RepeatsAlone(Work):
         finally:
             await transaction.abandon()
         return None
-
-
-def patient_beyond_the_lease(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    """An outcome on a connection that fell silent is waited for longer than others wait to judge."""
-    process.links.hot.limit = DEFAULT_LIMITS.answer.total_seconds()
-    return found
 
 
 def locked_rows_not_apart(process: SimProcess, found: list[Loop]) -> list[Loop]:

@@ -56,7 +56,7 @@ class Disasters:
         elif what.startswith("clock"):
             await self._odd.step(STEP if what == "clock ahead" else -STEP, seconds)
         elif what == "row locked":
-            await self._odd.lock_a_row(seconds)
+            await self._odd.lock_rows(seconds)
         else:
             self._meddle(what)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from core.task import TaskId
 from tests.simulation.store_tables import RowLock
 
 if TYPE_CHECKING:
@@ -37,25 +38,26 @@ class OddDisasters:
         if ahead > timedelta():
             self._world.steps_ahead.append(self._world.loop.time())
 
-    async def lock_a_row(self, seconds: float) -> None:
-        """Somebody's transaction holds the row of a task that is open."""
-        tables = self._world.store.tables
-        found = [
-            row.id
-            for row in tables.tasks.values()
-            if row.status in {"pending", "processing"} and not tables.locked(row.id)
-        ]
-        if not found:
-            return
-        chosen = self._random.choice(found)
-        lock = tables.locks[chosen] = RowLock(FOR_EVER)
-        self._world.note(f"somebody keeps {self._world.history.name(chosen)}")
-        began = self._world.loop.time()
-        self._world.row_locks.append((began, FOR_EVER, chosen))
+    async def lock_rows(self, seconds: float) -> None:
+        """Somebody's transaction holds rows of open tasks: of half of those at work, if there are any."""
+        tables, world = self._world.store.tables, self._world
+        by_status: dict[str, list[TaskId]] = {"processing": [], "pending": []}
+        for row in tables.tasks.values():
+            if row.status in by_status and not tables.locked(row.id):
+                by_status[row.status].append(row.id)
+        found = by_status["processing"] or by_status["pending"][:1]
+        chosen = self._random.sample(found, (len(found) + 1) // 2)
+        began = world.loop.time()
+        kept = [(task_id, RowLock(FOR_EVER)) for task_id in chosen]
+        for task_id, lock in kept:
+            tables.locks[task_id] = lock
+            world.note(f"somebody keeps {world.history.name(task_id)}")
+            world.row_locks.append((began, FOR_EVER, task_id))
         try:
             await asyncio.sleep(seconds)
         finally:
-            lock.released.set()
-            del tables.locks[chosen]
-            self._world.row_locks.remove((began, FOR_EVER, chosen))
-            self._world.row_locks.append((began, self._world.loop.time(), chosen))
+            for task_id, lock in kept:
+                lock.released.set()
+                del tables.locks[task_id]
+                world.row_locks.remove((began, FOR_EVER, task_id))
+                world.row_locks.append((began, world.loop.time(), task_id))

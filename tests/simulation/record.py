@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from core.task import ConsumerId, RunKey, TaskId
@@ -39,10 +38,10 @@ class Record:
     processes: dict[ConsumerId, SimProcess] = field(default_factory=dict)
     incarnations: dict[str, SimProcess] = field(default_factory=dict)
     running: list[Execution] = field(default_factory=list)
-    expiries: dict[ConsumerId, datetime] = field(default_factory=dict)
     beats: dict[ConsumerId, float] = field(default_factory=dict)
     """When each consumer's last good beat took effect."""
     ended: dict[RunKey, float] = field(default_factory=dict)
+    declared: set[ConsumerId] = field(default_factory=set)
     lost_commits: set[RunKey] = field(default_factory=set)
     started: set[RunKey] = field(default_factory=set)
     raised: set[RunKey] = field(default_factory=set)

@@ -40,6 +40,8 @@ class Statements(Record):
             self._given_back(call)
         elif call.name == "beat":
             self._beaten(call.args[0])
+        elif call.name == "declare_dead":
+            self._declared(call)
         tokens = _tokens(call)
         for task_id, row in tasks.items():
             before, after = self.rows.get(task_id), Seen.of(row)
@@ -87,12 +89,22 @@ class Statements(Record):
     def _beaten(self, consumer: ConsumerId) -> None:
         """Declared dead is for good (L1)."""
         row = self.store.tables.consumers.get(consumer)
-        if row is None or not self.store.tables.alive(consumer):
+        if row is None or row.declared_dead:
             return
-        if self.expiries.get(consumer, row.expires_at) <= self.store.now():
+        if consumer in self.declared:
             self.wrong("L1 beat", "a consumer that had been declared dead lives again")
-        self.expiries[consumer] = row.expires_at
         self.beats[consumer] = self.clock()
+
+    def _declared(self, call: Call) -> None:
+        """Only who was silent for its whole lease is declared dead (U2)."""
+        for beat in call.args[0]:
+            row = self.store.tables.consumers.get(beat.consumer)
+            if row is None or not row.declared_dead or beat.consumer in self.declared:
+                continue
+            self.declared.add(beat.consumer)
+            self.marks["declared dead"] += 1
+            if self.clock() - self.beats.get(beat.consumer, float("-inf")) < row.lease_seconds:
+                self.wrong("U2 silence", "a consumer is declared dead while its lease runs")
 
     def _given_back(self, call: Call) -> None:
         """What the fenced give back says about a COMMIT whose answer was lost (R6)."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from core.audience import Signature
-from core.task import ConsumerId, TaskId
+from core.task import ConsumerId, RunKey
 from db.consumers import Registration, ServedKind
 from tests.simulation.store_claims import refuse_other_than_json
 from tests.simulation.store_tables import ConsumerRow, KindRow, Tables
@@ -39,16 +39,17 @@ class SimConsumers:
     async def beat(self, consumer: ConsumerId, running: int) -> bool:
         tables = self._tables
         row = tables.consumers.get(consumer)
-        if row is None or not (tables.alive(consumer) or tables.broken.beat_unfenced):
+        if row is None or (row.declared_dead and not tables.broken.beat_unfenced):
             return False
         row.beat_at, row.running = tables.now(), running
         row.expires_at = tables.now() + timedelta(seconds=row.lease_seconds)
         return True
 
-    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool:
-        if not self._tables.alive(consumer):
+    async def name_suspect(self, consumer: ConsumerId, run: RunKey) -> bool:
+        if self._tables.judged(consumer):
             return False
-        self._tables.consumers[consumer].suspect_id = task
+        row = self._tables.consumers[consumer]
+        row.suspect_id, row.suspect_token = run
         return True
 
     async def unregister(self, consumer: ConsumerId) -> None:

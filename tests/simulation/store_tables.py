@@ -19,6 +19,8 @@ from db.claims import Lane
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """The database's time when the clock says 0."""
+DECLARED_DEAD = datetime.min.replace(tzinfo=UTC)
+"""An `expires_at` of '-infinity'."""
 LOCK_TIMEOUT = LOCK_WAIT.total_seconds()
 POSTGRESQL = "PostgreSQL"
 
@@ -42,6 +44,7 @@ class Broken:
     give_back_charged: bool = False
     cancel_unguarded: bool = False
     beat_unfenced: bool = False
+    """A beat revives who was declared dead."""
     stale_reap: bool = False
     """Reap acts on what it saw, by id alone."""
     reap_the_living: bool = False
@@ -105,6 +108,12 @@ class ConsumerRow:
     expires_at: datetime
     running: int = 0
     suspect_id: TaskId | None = None
+    suspect_token: int | None = None
+
+    @property
+    def declared_dead(self) -> bool:
+        """Whether others have judged, for good."""
+        return self.expires_at == DECLARED_DEAD
 
 
 @dataclass(slots=True)
@@ -162,14 +171,22 @@ class Tables:
         return self.clock()
 
     def alive(self, consumer: ConsumerId | None) -> bool:
-        """Whether its lease has not run out."""
+        """Whether its lease has not run out, by the database's clock, and nobody has judged."""
         row = self.consumers.get(consumer) if consumer is not None else None
         return row is not None and row.expires_at > self.now()
 
-    def suspect_of(self, consumer: ConsumerId | None) -> TaskId | None:
-        """The task that this consumer named before it ran it (U2)."""
+    def judged(self, consumer: ConsumerId | None) -> bool:
+        """Whether it is absent, or was declared dead."""
         row = self.consumers.get(consumer) if consumer is not None else None
-        return None if row is None else row.suspect_id
+        return row is None or row.declared_dead
+
+    def named(self, task: TaskRow) -> bool:
+        """Whether the consumer that holds this run named it before it began (U2)."""
+        row = self.consumers.get(task.consumer_id) if task.consumer_id is not None else None
+        return row is not None and (row.suspect_id, row.suspect_token or task.fencing_token) == (
+            task.id,
+            task.fencing_token,
+        )
 
     def locked(self, task_id: TaskId) -> bool:
         """Whether another transaction holds this row: SKIP LOCKED passes it over."""

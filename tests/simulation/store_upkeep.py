@@ -10,9 +10,9 @@ import orjson
 
 from core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, RunKey, TaskId
 from db.rows import Place
-from db.upkeep import DueRow, Ended, Old, Turn
+from db.upkeep import DueRow, Ended, LastBeat, Old, Turn
 from tests.simulation.store_claims import poisoned
-from tests.simulation.store_tables import StepRow, Tables, TaskRow, by_place
+from tests.simulation.store_tables import DECLARED_DEAD, StepRow, Tables, TaskRow, by_place
 
 _LONG_DEAD = timedelta(hours=1)
 
@@ -56,13 +56,31 @@ class SimUpkeep:
         now = self._tables.now()
         return min((row.run_at - now for row in self._delayed() if row.run_at > now), default=None)
 
+    async def beats(self) -> list[LastBeat]:
+        return [
+            LastBeat(row.id, row.beat_at.isoformat(), row.lease_seconds)
+            for row in self._tables.consumers.values()
+            if not row.declared_dead
+        ]
+
+    async def declare_dead(self, silent: Sequence[LastBeat]) -> int:
+        tables = self._tables
+        dead = [
+            row
+            for beat in silent
+            if (row := tables.consumers.get(beat.consumer)) is not None and row.beat_at.isoformat() == beat.at
+        ]
+        for row in dead:
+            row.expires_at = DECLARED_DEAD
+        return len(dead)
+
     async def dead_tries(self, n: int) -> list[RunKey]:
         tables = self._tables
         return sorted(
             (row.id, FencingToken(row.fencing_token))
             for row in tables.tasks.values()
             if row.status == "processing"
-            and (tables.broken.reap_the_living or not tables.alive(row.consumer_id))
+            and (tables.broken.reap_the_living or tables.judged(row.consumer_id))
         )[:n]
 
     async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
@@ -76,9 +94,9 @@ class SimUpkeep:
             and not tables.locked(task_id)
         }
         for row in found.values():
-            row.fencing_token += not broken.reap_no_token_step
             last = row.crashes + 1 >= POISONED_AFTER_CRASHES
-            named = tables.suspect_of(row.consumer_id) == row.id or broken.unnamed_suspects_charged
+            named = tables.named(row) or broken.unnamed_suspects_charged
+            row.fencing_token += not broken.reap_no_token_step
             row.crashes += (named or not last) and not broken.crash_not_counted
             row.attempt = max(0, row.attempt - (not broken.reap_charged))
             row.run_at = now + tables.random.random() * spread
@@ -127,7 +145,7 @@ class SimUpkeep:
         dead = [
             row.id
             for row in tables.consumers.values()
-            if row.expires_at < tables.now() - _LONG_DEAD and row.id not in holding
+            if row.declared_dead and row.beat_at < tables.now() - _LONG_DEAD and row.id not in holding
         ]
         for consumer in dead:
             del tables.consumers[consumer]

@@ -110,6 +110,11 @@ class Stores:
         )
         return consumer
 
+    async def dies(self, consumer: ConsumerId) -> None:
+        """Others declare it dead."""
+        beats = [beat for beat in await self.upkeep.beats() if beat.consumer == consumer]
+        assert await self.upkeep.declare_dead(beats) == 1
+
     async def claimed(self, *tasks: NewTask, consumer: ConsumerId | None = None) -> list[Claim]:
         """Submit them and claim them, in their order."""
         await self.tasks.submit(tasks)

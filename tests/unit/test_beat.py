@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from consumer.lease import Beat, Lease
-from core.errors import StoreUnavailable
+from core.errors import Hindered, StoreUnavailable
 from core.events import LeaseLost, StoreBack, StoreLost
 from core.task import ConsumerId
 from db.consumers import Registration
@@ -24,6 +24,7 @@ class Store:
         self.dead: set[ConsumerId] = set()
         self.asked: list[str] = []
         self.away = False
+        self.locked: ConsumerId | None = None
         self.slow = 0.0
 
     async def register(self, consumer: ConsumerId, facts: Registration) -> None:
@@ -33,6 +34,8 @@ class Store:
 
     async def beat(self, consumer: ConsumerId, running: int) -> bool:
         self._answer(f"beat {running}")
+        if consumer == self.locked:
+            raise Hindered("PostgreSQL", "canceling statement due to lock timeout")
         return consumer in self.alive
 
     def _answer(self, asked: str) -> None:
@@ -174,3 +177,21 @@ async def test_a_registration_whose_beat_had_no_answer_is_repeated(s: Scene) -> 
     del s.store.asked[:]
     await s.beat.step()
     assert s.store.asked == ["register", "beat 7"]
+
+
+@scene
+async def test_who_can_not_renew_its_row_because_somebody_holds_it_locked_goes_on_under_another_id(
+    s: Scene,
+) -> None:
+    """Once nothing is trusted any more: the lock may last for ever, and everything here would stand still."""
+    await s.beat.step()
+    before = s.store.locked = s.lease.consumer
+    s.clock.move(7.5)
+    assert await s.beat.step() == timedelta(seconds=1)
+    assert s.lease.consumer == before
+    s.clock.move(20)
+    assert await s.beat.step() == timedelta()
+    assert s.lease.former == before
+    await s.beat.step()
+    assert s.lease.trusted
+    assert "lock timeout" in s.events.of(LeaseLost)[0].why

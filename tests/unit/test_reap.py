@@ -1,64 +1,115 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
-from consumer.lease import Lease
 from consumer.upkeep import reap as module
-from consumer.upkeep.reap import Reap
 from core.errors import RowRefused
 from core.events import StepFailed, UpkeepDone
-from core.task import FencingToken, RunKey
-from db.upkeep import Turn
-from tests.unit.support import Clock, Events, task_id, virtual
+from core.task import ConsumerId, RunKey
+from db.upkeep import LastBeat
+from tests.unit.reaping import Scene
+from tests.unit.support import virtual
 
 
-class Scene:
-    """Reap under a lease of 30 seconds whose beats were good for a whole one. It is itself the store."""
+def beat(number: int, at: str = "then", lease: float = 30.0) -> LastBeat:
+    return LastBeat(ConsumerId(UUID(int=number)), at, lease)
 
-    def __init__(self, *, dead: int = 0, seconds: float = 30) -> None:
-        self.clock, self.events = Clock(), Events()
-        self.lease = Lease(timedelta(seconds=seconds), self.clock)
-        for _ in range(5):
-            self.beat()
-        self.dead = [(task_id(number), FencingToken(1)) for number in range(dead)]
-        self.turn = True
-        self.turns = self.ended = 0
-        self.reaped: list[RunKey] = []
-        self.spread: timedelta | None = None
-        self.during_the_look: Callable[[], None] = lambda: None
-        self.reap_step = Reap(store=self, lease=self.lease, report=self.events)
 
-    def beat(self) -> None:
-        self.lease.renewed(self.clock())
-        self.clock.move(self.lease.duration / 4)
+@virtual
+async def test_who_has_not_beaten_for_a_whole_lease_that_was_seen_from_here_is_declared_dead() -> None:
+    s = Scene()
+    silent, beating = beat(1), beat(2)
+    s.consumers = [silent]
+    await s.pass_by(29.9, beating)
+    assert s.declared == []
+    await s.pass_by(3, beating)
+    assert s.declared == [silent]
+    assert s.ended == 1, "what it held is looked for at once"
+    await s.pass_by(100, beating)
+    assert s.declared == [silent]
 
-    async def take_turn(self, step: str, period: timedelta) -> Turn | None:
-        assert (step, period) == ("reap", self.reap_step.period)
-        self.turns += 1
-        return Turn({}, datetime.now(UTC)) if self.turn else None
 
-    async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None:
-        assert (step, cursor, again) == ("reap", {}, timedelta())
-        self.ended += 1
+@virtual
+async def test_the_databases_clock_declares_nobody_dead_however_it_steps() -> None:
+    """With stored instants a minute old everybody was charged with a crash, though nobody had died."""
+    s = Scene()
+    one, two = beat(1), beat(2, lease=1.0)
+    s.consumers = [one, two]
+    for at in ("a minute ago", "in a minute", "a minute ago"):
+        await s.pass_by(0.9)
+        s.consumers = [LastBeat(of.consumer, at, of.lease) for of in s.consumers]
+        await s.pass_by(0.05, one, two)
+    assert s.declared == []
 
-    async def dead_tries(self, n: int) -> list[RunKey]:
-        self.during_the_look()
-        return self.dead[:n]
 
-    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
-        self.reaped += dead
-        self.spread = spread
-        return len(dead) - 1  # one of them was moved since the look
+@virtual
+async def test_each_is_judged_by_its_own_lease() -> None:
+    s = Scene(seconds=2)
+    short, long = beat(1, lease=3.0), beat(2, lease=60.0)
+    s.consumers = [short, long]
+    await s.pass_by(5)
+    assert s.declared == [short]
+    await s.pass_by(54)
+    assert s.declared == [short]
+    await s.pass_by(3)
+    assert s.declared == [short, long]
+
+
+@virtual
+async def test_a_silence_that_began_before_our_own_beats_came_through_counts_from_then() -> None:
+    """After an outage of PostgreSQL everybody has been silent: whoever judged at once would poison the fleet."""
+    s = Scene(seconds=2)
+    other = beat(1, lease=20.0)
+    s.consumers = [other]
+    await s.pass_by(15)
+    s.lease.missed()
+    s.clock.move(100)
+    await s.pass_by(19)
+    assert s.declared == []
+    await s.pass_by(3)
+    assert s.declared == [other]
+
+
+@virtual
+async def test_a_look_whose_answer_came_late_is_as_old_as_its_question() -> None:
+    """Frozen in between, this process would take what it saw then for what is now."""
+    s = Scene()
+    s.consumers = [beat(1)]
+    await s.pass_by(20)
+    answer = s.beats
+
+    async def late() -> list[LastBeat]:
+        found = await answer()
+        s.clock.move(12)
+        s.lease.renewed(s.clock())
+        return found
+
+    s.beats = late  # type: ignore[method-assign]
+    await s.reap_step.step()
+    assert s.declared == []
+
+
+@pytest.mark.parametrize("lease", [float("nan"), float("inf"), -1.0, 0.0, 1e300])
+@virtual
+async def test_a_lease_that_no_consumer_can_have_counts_as_the_longest(lease: float) -> None:
+    s = Scene()
+    s.consumers = [beat(1, lease=lease)]
+    for _ in range(10):
+        s.consumers = [beat(1, lease=lease)] if not s.declared else []
+        await s.pass_by(350)
+    assert s.declared == []
+    await s.pass_by(110)
+    assert len(s.declared) == 1
 
 
 @virtual
 async def test_what_the_look_found_is_reaped_by_id_and_token_and_counted_as_it_was_changed() -> None:
     s = Scene(dead=3)
-    assert await s.reap_step.step() == timedelta(seconds=5)
+    assert await s.reap_step.step() == s.reap_step.look
     assert s.reaped == s.dead
     assert s.events.all == [UpkeepDone(2, step="reap")]
 
@@ -66,7 +117,7 @@ async def test_what_the_look_found_is_reaped_by_id_and_token_and_counted_as_it_w
 @virtual
 async def test_nothing_dead_is_nothing_to_do() -> None:
     s = Scene()
-    assert await s.reap_step.step() == timedelta(seconds=5)
+    assert await s.reap_step.step() == s.reap_step.look
     assert s.reaped == []
     assert s.events.all == []
 
@@ -99,7 +150,7 @@ async def test_a_process_that_loses_its_footing_between_look_and_act_does_not_ac
 async def test_who_does_not_win_the_turn_does_nothing() -> None:
     s = Scene(dead=3)
     s.turn = False
-    assert await s.reap_step.step() == timedelta(seconds=5)
+    assert await s.reap_step.step() == s.reap_step.look
     assert s.reaped == []
 
 
@@ -110,7 +161,7 @@ async def test_more_than_a_chunk_goes_on_at_once(monkeypatch: pytest.MonkeyPatch
     assert await s.reap_step.step() == timedelta()
     assert s.ended == 1
     s.dead = s.dead[:2]
-    assert await s.reap_step.step() == timedelta(seconds=5)
+    assert await s.reap_step.step() == s.reap_step.look
     assert s.ended == 1
 
 
@@ -121,7 +172,7 @@ def test_a_short_lease_is_reaped_often_and_its_tasks_spread_over_less(
     @virtual
     async def scene() -> None:
         s = Scene(dead=1, seconds=lease)
-        assert await s.reap_step.step() == timedelta(seconds=period)
+        assert await s.reap_step.step() == timedelta(seconds=period) / 2
         assert s.spread == timedelta(seconds=spread)
 
     scene()
@@ -158,5 +209,5 @@ async def test_a_chunk_of_which_every_row_is_refused_is_not_looked_at_again_at_o
         raise RowRefused("P0001", "none of them")
 
     s.reap = reap  # type: ignore[method-assign]
-    assert await s.reap_step.step() == s.reap_step.period
+    assert await s.reap_step.step() == s.reap_step.look
     assert s.ended == 0

@@ -19,7 +19,7 @@ from consumer.sessions import Sessions
 from consumer.slots import Slots
 from consumer.work import Work
 from core.outcome import Failure, Outcome, Succeeded
-from core.task import ConsumerId, JsonText, Kind, TaskId
+from core.task import ConsumerId, JsonText, Kind, RunKey, TaskId
 from db.claims import Completion
 from tests.unit.support import Events, claim, nobody, now, settled, trusted
 
@@ -128,8 +128,8 @@ class Scene:
             if not self.left_behind:
                 vacate()
 
-    async def name_suspect(self, consumer: ConsumerId, task: TaskId) -> bool:
-        self.named.append((consumer, task))
+    async def name_suspect(self, consumer: ConsumerId, run: RunKey) -> bool:
+        self.named.append((consumer, run[0]))
         return True if self.naming is None else await self.naming
 
     def put(self, write: Write) -> None:
