@@ -19,12 +19,12 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from core.errors import SluiceError
 from core.outcome import Failure
 from core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, TaskId
-from db.claims import Batch, Completion, Failing, Hints, Lane, Return, Written
+from db.claims import Completion, Failing, Hints, Lane, Return
 from db.consumers import Registration, ServedKind
 from db.rows import Place
+from tests.conformance.comparing import answer, in_order, members
 from tests.conformance.strategies import (
     consumers,
     durations,
@@ -64,7 +64,7 @@ class Twins(RuleBasedStateMachine):
         """Do it to both, and compare what came of it; `changed`: the tables that it may have touched."""
 
         async def compare() -> None:
-            answers = [await _answer(act(world)) for world in self._worlds]
+            answers = [await answer(act(world)) for world in self._worlds]
             assert answers[0] == answers[1]
             await self._compare(changed)
 
@@ -134,7 +134,7 @@ class Twins(RuleBasedStateMachine):
 
     @rule(of=st.lists(queues, unique=True), served=some_kinds)
     def look_for_lanes(self, of: list[QueueName], served: list[Kind]) -> None:
-        self.both(lambda world: _in_order(world.claims.lanes(of, served, 100)))
+        self.both(lambda world: in_order(world.claims.lanes(of, served, 100)))
 
     @rule(task_id=ids, me=consumers)
     def name_suspect(self, task_id: TaskId, me: ConsumerId) -> None:
@@ -160,7 +160,7 @@ class Twins(RuleBasedStateMachine):
     @rule(me=consumers)
     def who_holds_what(self, me: ConsumerId) -> None:
         self.both(lambda world: world.claims.held(me))
-        self.both(lambda world: _in_order(world.upkeep.dead_tries(100)))
+        self.both(lambda world: in_order(world.upkeep.dead_tries(100)))
 
     @rule(me=consumers, late=st.booleans())
     def declare_dead(self, me: ConsumerId, late: bool) -> None:
@@ -188,7 +188,7 @@ class Twins(RuleBasedStateMachine):
     def beat(self, me: ConsumerId, running: int) -> None:
         self.both(lambda world: world.consumers.beat(me, running), "consumers")
         self.both(lambda world: world.consumers.signatures())
-        self.both(_members)
+        self.both(members)
 
     @rule(me=consumers)
     def unregister(self, me: ConsumerId) -> None:
@@ -215,30 +215,6 @@ class Twins(RuleBasedStateMachine):
     def prune(self, age: timedelta) -> None:
         self.both(lambda world: prune(world.upkeep, age, 100), "tasks")
         self.both(lambda world: world.upkeep.prune_consumers(), "consumers")
-
-
-async def _answer(act: Awaitable[object]) -> object:
-    """What came of it, in a form that has no order where the contract has none."""
-    try:
-        answer = await act
-    except SluiceError as error:
-        return type(error), {name: value for name, value in vars(error).items() if name != "reason"}
-    if isinstance(answer, Written):
-        return answer.rows, sorted(answer.pending, key=lambda row: row.id)
-    if isinstance(answer, Batch):
-        return sorted(answer.claims, key=lambda claim: claim.id), answer.ends
-    if isinstance(answer, list) and answer and hasattr(answer[0], "token"):
-        return sorted(answer, key=lambda claim: claim.id)
-    return answer
-
-
-async def _in_order(found: Awaitable[list[Any]]) -> list[Any]:
-    return sorted(await found)
-
-
-async def _members(world: World) -> object:
-    names = sorted(await world.consumers.signatures())
-    return sorted(await world.consumers.signature_members(names), key=lambda each: each.name)
 
 
 @pytest.mark.timeout(300 + 20 * EXAMPLES)
