@@ -36,6 +36,8 @@ BUSY = timedelta(seconds=4)
 """The same while the lists bring work."""
 MOST_LANES = 200
 _FIRST = TaskId(UUID(int=0))
+_SHORTEST_REST = timedelta(milliseconds=1)
+"""A rest that a timedelta cannot tell from none would have the look repeated at once."""
 _FIRST_PAUSE = timedelta(milliseconds=50)
 _SHARE = 20
 """A look is followed by a pause of so many times its own duration, times the number of consumers: all of them take a
@@ -99,7 +101,7 @@ class Scan:
         """
         began = self._clock()
         if began < self._not_before:
-            return timedelta(seconds=self._not_before - began)
+            return max(timedelta(seconds=self._not_before - began), _SHORTEST_REST)
         try:
             found = await self._store.lanes(self._queues, self._kinds, MOST_LANES)
         except Hindered:

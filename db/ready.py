@@ -85,8 +85,12 @@ class ReadyLists:
         await cut(self._broker.blocking)
 
     async def try_pushing(self) -> None:
-        """Do what a push does, on a list of this process's own. One round trip."""
-        await self._try(("LPUSH", self._probe, "probe"), ("EXPIRE", self._probe, _BRIEFLY_SECONDS))
+        """Do what a push does, on a list of this process's own, and leave nothing. One round trip."""
+        await self._try(
+            ("LPUSH", self._probe, "probe"),
+            ("EXPIRE", self._probe, _BRIEFLY_SECONDS),
+            ("UNLINK", self._probe),
+        )
 
     async def try_popping(self) -> None:
         """Do what pops do, on a list of this process's own, which is empty; and fail where nothing may be changed."""

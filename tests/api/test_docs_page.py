@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urljoin
 
 import httpx2
 import pytest
@@ -13,7 +14,7 @@ async def test_the_docs_ask_no_other_host(shared: httpx2.AsyncClient) -> None:
 
     assert page.status_code == 200
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?\s*(?:https?:)?//", page.text)
-    assets = re.findall(r"(?:src|href)=\"(/[^\"]+)\"", page.text)
+    assets = [urljoin("/docs", found) for found in re.findall(r"(?:src|href)=\"(\.[^\"]+)\"", page.text)]
     assert len(assets) == 3
     for asset in assets:
         response = await shared.get(asset)

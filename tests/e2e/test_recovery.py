@@ -78,12 +78,17 @@ async def test_a_consumer_that_was_declared_dead_goes_on_under_a_new_id(
 ) -> None:
     consumer = await consumers.start(LEASE_SECONDS="1")
     [before] = await eventually(stores.browse.consumers)
+    await consumers.start(LEASE_SECONDS="1")
     consumer.send(signal.SIGSTOP)
-    await eventually(lambda: _nobody_lives(stores), timeout=5)
+    dead = "SELECT count(*) FROM consumers WHERE id = $1 AND expires_at = '-infinity'"
+    await eventually(lambda: stores.raw.fetchval(dead, before.id), timeout=15)
     consumer.send(signal.SIGCONT)
-    [after] = await eventually(stores.browse.consumers)
-    assert after.pid == before.pid
-    assert after.id != before.id
+
+    async def its_ids() -> set[object]:
+        return {one.id for one in await stores.browse.consumers() if one.pid == before.pid}
+
+    [after] = await eventually(its_ids)
+    assert after != before.id
     await stores.submit_and_push([new("count")])
     await eventually(lambda: completed(stores, 1))
 

@@ -185,6 +185,15 @@ async def test_waiting_for_a_server_that_is_silent_puts_no_look_off() -> None:
 
 
 @virtual
+async def test_a_rest_of_almost_nothing_lets_time_pass() -> None:
+    s = Scene({})
+    s.took = 0.1
+    await s.scan.look(ALONE)
+    await asyncio.sleep(s.scan._not_before - now() - 1e-9)
+    assert await s.scan.look(ALONE) > timedelta()
+
+
+@virtual
 async def test_of_more_lanes_than_one_look_takes_all_have_their_turn() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_LANES", 10)
