@@ -159,6 +159,7 @@ def assemble(
         running=running,
         ahead=ahead,
         complete=complete,
+        clock=clock,
         report=report,
     )
     watch = Watch(

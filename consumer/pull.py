@@ -82,6 +82,7 @@ class Pull:
         self._idle = False
         self._scanned = False
         self._blocked = False
+        self._looks_seldom = False
 
     async def run(self) -> None:
         """Until the stop is asked for. A pop ends by itself; it is never canceled (S2)."""
@@ -101,7 +102,8 @@ class Pull:
 
     async def look(self) -> timedelta:
         """Look once for rows that no list brings, beside the pops; how long to wait for the next look (U4)."""
-        with_lists = IDLE if self._popped is None else BUSY
+        self._looks_seldom = self._popped is not None
+        with_lists = BUSY if self._looks_seldom else IDLE
         pause = await self._scan.look(with_lists if self._presence.here else ALONE)
         if self._scan.found:
             self._bell.ring()
@@ -130,7 +132,7 @@ class Pull:
         """Take ids from the lists; wait there for some while they are empty and no row is known to be lost."""
         self._scanned = False
         lists = self._lists.next()
-        self._blocked = self._idle and not self._scan.found
+        self._blocked = waited = self._idle and not self._scan.found
         try:
             found = await (ready.pop_waiting if self._blocked else ready.pop)(lists, room)
         except StoreUnavailable as away:
@@ -142,6 +144,9 @@ class Pull:
         self._idle = found is None
         if found is None:
             self._popped = None
+            if waited and self._looks_seldom:  # nothing comes any more, as when Redis refuses what is pushed
+                self._looks_seldom = False
+                self._scan.look_now()
             return
         ready_list, ids = found
         self._popped = Popped(ready_list, ids[-_SAMPLE:], lists)

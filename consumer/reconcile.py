@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from consumer.periodic import EARLY
 from consumer.running import Stop
 from core.events import GivenBack
 from db.claims import Return
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
     from consumer.gate import Gate
     from consumer.lease import Lease
     from consumer.running import Running
+    from core.clock import Clock
     from core.events import Report
     from core.task import ConsumerId, RunKey
+
+_OFTEN = timedelta(seconds=1.5)
+"""How late a cancel may be seen whose message was lost or refused."""
 
 
 class ReadsHeld(Protocol):
@@ -26,7 +32,7 @@ class ReadsHeld(Protocol):
 
 
 class Reconcile:
-    """A step for every half lease."""
+    """A step every second and a half while something is here, and every half lease while nothing is."""
 
     def __init__(
         self,
@@ -37,6 +43,7 @@ class Reconcile:
         running: Running,
         ahead: Ahead,
         complete: Complete,
+        clock: Clock,
         report: Report,
     ) -> None:
         self._store = store
@@ -45,17 +52,26 @@ class Reconcile:
         self._running = running
         self._ahead = ahead
         self._complete = complete
+        self._clock = clock
         self._report = report
         self._strays: set[RunKey] = set()
         self._seen_under: ConsumerId | None = None
         self._claims_before = 0
-        self.period = timedelta(seconds=lease.duration / 2)
+        self._half_lease = lease.duration / 2
+        self._looked_at = -math.inf
+        self.period = min(_OFTEN, timedelta(seconds=self._half_lease))
 
     async def step(self) -> timedelta:
-        """One look: runs whose row is gone are stopped; rows that nobody here holds, twice in a row, are given back."""
+        """Look, unless the last look is younger than half a lease and there is nothing that it could find by now."""
+        young = self._clock() - self._looked_at < self._half_lease - EARLY
+        expected = self._here() or self._strays or self._seen_under != self._lease.consumer
+        return self.period if young and not expected else await self.look()
+
+    async def look(self) -> timedelta:
+        """Once: runs whose row is gone are stopped; rows that nobody here holds, twice in a row, are given back."""
         if self._seen_under not in {None, self._lease.consumer}:
             await self._leave_former_self()
-        consumer, held_before = self._lease.consumer, self._here()
+        consumer, held_before, began = self._lease.consumer, self._here(), self._clock()
         rows = await self._store.held(consumer)
         if consumer != self._lease.consumer:
             return timedelta()  # declared dead in between: these rows are for others
@@ -73,6 +89,7 @@ class Reconcile:
                 self._complete.put(Return(task_id, token))
             strays -= lost
         self._strays, self._seen_under, self._claims_before = strays, consumer, claims_before
+        self._looked_at = began
         return self.period
 
     def _here(self) -> set[RunKey]:

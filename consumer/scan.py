@@ -8,6 +8,7 @@ until somebody served it (U4).
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
@@ -86,13 +87,18 @@ class Scan:
         self._bell = bell
         self._clock = clock
         self._lanes: dict[Lane, Place] = {}
-        self._not_before = float("-inf")
+        self._not_before = -math.inf
+        self._took = 0.0
         self._pause = timedelta()
 
     @property
     def found(self) -> bool:
         """Whether there is something to claim, as far as is known."""
         return bool(self._lanes)
+
+    def look_now(self) -> None:
+        """Have the next look follow at once."""
+        self._bell.ring()
 
     async def look(self, every: timedelta) -> timedelta:
         """Find the lanes anew, each from its first row; how long to wait for the next look.
@@ -105,6 +111,7 @@ class Scan:
         try:
             found = await self._store.lanes(self._queues, self._kinds, MOST_LANES)
         except Hindered:
+            self._took = math.inf  # its limit is witness enough
             self._pay_for(began, every)
             raise
         self._pay_for(began, every)
@@ -117,10 +124,14 @@ class Scan:
         return self._pause
 
     def _pay_for(self, began: float, every: timedelta) -> None:
-        """Rest after a look that PostgreSQL worked for; waiting for a server that is silent costs it nothing."""
+        """Rest after a look that PostgreSQL worked for; waiting for a server that is silent costs it nothing.
+
+        What two looks in a row took is their cost. One alone may have waited for a processor, or for pages from a disk.
+        """
         now = self._clock()
+        took, before = now - began, self._took
         share = 1 if every is ALONE else _SHARE * max(1, self._consumers())
-        self._not_before = now + min((now - began) * share, _LONGEST_REST)
+        self._not_before, self._took = now + min(min(took, before) * share, _LONGEST_REST), took
 
     async def claim(self, n: int, popped: Popped | None) -> int:
         """Claim up to `n` due tasks that no list will bring; how many came.

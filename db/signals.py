@@ -6,8 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from redis.exceptions import ResponseError
+
 from core.task import FencingToken, RunKey, TaskId
 from db.broker import ask
+from db.faults import refused_by_redis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,7 +64,10 @@ class Signals:
 
     async def _publish(self, channel: str, text: str) -> None:
         async with self._broker.speaking():
-            await ask(self._broker.commands, "PUBLISH", channel, text)
+            try:
+                await ask(self._broker.commands, "PUBLISH", channel, text)
+            except ResponseError as error:
+                raise refused_by_redis("PUBLISH", error) from error
 
 
 def _decode(data: object) -> RunKey | None:

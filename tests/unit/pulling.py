@@ -10,7 +10,7 @@ from typing import Any
 
 from consumer.lists import Lists
 from consumer.pace import Pace
-from consumer.periodic import Stopping, every
+from consumer.periodic import Bell, Stopping, every
 from consumer.presence import Presence
 from consumer.pull import Pull
 from consumer.scan import Popped
@@ -78,6 +78,10 @@ class Rows:
         self.popped: list[Popped | None] = []
         self.claimed: list[int] = []
         self.fails = False
+        self.bell = Bell()
+
+    def look_now(self) -> None:
+        self.bell.ring()
 
     async def look(self, every: timedelta) -> timedelta:
         self.looks.append((now(), every))
@@ -137,7 +141,9 @@ class Scene:
 
 async def beside(s: Scene, test: Callable[[Scene], Awaitable[None]]) -> None:
     """The test beside a pull and its looks."""
-    looking = every("scan", s.pull.look, stopping=s.stopping, report=s.events, random=Random(1))
+    looking = every(
+        "scan", s.pull.look, stopping=s.stopping, report=s.events, random=Random(1), bell=s.rows.bell
+    )
     async with asyncio.TaskGroup() as group:
         group.create_task(looking)
         group.create_task(s.pull.run())

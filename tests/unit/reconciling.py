@@ -28,7 +28,8 @@ class Scene:
     """A consumer's own view and what the rows say. It is itself the store and the writing of outcomes."""
 
     def __init__(self) -> None:
-        self.lease = trusted(Clock())
+        self.clock = Clock()
+        self.lease = trusted(self.clock)
         self.running = Running()
         self.writing: set[RunKey] = set()
         self.ahead: set[RunKey] = set()
@@ -53,6 +54,7 @@ class Scene:
             running=self.running,
             ahead=cast("Ahead", SimpleNamespace(keys=lambda: self.ahead)),
             complete=cast("Complete", self),
+            clock=self.clock,
             report=self.events,
         )
 
@@ -89,4 +91,4 @@ class Scene:
         return found
 
     async def look(self) -> timedelta:
-        return await self.reconcile.step()
+        return await self.reconcile.look()

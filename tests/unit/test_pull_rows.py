@@ -68,6 +68,22 @@ async def test_rows_are_looked_at_more_often_the_more_depends_on_it(s: Scene) ->
 
 
 @scene
+async def test_rows_are_looked_at_as_soon_as_lists_that_brought_work_bring_none(s: Scene) -> None:
+    """As when Redis begins to refuse what is pushed: what was accepted since waits for no look of a busy consumer."""
+    s.redis.ids = list(range(4))
+    await asyncio.sleep(2.5)
+    s.empty()
+    s.room.ring()
+    s.rows.waiting = [5]
+    assert s.rows.looks[-1][1] is BUSY
+    await asyncio.sleep(1.5)
+    assert s.rows.claimed == [5]
+    looks = len(s.rows.looks)
+    await asyncio.sleep(3)
+    assert len(s.rows.looks) <= looks + 3, "once"
+
+
+@scene
 async def test_an_idle_consumer_takes_what_a_look_finds_at_once(s: Scene) -> None:
     """Though it waits at the lists' server."""
     await asyncio.sleep(1.5)

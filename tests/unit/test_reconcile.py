@@ -15,11 +15,6 @@ from tests.unit.support import begun, claim, settled, task_id, virtual
 
 
 @virtual
-async def test_a_look_is_taken_every_half_lease() -> None:
-    assert await Scene().look() == timedelta(seconds=15)
-
-
-@virtual
 async def test_what_runs_and_whose_row_says_so_is_left_alone() -> None:
     s = Scene()
     runs = s.runs(1, 2)
@@ -234,3 +229,23 @@ async def test_a_look_that_finds_no_store_changes_nothing_and_the_former_id_is_l
     s.during_the_look = lambda: None
     await s.look()
     assert s.put_back == [Return(*key(1))]
+
+
+@virtual
+async def test_a_look_follows_soon_while_something_runs_and_costs_nothing_while_nothing_does() -> None:
+    s = Scene()
+
+    async def looks(seconds: float) -> int:
+        before, end = s.looks, s.clock() + seconds
+        while s.clock() < end:
+            s.clock.move((await s.reconcile.step()).total_seconds())
+        return s.looks - before
+
+    half_lease = s.lease.duration / 2
+    await s.reconcile.step()
+    assert await looks(4 * half_lease) <= 4
+    [run] = s.runs(1)
+    assert await looks(30) >= 15
+    s.mine.clear()
+    await looks(2)
+    assert run.stop_reason is Stop.CANCELED

@@ -153,12 +153,13 @@ async def test_a_look_that_takes_long_is_followed_by_a_pause_that_all_consumers_
     s = Scene({})
     s.took, s.consumers = 0.5, 10
     await s.scan.look(IDLE)
-    assert now() == 0.5
+    assert await s.scan.look(IDLE) < IDLE, "one that took long may have waited for a processor"
+    assert now() == 1.0
     rest = await s.scan.look(IDLE)
     assert rest == timedelta(seconds=60), (
         "a twentieth of a core over ten of them, but something is found in a minute"
     )
-    assert now() == 0.5
+    assert now() == 1.0
     await asyncio.sleep(60)
     await s.scan.look(ALONE)
     assert await s.scan.look(ALONE) <= timedelta(seconds=0.5), "without Redis there is no other way"
