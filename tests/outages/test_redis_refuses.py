@@ -1,4 +1,4 @@
-"""Redis is up and refuses one verb: the rows do its work within two seconds, health says which, the way back is short."""
+"""Redis is up and refuses one verb: the rows do its work within two seconds, and health says which."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from db.broker import Broker, ask
 from tests.api.support import serving, settings
-from tests.outages.conftest import Own
-from tests.support.consuming import FULL, Consumers
+from tests.outages.conftest import Everything, Own
+from tests.support.consuming import FULL
 from tests.support.counting import charged, statuses
 from tests.support.eventually import eventually
 from tests.support.stores import Stores
@@ -85,8 +85,9 @@ async def _health(client: httpx2.AsyncClient, status: str, named: str = "") -> b
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
 async def test_what_redis_refuses_is_done_by_the_rows_and_health_says_what(
-    own: Own, stores: Stores, consumers: Consumers, redis_prefix: str, operator: Broker, refusal: Refusal
+    everything: Everything, redis_prefix: str, operator: Broker, refusal: Refusal
 ) -> None:
+    own, stores, consumers = everything.own, everything.stores, everything.consumers
     batch = {"tasks": [{"kind": "count"}] * TASKS}
     consumer = await consumers.start(REDIS_URL=own.urls.redis_url)
     async with serving(settings(own.urls, redis_prefix)) as client:
@@ -118,4 +119,3 @@ async def test_what_redis_refuses_is_done_by_the_rows_and_health_says_what(
         assert await charged(stores) == 0
         assert await statuses(stores) == {"completed": 3 * TASKS, "canceled": 1}
         assert (await consumer.stop())[0] == 0
-
