@@ -13,6 +13,7 @@ import asyncpg
 import redis.asyncio
 
 from db.broker import ask
+from db.upkeep import BEGINNING
 from tests.chaos.mix import UNSERVED, Asked
 from tests.chaos.plan import Planned
 from tests.chaos.server_faults import flush_what_waits
@@ -127,14 +128,15 @@ async def _step(stand: Stand, ahead: timedelta) -> None:
 
 
 def moved_back(stored: Any, ahead: timedelta) -> Any:
-    """A cursor with every instant in it moved, whatever else it holds."""
+    """A cursor with every instant in it moved, whatever else it holds. The beginning of all time is no clock's."""
     if isinstance(stored, dict):
         return {name: moved_back(value, ahead) for name, value in stored.items()}
     if isinstance(stored, list):
         return [moved_back(value, ahead) for value in stored]
     if isinstance(stored, str) and "T" in stored:
         with suppress(ValueError, OverflowError):
-            return (datetime.fromisoformat(stored) - ahead).isoformat()
+            instant = datetime.fromisoformat(stored)
+            return stored if instant <= BEGINNING.run_at else (instant - ahead).isoformat()
     return stored
 
 

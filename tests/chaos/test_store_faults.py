@@ -28,6 +28,6 @@ def test_a_step_of_the_clock_moves_every_instant_of_a_cursor_and_nothing_else() 
     assert moved_back(moved, -MINUTE) == cursor
 
 
-@pytest.mark.parametrize("end", ["0001-01-01T00:00:01+00:00"])
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:01+00:00", "0001-01-02T00:00:00+00:00"])
 def test_an_instant_at_the_end_of_time_stays_where_it_is(end: str) -> None:
     assert moved_back({"run_at": end}, MINUTE) == {"run_at": end}
