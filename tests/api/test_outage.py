@@ -16,6 +16,7 @@ import pytest
 from api import kinds
 from cli.embedded import Urls
 from core.task import Kind
+from db.broker import COMMAND_SECONDS
 from db.consumers import ServedKind
 from tests.api.support import PROBLEM, Gate, serving, settings
 from tests.support.eventually import eventually
@@ -202,12 +203,15 @@ async def test_without_redis_tasks_are_accepted_within_a_second(
     else:
         cut.redis.silence()
 
+    slowest = []
     for _ in range(3):
         posts = [timed(cut.client.post("/tasks", json={"message": "x"})) for _ in range(20)]
         posts.append(timed(cut.client.post("/tasks/batch", json={"tasks": [{"message": "x"}] * 1000})))
-        for response, seconds in await asyncio.gather(*posts):
-            assert response.status_code == 201
-            assert seconds < 1
+        answers = await asyncio.gather(*posts)
+        assert {response.status_code for response, _ in answers} == {201}
+        slowest.append(max(seconds for _, seconds in answers))
+    assert max(slowest) < 1 + SLACK
+    assert min(slowest) < COMMAND_SECONDS, "nobody waits for a command to Redis"
 
     health, seconds = await timed(cut.client.get("/health"))
     assert seconds < PATIENCE + SLACK
@@ -233,7 +237,7 @@ async def test_without_redis_a_running_task_is_canceled_all_the_same(
 
     assert response.status_code == 200
     assert response.json()["canceled_from"] == "processing"
-    assert seconds < 1
+    assert seconds < 1 + SLACK
 
 
 async def test_when_redis_comes_back_ids_are_pushed_again(served: None, cut: Cut, stores: Stores) -> None:
