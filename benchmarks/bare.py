@@ -57,7 +57,7 @@ class Bare:
 
     def claim(self, popped: list[str]) -> dict[str, Any]:
         """The parameters of claim.sql."""
-        return {"ids": popped, "consumer_id": self._me, "kinds": [KIND]}
+        return {"ids": popped, "consumer_id": self._me, "kinds": [KIND], "suspects": True}
 
     def finish(self, rows: list[Record]) -> dict[str, Any]:
         """The parameters of finish.sql."""

@@ -70,7 +70,7 @@ Ask = Callable[[Explain, Given, int], Awaitable[Cost]]
 
 
 def _claim(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:
-    return explain.statement("claim", ids=ids, consumer_id=uuid4(), kinds=[KIND])
+    return explain.statement("claim", ids=ids, consumer_id=uuid4(), kinds=[KIND], suspects=True)
 
 
 async def _claim_ready(explain: Explain) -> Cost:
@@ -90,6 +90,7 @@ async def _claim_ready(explain: Explain) -> Cost:
         consumer_id=uuid4(),
         n=_BATCH,
         skip=0,
+        suspect=1,
     )
 
 

@@ -76,6 +76,11 @@ class Ahead:
         runs_ahead = self._most >= min(whole, _WORTH_A_CLAIM) and self._pace.fast
         return whole if runs_ahead or whole < 2 * _WORTH_A_CLAIM else (whole + 1) // 2
 
+    @property
+    def holds_suspect(self) -> bool:
+        """Whether one waits: then it is the first."""
+        return bool(self._waiting) and suspected(self._waiting[0].claim)
+
     def keys(self) -> set[RunKey]:
         """The runs that wait."""
         return {waiting.claim.key for waiting in self._waiting}

@@ -25,6 +25,7 @@ from consumer.scan import Scan
 from consumer.schedule import Hint, Schedule
 from consumer.sessions import Sessions
 from consumer.slots import Slots
+from consumer.suspects import Suspects
 from consumer.watch import Heartbeat, Watch
 from consumer.work import Work
 from db.consumers import Registration
@@ -75,6 +76,9 @@ def assemble(
         high_mark=max(1000, 10 * capacity),
         lowered=freed,
     )
+    suspects = Suspects(
+        consumers=stores.consumers, next_one=rows.ring, clock=clock, random=random, report=report
+    )
     work = Work(
         registry=registry,
         execute=Execute(threads=threads, children=children, report=report),
@@ -82,7 +86,7 @@ def assemble(
             engine=stores.handler_engine, running=running, lease=lease, transaction=machine.transaction
         ),
         complete=complete,
-        consumers=stores.consumers,
+        suspects=suspects,
         running=running,
         slots=slots,
         lease=lease,
@@ -98,6 +102,7 @@ def assemble(
         kinds=list(registry),
         lease=lease,
         allowed=lambda: not complete.full,
+        suspects=lambda: suspects.may_begin and not ahead.holds_suspect,
         start=ahead.put,
         report=report,
     )

@@ -168,9 +168,12 @@ class Scan:
         """Go on behind what was claimed. Lanes that were asked before the last that gave some are empty.
 
         That one goes behind the others of its priority: queues and kinds take turns. Unless `full`, all are empty.
+        Where a suspect was all that came, nothing is known of the rest.
         """
         if not full:
             self._lanes = {}
+            return
+        if not ends:
             return
         last = max(at for at, lane in enumerate(asked) if lane in ends)
         for lane in asked[: last + 1]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from core.errors import StoreUnavailable
 from core.events import StepFailed
-from core.task import POISONED_AFTER_CRASHES
+from core.task import SUSPECTED_AFTER_CRASHES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from consumer.running import Run
@@ -33,7 +34,7 @@ def suspected(claim: Claim) -> bool:
 
     One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
     """
-    return claim.crashes + 1 >= POISONED_AFTER_CRASHES
+    return claim.crashes >= SUSPECTED_AFTER_CRASHES
 
 
 class NamesSuspects(Protocol):
@@ -43,15 +44,30 @@ class NamesSuspects(Protocol):
 
 
 class Suspects:
-    """At most one that runs here, from its claim until its handler is out of the way."""
+    """At most one that runs here, from its claim until its handler is out of the way. Then `next_one` is called."""
 
-    def __init__(self, *, consumers: NamesSuspects, clock: Clock, random: Random, report: Report) -> None:
+    def __init__(
+        self,
+        *,
+        consumers: NamesSuspects,
+        next_one: Callable[[], None],
+        clock: Clock,
+        random: Random,
+        report: Report,
+    ) -> None:
         self._consumers = consumers
+        self._next_one = next_one
         self._clock = clock
         self._random = random
         self._report = report
         self._run: Run | None = None
         self._left_at: float | None = None
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether one may start: none runs, or its thread has lingered for too long."""
+        lingers = self._left_at is not None and self._clock() - self._left_at > LINGERS.total_seconds()
+        return self._run is None or lingers
 
     def begin(self, run: Run) -> None:
         """From now on it is the one."""
@@ -66,17 +82,17 @@ class Suspects:
         """It is out of the way, if it was the one: the next suspect may start."""
         if run is self._run:
             self._run = None
+            self._next_one()
 
     def wait(self) -> timedelta | None:
         """How long another one is to wait; None when it may start.
 
-        About as long again as the one has run, and by chance: those that one claim brought must not come back together.
-        All that a consumer held when it died twice are suspects. With one delay for each they would run one a second.
+        About as long again as the one has run, and by chance. Claims bring none while one runs; two that were in flight
+        together may have brought one each.
         """
-        now = self._clock()
-        if self._run is None or (self._left_at is not None and now - self._left_at > LINGERS.total_seconds()):
+        if self._run is None or self.may_begin:
             return None
-        ran = max(now - self._run.started_at, _WAITS_AT_FIRST)
+        ran = max(self._clock() - self._run.started_at, _WAITS_AT_FIRST)
         return timedelta(seconds=self._random.uniform(0, 2) * min(ran, WAITS.total_seconds()))
 
     async def name(self, suspect: Run, consumer: ConsumerId) -> str | None:

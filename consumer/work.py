@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from consumer.context import Context
 from consumer.running import Run
-from consumer.suspects import WAITS, Suspects, suspected
+from consumer.suspects import WAITS, suspected
 from consumer.uncharged import Uncharged
 from core.errors import StoreUnavailable
 from core.events import Fenced, GivenBack, StepFailed, TryFailed
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from consumer.running import Running
     from consumer.sessions import Sessions
     from consumer.slots import Slots
-    from consumer.suspects import NamesSuspects
+    from consumer.suspects import Suspects
     from consumer.transaction import OwnTransaction
     from core.clock import Clock
     from core.events import Report
@@ -52,7 +52,7 @@ class Work:
         execute: Execute,
         sessions: Sessions,
         complete: Complete,
-        consumers: NamesSuspects,
+        suspects: Suspects,
         running: Running,
         slots: Slots,
         lease: Lease,
@@ -72,7 +72,7 @@ class Work:
         self._clock = clock
         self._random = random
         self._report = report
-        self._suspects = Suspects(consumers=consumers, clock=clock, random=random, report=report)
+        self._suspects = suspects
         self._uncharged = Uncharged(random)
         self.draining = False
 

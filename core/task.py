@@ -35,6 +35,8 @@ MAX_ERROR_BYTES = 2048
 MAX_AHEAD_DAYS = 3653
 MAX_NESTING = 64
 POISONED_AFTER_CRASHES = 3
+SUSPECTED_AFTER_CRASHES = POISONED_AFTER_CRASHES - 1
+"""One more would poison such a task: it is a suspect, of which a consumer runs one at a time (U2)."""
 KIND_PATTERN = r"^[A-Za-z0-9_.:-]{1,128}$"
 QUEUE_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
 

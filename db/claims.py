@@ -8,7 +8,7 @@ from datetime import timedelta
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from core.task import Claim, FencingToken, Kind, QueueName, RunKey, TaskId
+from core.task import SUSPECTED_AFTER_CRASHES, Claim, FencingToken, Kind, QueueName, RunKey, TaskId
 from db.rows import Place, to_claims
 
 if TYPE_CHECKING:
@@ -112,10 +112,15 @@ class Claims:
         self._database = database
 
     async def claim(
-        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind], suspects: bool = True
     ) -> list[Claim]:
-        """Start a try of each id that is pending, due and of these kinds (R1). The others do not come back."""
-        rows = await self._database.rows("claim", ids=sorted(ids), consumer_id=consumer, kinds=list(kinds))
+        """Start a try of each id that is pending, due and of these kinds (R1). The others do not come back.
+
+        Nor do those which one more crash would poison, but for one of them where `suspects` may begin (U2).
+        """
+        rows = await self._database.rows(
+            "claim", ids=sorted(ids), consumer_id=consumer, kinds=list(kinds), suspects=suspects
+        )
         return to_claims(rows)
 
     async def lanes(
@@ -133,10 +138,12 @@ class Claims:
         consumer: ConsumerId,
         listed: Hints = NO_HINTS,
         skip: int = 0,
+        suspect: int = 1,
     ) -> Batch:
         """Start up to `n` tries by the rows themselves, lane by lane in their order, each from behind its place (S4).
 
-        The first `skip` rows are passed over. Of lanes that have `listed` hints only what waits longer is taken.
+        The first `skip` rows are passed over. Of lanes that have `listed` hints only what waits longer is taken. At most
+        one suspect begins: the first of them, the `suspect` th when those before it were refused, none when it is 0.
         """
         rows = await self._database.rows(
             "claim_ready",
@@ -150,12 +157,14 @@ class Claims:
             slack=SLACK.total_seconds(),
             n=n,
             skip=skip,
+            suspect=suspect,
             consumer_id=consumer,
         )
         ends: dict[Lane, Place] = {}
         for row in rows:
-            lane, place = Lane(row.queue, row.kind, row.priority), Place(row.run_at, row.id)
-            ends[lane] = max(place, ends.get(lane, place))
+            if row.crashes < SUSPECTED_AFTER_CRASHES:  # innocent tasks may wait before a suspect's place
+                lane, place = Lane(row.queue, row.kind, row.priority), Place(row.run_at, row.id)
+                ends[lane] = max(place, ends.get(lane, place))
         return Batch(to_claims([row[:-1] for row in map(tuple, rows)]), ends)
 
     async def finish(self, done: Sequence[Completion]) -> Written:

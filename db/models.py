@@ -88,6 +88,16 @@ class TaskRow(Base):
             "id",
             postgresql_where=text("status = 'pending'"),
         ),
+        # Claims by the rows find one that one more crash would poison (SUSPECTED_AFTER_CRASHES). Empty as a rule.
+        Index(
+            "ix_tasks_suspects",
+            "queue",
+            "kind",
+            text("priority DESC"),
+            "run_at",
+            "id",
+            postgresql_where=text("status = 'pending' AND crashes >= 2"),
+        ),
         # Promote reads what is delayed, in the order in which it falls due.
         Index(
             "ix_tasks_delayed",

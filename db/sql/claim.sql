@@ -5,8 +5,11 @@
 -- follows needs no more.
 -- A locked row stays where it is, so the update goes there without probing again.
 -- No row makes the statement fail for its neighbours (U1): a number at its end stays there, a token there is passed over.
+-- A task that one more crash would poison (2 is SUSPECTED_AFTER_CRASHES) may begin when :suspects says so, and of those
+-- here only the first: the others stay as they are until it is out of the way (U2). Which one is first is asked only when
+-- one is met.
 WITH held AS MATERIALIZED (
-  SELECT ctid AS place, status, run_at, kind, fencing_token
+  SELECT ctid AS place, id, status, run_at, kind, fencing_token, crashes, priority
     FROM tasks
    WHERE id = ANY (CAST(:ids AS uuid[]))
    ORDER BY id
@@ -25,5 +28,16 @@ UPDATE tasks AS task
    AND held.run_at <= now()
    AND held.kind = ANY (CAST(:kinds AS text[]))
    AND held.fencing_token < 9223372036854775807
+   AND (held.crashes < 2 OR CAST(:suspects AS boolean) AND held.place = (
+     SELECT place
+       FROM held AS suspect
+      WHERE status = 'pending'
+        AND run_at <= now()
+        AND kind = ANY (CAST(:kinds AS text[]))
+        AND fencing_token < 9223372036854775807
+        AND crashes >= 2
+      ORDER BY priority DESC, run_at, id
+      LIMIT 1
+   ))
 RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, CAST(task.payload AS text) AS payload,
           task.attempt, task.max_attempts, task.crashes, task.timeout

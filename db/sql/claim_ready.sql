@@ -5,10 +5,32 @@
 -- by more than :slack seconds, is taken: the rest is on its way in that list. When none of them is there any more nothing
 -- is known of the list, and whatever is due is taken.
 -- A row that somebody made due since ever counts as due since the first instant that our side can name.
+-- The walk passes over what one more crash would poison (2 is SUSPECTED_AFTER_CRASHES). Of those lanes' suspects one may
+-- begin, the :suspect th, at the head of its lane wherever the last claim of it ended; none when :suspect is 0 (U2).
 WITH young AS MATERIALIZED (
   SELECT LEAST(now(), max(run_at) - CAST(:slack AS double precision) * interval '1 second') AS since
     FROM tasks
    WHERE id = ANY (CAST(:hints AS uuid[]))
+),
+suspect AS MATERIALIZED (
+  SELECT waiting.id, lane.queue, lane.kind, lane.priority
+    FROM unnest(CAST(:queues AS text[]), CAST(:kinds AS text[]), CAST(:priorities AS smallint[])) AS lane (queue, kind, priority)
+   CROSS JOIN LATERAL (
+     SELECT id
+       FROM tasks
+      WHERE status = 'pending'
+        AND crashes >= 2
+        AND queue = lane.queue
+        AND kind = lane.kind
+        AND priority = lane.priority
+        AND run_at <= now()
+        AND fencing_token < 9223372036854775807
+      ORDER BY run_at, id
+      LIMIT CAST(:suspect AS integer)
+        FOR NO KEY UPDATE SKIP LOCKED
+   ) AS waiting
+   LIMIT LEAST(CAST(:suspect AS integer), 1)
+  OFFSET GREATEST(CAST(:suspect AS integer) - 1, 0)
 ),
 held AS MATERIALIZED (
   SELECT due.id
@@ -22,18 +44,23 @@ held AS MATERIALIZED (
          ) AS lane (queue, kind, priority, run_at, id, listed)
    CROSS JOIN young
    CROSS JOIN LATERAL (
-     SELECT id
-       FROM tasks
-      WHERE status = 'pending'
-        AND queue = lane.queue
-        AND kind = lane.kind
-        AND priority = lane.priority
-        AND (run_at, id) > (COALESCE(NULLIF(lane.run_at, TIMESTAMPTZ '0001-01-02 00:00:00+00'), '-infinity'), lane.id)
-        AND run_at <= CASE WHEN lane.listed THEN young.since ELSE now() END
-        AND fencing_token < 9223372036854775807
-      ORDER BY run_at, id
-      LIMIT CAST(:n AS integer) + CAST(:skip AS integer)
-        FOR NO KEY UPDATE SKIP LOCKED
+     SELECT id FROM suspect WHERE (queue, kind, priority) = (lane.queue, lane.kind, lane.priority)
+     UNION ALL
+     SELECT id FROM (
+       SELECT id
+         FROM tasks
+        WHERE status = 'pending'
+          AND crashes < 2
+          AND queue = lane.queue
+          AND kind = lane.kind
+          AND priority = lane.priority
+          AND (run_at, id) > (COALESCE(NULLIF(lane.run_at, TIMESTAMPTZ '0001-01-02 00:00:00+00'), '-infinity'), lane.id)
+          AND run_at <= CASE WHEN lane.listed THEN young.since ELSE now() END
+          AND fencing_token < 9223372036854775807
+        ORDER BY run_at, id
+        LIMIT CAST(:n AS integer) + CAST(:skip AS integer)
+          FOR NO KEY UPDATE SKIP LOCKED
+     ) AS innocent
    ) AS due
    LIMIT CAST(:n AS integer)
   OFFSET CAST(:skip AS integer)

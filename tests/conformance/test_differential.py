@@ -115,9 +115,11 @@ class Twins(RuleBasedStateMachine):
     def retry(self, task_id: TaskId) -> None:
         self.both(lambda world: world.tasks.retry(task_id), "tasks")
 
-    @rule(found=st.lists(ids, max_size=8), me=consumers, served=some_kinds)
-    def claim(self, found: list[TaskId], me: ConsumerId, served: list[Kind]) -> None:
-        self.both(lambda world: world.claims.claim(found, consumer=me, kinds=served), "tasks")
+    @rule(found=st.lists(ids, max_size=8), me=consumers, served=some_kinds, suspects=st.booleans())
+    def claim(self, found: list[TaskId], me: ConsumerId, served: list[Kind], suspects: bool) -> None:
+        self.both(
+            lambda world: world.claims.claim(found, consumer=me, kinds=served, suspects=suspects), "tasks"
+        )
 
     @rule(
         found=st.dictionaries(lanes, places, max_size=3),
@@ -125,12 +127,21 @@ class Twins(RuleBasedStateMachine):
         me=consumers,
         hints=st.lists(ids, max_size=2),
         listed=st.sets(lanes, max_size=2),
+        one=st.integers(0, 2),
     )
     def claim_ready(
-        self, found: dict[Lane, Place], n: int, me: ConsumerId, hints: list[TaskId], listed: set[Lane]
+        self,
+        found: dict[Lane, Place],
+        n: int,
+        me: ConsumerId,
+        hints: list[TaskId],
+        listed: set[Lane],
+        one: int,
     ) -> None:
         known = Hints(hints, listed)
-        self.both(lambda world: world.claims.claim_ready(found, n, consumer=me, listed=known), "tasks")
+        self.both(
+            lambda world: world.claims.claim_ready(found, n, consumer=me, listed=known, suspect=one), "tasks"
+        )
 
     @rule(of=st.lists(queues, unique=True), served=some_kinds)
     def look_for_lanes(self, of: list[QueueName], served: list[Kind]) -> None:

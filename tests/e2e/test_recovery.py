@@ -156,6 +156,30 @@ async def test_a_suspect_that_kills_at_its_first_line_takes_none_along_that_came
     assert (await parent.stop())[0] == 0
 
 
+@pytest.mark.parametrize("redis", [True, False], ids=["hints", "no Redis"])
+async def test_suspects_wait_for_one_another_as_they_are_and_run_one_right_after_the_other(
+    stores: Stores, consumers: Consumers, redis: bool
+) -> None:
+    """Claimed in vain and given back, they changed their status hundreds of times a second, and few of them ran."""
+    n, others = 24, 6
+    suspects = [new("nap", payload=payload(seconds=0.15)) for _ in range(n)]
+    innocents = [new("count") for _ in range(others)]
+    await stores.submit(*suspects)
+    await stores.raw.execute("UPDATE tasks SET crashes = 2")
+    await stores.submit(*innocents)
+    if redis:
+        ids = [str(task.id) for task in (*suspects, *innocents)]
+        await stores.redis("LPUSH", stores.keys.ready(OURS), *ids)
+    environment = {"WORKER_QUEUE_MAXSIZE": "10"} | ({} if redis else {"REDIS_URL": ""})
+    for _ in range(2):
+        await consumers.start(**environment)
+    await eventually(lambda: len(consumers.runs("ran")) == others, timeout=3)
+    await eventually(lambda: _completed(stores, n + others), timeout=5 * 0.15 * n / 2)
+    changes = await stores.raw.fetchval("SELECT sum(fencing_token) FROM tasks")
+    assert changes <= 2 * (n + others) + 6, "one claim and one completion each"
+    assert max(run["running"] for run in consumers.runs("started")) == 1
+
+
 async def _is(stores: Stores, task: NewTask, status: Status) -> bool:
     return (await stores.get(task.id)).status is status
 

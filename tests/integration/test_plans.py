@@ -41,6 +41,7 @@ DEAD_PAGES = 2500
 PLANS = ("force_custom_plan", "force_generic_plan")
 PRIMARY_KEY = "pk_tasks"
 LANES = "ix_tasks_lanes"
+SUSPECTS = "ix_tasks_suspects"
 DELAYED = "ix_tasks_delayed"
 PROCESSING = "ix_tasks_processing"
 
@@ -100,7 +101,7 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
     everything = len(table.processing)
     by_key = {PRIMARY_KEY}
     return {
-        "claim": ({**start, "ids": pending}, by_key, 2 * BATCH),
+        "claim": ({**start, "ids": pending, "suspects": True}, by_key, 2 * BATCH),
         "finish": ({**fenced, "results": ["1"] * BATCH}, by_key, BATCH),
         "fail": (
             {**fenced, "types": ["E"] * BATCH, "messages": ["m"] * BATCH, "delays": [None] * BATCH},
@@ -113,8 +114,8 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
         "get": ({"id": pending[0]}, by_key, 1),
         "get_many": ({"ids": pending}, by_key, BATCH),
         "claim_ready": (
-            {**EVERY_LANE, "consumer_id": uuid4(), "n": BATCH, "skip": 0},
-            {LANES, PRIMARY_KEY},
+            {**EVERY_LANE, "consumer_id": uuid4(), "n": BATCH, "skip": 0, "suspect": 1},
+            {LANES, SUSPECTS, PRIMARY_KEY},
             2 * BATCH + 3,
         ),
         "lanes": ({"queues": ["default", "other"], "kinds": ["echo", "other"], "n": BATCH}, {LANES}, 6),

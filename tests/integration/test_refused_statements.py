@@ -81,6 +81,7 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
         kinds=[ECHO],
         lease=lease,
         allowed=lambda: True,
+        suspects=lambda: True,
         start=lambda found, _: claims.extend(found),
         report=events.append,
     )

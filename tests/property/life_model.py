@@ -5,7 +5,7 @@ A row is a dict of the columns that a life moves. Each verb takes one task and s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,10 +48,26 @@ class Model:
     def claim(self, task: UUID, me: UUID) -> tuple[int, int, int] | None:
         """Token, attempt and crashes of the new try (R1)."""
         row = self.tasks.get(task)
-        if row is None or row["status"] != "pending" or row["run_at"] > self.now:
+        if row is None or not self._claimable(row):
             return None
         self._move(row, "processing", consumer_id=me, started_at=self.now, attempt=row["attempt"] + 1)
         return (row["fencing_token"], row["attempt"], row["crashes"])
+
+    def claim_all(
+        self, tasks: Sequence[UUID], me: UUID, *, suspects: bool
+    ) -> list[tuple[int, int, int] | None]:
+        """The same for one statement: what one more crash would poison stays, but for the first where it may begin."""
+        one = self.due(suspected=True, among=tasks)[:suspects]
+        stay = {task for task in self.due(suspected=True, among=tasks) if task not in one}
+        if stay:
+            self.reached.add("suspect left waiting")
+        return [None if task in stay else self.claim(task, me) for task in tasks]
+
+    def due(self, *, suspected: bool, among: Iterable[UUID] | None = None) -> list[UUID]:
+        """What may be claimed, the first that fell due first."""
+        tasks = self.tasks if among is None else self.tasks.keys() & set(among)
+        rows = [(self.tasks[task]["run_at"], task) for task in tasks if self._claimable(self.tasks[task])]
+        return [task for _, task in sorted(rows) if (self.tasks[task]["crashes"] >= 2) == suspected]
 
     def finish(self, key: Key, result: object) -> bool:
         """Whether the token was still the row's (R2), as below."""
@@ -158,6 +174,9 @@ class Model:
             for task, row in self.tasks.items()
             if row["status"] == "processing" and not self.alive(row["consumer_id"])
         )
+
+    def _claimable(self, row: Row) -> bool:
+        return bool(row["status"] == "pending" and row["run_at"] <= self.now)
 
     def _fenced(self, key: Key, change: Callable[[Row], None]) -> bool:
         row = self.tasks.get(key[0])

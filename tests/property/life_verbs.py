@@ -58,14 +58,18 @@ class Verbs:
         accepted = await self.tasks.submit([NewTask(TaskId(one), ECHO, delay=wait) for one in ids])
         return [accepted[TaskId(one)].due for one in ids]
 
-    async def claim(self, ids: Sequence[UUID], me: UUID) -> list[tuple[int, int, int] | None]:
-        claims = await self.claims.claim([TaskId(one) for one in ids], consumer=ConsumerId(me), kinds=[ECHO])
+    async def claim(
+        self, ids: Sequence[UUID], me: UUID, *, suspects: bool = True
+    ) -> list[tuple[int, int, int] | None]:
+        claims = await self.claims.claim(
+            [TaskId(one) for one in ids], consumer=ConsumerId(me), kinds=[ECHO], suspects=suspects
+        )
         found = {claim.id: (claim.token, claim.attempt, claim.crashes) for claim in claims}
         return [found.get(TaskId(one)) for one in ids]
 
-    async def claim_ready(self, n: int, me: UUID) -> dict[UUID, int]:
+    async def claim_ready(self, n: int, me: UUID, *, suspect: int) -> dict[UUID, int]:
         lanes = {lane: Place(first, TaskId(UUID(int=0))) for lane, first in await self.lanes()}
-        claims, _ = await self.claims.claim_ready(lanes, n, consumer=ConsumerId(me))
+        claims, _ = await self.claims.claim_ready(lanes, n, consumer=ConsumerId(me), suspect=suspect)
         return {claim.id: claim.token for claim in claims}
 
     async def lanes(self) -> list[tuple[Lane, datetime]]:

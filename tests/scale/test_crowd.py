@@ -36,6 +36,7 @@ PAGES = 30
 """The most that one row may cost: its probe, its page, the entries of its next version in every index."""
 SPARE_PAGES = 60
 KEY, LANES, DELAYED = "pk_tasks", "ix_tasks_lanes", "ix_tasks_delayed"
+SUSPECTS = "ix_tasks_suspects"
 PROCESSING, FINISHED = "ix_tasks_processing", "ix_tasks_finished"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _LANES = len(PRIORITIES) * len(SERVED_QUEUES)
@@ -63,10 +64,10 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
     whole = RUNNING + ORPHANED
     return {
         # What a task walks through.
-        "claim": ({**claim, "ids": waiting}, {KEY}, 2 * BATCH),
+        "claim": ({**claim, "ids": waiting, "suspects": True}, {KEY}, 2 * BATCH),
         "claim_ready": (
-            {**EVERY_LANE, "consumer_id": uuid4(), "hints": waiting, "n": BATCH, "skip": 0},
-            {LANES, KEY},
+            {**EVERY_LANE, "consumer_id": uuid4(), "hints": waiting, "n": BATCH, "skip": 0, "suspect": 1},
+            {LANES, SUSPECTS, KEY},
             4 * BATCH,
         ),
         "lanes": ({"queues": list(SERVED_QUEUES), "kinds": [SERVED], "n": BATCH}, {LANES}, 40),

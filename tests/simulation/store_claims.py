@@ -23,11 +23,11 @@ class SimClaims:
         self._tables = tables
 
     async def claim(
-        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind], suspects: bool = True
     ) -> list[Claim]:
         tables, now = self._tables, self._tables.now()
-        return [
-            self._start(row, consumer, now)
+        found = [
+            row
             for task_id in sorted(set(ids))
             if (row := tables.tasks.get(task_id)) is not None
             and not tables.locked(task_id)
@@ -35,6 +35,11 @@ class SimClaims:
             and (row.run_at <= now or tables.broken.claim_early)
             and row.kind in kinds
         ]
+        waiting = sorted(
+            (row for row in found if row.suspected), key=lambda row: (-row.priority, by_place(row))
+        )
+        first = waiting[:1] if suspects else []
+        return [self._start(row, consumer, now) for row in found if not row.suspected or row in first]
 
     async def lanes(
         self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int
@@ -58,26 +63,25 @@ class SimClaims:
         consumer: ConsumerId,
         listed: Hints = NO_HINTS,
         skip: int = 0,
+        suspect: int = 1,
     ) -> Batch:
         tables, now = self._tables, self._tables.now()
         hints = [tables.tasks[each].run_at for each in listed.ids if each in tables.tasks]
         young = min(now, max(hints) - SLACK) if hints else now
+        due = {lane: self._due(lane, now) for lane in lanes}
+        waiting = [row for rows in due.values() for row in rows if row.suspected]
+        one = waiting[suspect - 1 : suspect] if suspect else []
         found: list[TaskRow] = []
         for lane, begin in lanes.items():
             until = young if lane in listed.lanes else now
-            due = [
-                row
-                for row in tables.tasks.values()
-                if row.status == "pending"
-                and row.lane == lane
-                and by_place(row) > begin
-                and row.run_at <= until
-                and not tables.locked(row.id)
-            ]
-            found += sorted(due, key=by_place)[: n + skip]
+            innocent = [row for row in due[lane] if not row.suspected and row.run_at <= until]
+            found += [row for row in one if row.lane == lane]
+            found += [row for row in innocent if by_place(row) > begin][: n + skip]
         ends: dict[Lane, Place] = {}
         taken = {row.id: row for row in found[skip : skip + n]}
         for row in taken.values():
+            if row.suspected:
+                continue
             place = Place(row.run_at, row.id)
             ends[row.lane] = max(place, ends.get(row.lane, place))
         return Batch([self._start(row, consumer, now) for row in taken.values()], ends)
@@ -145,6 +149,12 @@ class SimClaims:
             if by_id or (by_status and row.status == "processing") or row.fencing_token == write.token:
                 found[write.id] = (write, row)
         return list(found.values())
+
+    def _due(self, lane: Lane, now: datetime) -> list[TaskRow]:
+        """What a lane holds that nobody has locked, in its order."""
+        tables = self._tables
+        rows = (row for row in tables.tasks.values() if row.lane == lane and row.status == "pending")
+        return sorted((row for row in rows if row.run_at <= now and not tables.locked(row.id)), key=by_place)
 
     def _start(self, row: TaskRow, consumer: ConsumerId, now: datetime) -> Claim:
         row.status, row.consumer_id = "processing", consumer

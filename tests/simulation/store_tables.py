@@ -14,7 +14,16 @@ from typing import Any
 
 from consumer.stores import LOCK_WAIT
 from core.errors import Hindered
-from core.task import Claim, ConsumerId, FencingToken, JsonText, Kind, QueueName, TaskId
+from core.task import (
+    SUSPECTED_AFTER_CRASHES,
+    Claim,
+    ConsumerId,
+    FencingToken,
+    JsonText,
+    Kind,
+    QueueName,
+    TaskId,
+)
 from db.claims import Lane
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,6 +98,11 @@ class TaskRow:
     def lane(self) -> Lane:
         """What a scan finds it by."""
         return Lane(self.queue, self.kind, self.priority)
+
+    @property
+    def suspected(self) -> bool:
+        """Whether one more crash would poison it."""
+        return self.crashes >= SUSPECTED_AFTER_CRASHES
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from consumer.registry import MARK, Handler, handler, handlers_of
 from consumer.running import Running
 from consumer.sessions import Sessions
 from consumer.slots import Slots
+from consumer.suspects import Suspects
 from consumer.work import Work
 from core.clock import boottime
 from core.events import Event
@@ -109,12 +110,19 @@ async def workbench(
         high_mark=1000,
         lowered=lambda: None,
     )
+    suspects = Suspects(
+        consumers=stores.consumers,
+        next_one=lambda: None,
+        clock=boottime,
+        random=Random(1),
+        report=events.append,
+    )
     work = Work(
         registry=registry,
         execute=Execute(threads=threads, children=children, report=events.append),
         sessions=Sessions(engine=engine, running=running, lease=lease),
         complete=complete,
-        consumers=stores.consumers,
+        suspects=suspects,
         running=running,
         slots=slots,
         lease=lease,

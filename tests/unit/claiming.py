@@ -27,14 +27,22 @@ class Store:
         self.answers: list[asyncio.Future[list[Claim]]] = []
 
     async def claim(
-        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind]
+        self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind], suspects: bool
     ) -> list[Claim]:
+        assert not suspects
         return await self._answer("claim", list(ids), consumer, kinds)
 
     async def claim_ready(
-        self, lanes: Mapping[Lane, Place], n: int, *, skip: int, consumer: ConsumerId, listed: Hints
+        self,
+        lanes: Mapping[Lane, Place],
+        n: int,
+        *,
+        skip: int,
+        suspect: int,
+        consumer: ConsumerId,
+        listed: Hints,
     ) -> Batch:
-        assert skip == 0
+        assert (skip, suspect) == (0, 0)
         assert listed == NO_HINTS
         return Batch(await self._answer("claim_ready", (lanes, n), consumer, ()), {})
 
@@ -52,12 +60,13 @@ class Scene:
         self.lease: Lease = trusted(self.clock)
         self.store, self.events = Store(), Events()
         self.started: list[tuple[list[Claim], ConsumerId]] = []
-        self.allowed = True
+        self.allowed, self.suspects = True, False
         self.gate = Gate(
             store=self.store,
             kinds=KINDS,
             lease=self.lease,
             allowed=lambda: self.allowed,
+            suspects=lambda: self.suspects,
             start=lambda claims, consumer: self.started.append((list(claims), consumer)),
             report=self.events,
         )

@@ -44,6 +44,7 @@ class Scene:
             kinds=[],
             lease=self.lease,
             allowed=lambda: True,
+            suspects=lambda: False,
             start=lambda *_: None,
             report=self.events,
         )

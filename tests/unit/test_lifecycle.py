@@ -39,7 +39,7 @@ def sources(name: str) -> set[Status]:
     if not by_status:
         assert re.search(r"fencing_token = (lost|done|back|seen)\.token", conditions)
         return HELD
-    [condition] = by_status
+    [condition] = set(by_status)
     return statuses(condition)
 
 

@@ -17,6 +17,7 @@ from consumer.registry import Handler, Mode
 from consumer.running import Run, Running
 from consumer.sessions import Sessions
 from consumer.slots import Slots
+from consumer.suspects import Suspects
 from consumer.work import Work
 from core.outcome import Failure, Outcome, Succeeded
 from core.task import ConsumerId, JsonText, Kind, RunKey, TaskId
@@ -83,7 +84,7 @@ class Scene:
         self.seconds: list[float] = []
         self.named: list[tuple[ConsumerId, TaskId]] = []
         self.naming: asyncio.Future[bool] | None = None
-        self.left_behind = False
+        self.left_behind, self.turns = False, 0
         self.vacate: Callable[[], None] = lambda: None
         self.leave: Callable[[Run, Outcome], None] = nobody
         self.work = Work(
@@ -96,7 +97,9 @@ class Scene:
                 transaction=Transaction,
             ),
             complete=cast("Complete", self),
-            consumers=self,
+            suspects=Suspects(
+                consumers=self, next_one=self._next, clock=now, random=Random(1), report=self.events
+            ),
             running=self.running,
             slots=self.slots,
             lease=self.lease,
@@ -127,6 +130,9 @@ class Scene:
             self.vacate = vacate
             if not self.left_behind:
                 vacate()
+
+    def _next(self) -> None:
+        self.turns += 1
 
     async def name_suspect(self, consumer: ConsumerId, run: RunKey) -> bool:
         self.named.append((consumer, run[0]))
