@@ -38,6 +38,7 @@ MARKS = (
     "submission refused",
     "submission without an answer",
     "tasks.fenced",
+    "suspect left waiting",
     "tasks.given_back another suspect is running",
     "tasks.given_back draining",
     "tasks.given_back full",

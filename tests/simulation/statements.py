@@ -42,7 +42,10 @@ class Statements(Record):
             self._beaten(call.args[0])
         elif call.name == "declare_dead":
             self._declared(call)
+        elif call.name == "claim":
+            self._left_waiting(call)
         tokens = _tokens(call)
+        suspects = 0
         for task_id, row in tasks.items():
             before, after = self.rows.get(task_id), Seen.of(row)
             if before != after:
@@ -51,6 +54,9 @@ class Statements(Record):
                     self.tell(task_id, f"submitted ({call.who})")
                 else:
                     self._changed(call, task_id, before, after, tokens.get(task_id))
+                    suspects += row.suspected and after.status is Status.PROCESSING
+        if suspects > 1:
+            self.wrong("U2 suspects", f"{suspects} suspects are claimed at once")
         if len(self.rows) > len(tasks):
             for task_id in [task_id for task_id in self.rows if task_id not in tasks]:
                 self.wrong("INV-1 durability", f"{self.name(task_id)} is gone after {call.name}")
@@ -115,6 +121,11 @@ class Statements(Record):
             elif key in self.lost_commits and self.rows[write.id].status is Status.COMPLETED:
                 self.marks["lost COMMIT: it had taken place"] += 1
 
+    def _left_waiting(self, call: Call) -> None:
+        """A claim found a suspect, and left it as it was (U2)."""
+        rows = [row for task_id in call.args[0] if (row := self.store.tables.tasks.get(task_id)) is not None]
+        self.marks["suspect left waiting"] += any(row.suspected and row.status == "pending" for row in rows)
+
     def _claimed(self, task_id: TaskId, after: Seen) -> None:
         if after.consumer is not None:
             self.holders[task_id, FencingToken(after.token)] = after.consumer
@@ -141,6 +152,8 @@ class Statements(Record):
             self.marks["poisoned"] += 1
             if not last:
                 self.wrong("U2 poisoned", f"{name} after {after.crashes} crashes")
+            if not self._was_named(task_id, before):
+                self.wrong("U2 unnamed", f"{name} is poisoned before it had begun")
             other = self.poisoned_by.setdefault(before.consumer, task_id)
             if other != task_id:
                 self.wrong("U2 neighbour", f"one death poisons {name} and {self.name(other)}")
@@ -150,6 +163,11 @@ class Statements(Record):
         process = self.processes.get(before.consumer)
         if process is not None and process.blameless(before.consumer):
             self.wrong("U2 outage", f"{name} is charged with a crash for an outage or a clock")
+
+    def _was_named(self, task_id: TaskId, before: Seen) -> bool:
+        """Whether its consumer had written down this run."""
+        row = self.store.tables.consumers.get(before.consumer) if before.consumer is not None else None
+        return row is not None and (row.suspect_id, row.suspect_token) == (task_id, before.token)
 
     def _written(self, task_id: TaskId, before: Seen) -> None:
         """An outcome: one row that somebody keeps holds up no other."""
