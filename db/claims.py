@@ -142,8 +142,8 @@ class Claims:
     ) -> Batch:
         """Start up to `n` tries by the rows themselves, lane by lane in their order, each from behind its place (S4).
 
-        The first `skip` rows are passed over. Of lanes that have `listed` hints only what waits longer is taken. At most
-        one suspect begins: the first of them, the `suspect` th when those before it were refused, none when it is 0.
+        The first `skip` rows are passed over. Of lanes that have `listed` hints only what waits longer is taken. Of
+        their suspects one begins, the `suspect` th, since those before it were refused; none when that is 0 (U2).
         """
         rows = await self._database.rows(
             "claim_ready",

@@ -125,8 +125,7 @@ class Twins(RuleBasedStateMachine):
         found=st.dictionaries(lanes, places, max_size=3),
         n=limits,
         me=consumers,
-        hints=st.lists(ids, max_size=2),
-        listed=st.sets(lanes, max_size=2),
+        known=st.tuples(st.lists(ids, max_size=2), st.sets(lanes, max_size=2)),
         one=st.integers(0, 2),
     )
     def claim_ready(
@@ -134,13 +133,12 @@ class Twins(RuleBasedStateMachine):
         found: dict[Lane, Place],
         n: int,
         me: ConsumerId,
-        hints: list[TaskId],
-        listed: set[Lane],
+        known: tuple[list[TaskId], set[Lane]],
         one: int,
     ) -> None:
-        known = Hints(hints, listed)
+        listed = Hints(*known)
         self.both(
-            lambda world: world.claims.claim_ready(found, n, consumer=me, listed=known, suspect=one), "tasks"
+            lambda world: world.claims.claim_ready(found, n, consumer=me, listed=listed, suspect=one), "tasks"
         )
 
     @rule(of=st.lists(queues, unique=True), served=some_kinds)

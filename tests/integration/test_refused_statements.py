@@ -68,14 +68,11 @@ async def test_an_outcome_that_a_trigger_refuses_fails_alone(stores: Stores, dat
     assert len([event for event in bench.events if isinstance(event, OutcomeRefused)]) == 1
 
 
-@pytest.mark.parametrize("redis", [True, False], ids=["by id", "without redis"])
-async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer(
-    stores: Stores, redis: bool
-) -> None:
+def gate_of(stores: Stores, claims: list[Claim]) -> tuple[Gate, list[Event]]:
+    """A gate whose claims are added to `claims`, and what it reports."""
     events: list[Event] = []
     lease = Lease(timedelta(minutes=10), boottime)
     lease.renewed(boottime())
-    claims: list[Claim] = []
     gate = Gate(
         store=stores.claims,
         kinds=[ECHO],
@@ -85,6 +82,15 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
         start=lambda found, _: claims.extend(found),
         report=events.append,
     )
+    return gate, events
+
+
+@pytest.mark.parametrize("redis", [True, False], ids=["by id", "without redis"])
+async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer(
+    stores: Stores, redis: bool
+) -> None:
+    claims: list[Claim] = []
+    gate, events = gate_of(stores, claims)
     tasks = [new(message=word) for word in ("good", "bad", "good", "good")]
     await stores.submit(*tasks)
     async with refusing(stores, "P0001", "NEW.status = 'processing' AND NEW.message = 'bad'"):
@@ -96,6 +102,24 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
     assert claimed == 3
     assert [claim.message for claim in claims] == ["good"] * 3
     assert (await stores.get(tasks[1].id)).status is Status.PENDING
+    assert [event.step for event in events if isinstance(event, StepFailed)] == ["claim"]
+
+
+@pytest.mark.parametrize("redis", [True, False], ids=["by id", "without redis"])
+async def test_a_suspect_that_a_trigger_refuses_keeps_nobody_waiting(stores: Stores, redis: bool) -> None:
+    """It is the first: innocent tasks and the next suspect are claimed all the same."""
+    claims: list[Claim] = []
+    gate, events = gate_of(stores, claims)
+    tasks = [new(message=word) for word in ("bad", "suspect", "suspect", "good", "good")]
+    await stores.submit(*tasks)
+    await stores.raw.execute("UPDATE tasks SET crashes = 2 WHERE message <> 'good'")
+    async with refusing(stores, "P0001", "NEW.status = 'processing' AND NEW.message = 'bad'"):
+        if redis:
+            await gate.claim([task.id for task in tasks])
+        else:
+            await gate.claim_ready({Lane(DEFAULT_QUEUE, ECHO, 5): BEGINNING}, 10, NO_HINTS)
+        await eventually(lambda: claims)
+    assert sorted(claim.message or "" for claim in claims) == ["good", "good", "suspect"]
     assert [event.step for event in events if isinstance(event, StepFailed)] == ["claim"]
 
 

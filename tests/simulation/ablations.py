@@ -76,7 +76,7 @@ ABLATIONS = {
         ),
         Ablation("beat unfenced", "L1: a beat revives nobody", Broken(beat_unfenced=True), seen_by=3),
         Ablation(
-            "reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True), seen_by=24
+            "reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True), seen_by=156
         ),
         Ablation("cancel unguarded", "C1: cancel looks at the status", Broken(cancel_unguarded=True)),
         Ablation(
@@ -120,7 +120,7 @@ ABLATIONS = {
         ),
         Ablation("a read decides", "R6: no read decides", change=read_decides, seen_by=89),
         Ablation(
-            "cancel without token", "S3: a message names its run", change=cancel_without_token, seen_by=54
+            "cancel without token", "S3: a message names its run", change=cancel_without_token, seen_by=3
         ),
         Ablation(
             "reap after an outage", "U2: only who was well may judge", change=reap_after_outage, seen_by=58

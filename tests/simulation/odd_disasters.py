@@ -57,7 +57,6 @@ class OddDisasters:
             await asyncio.sleep(seconds)
         finally:
             for task_id, lock in kept:
-                lock.released.set()
-                del tables.locks[task_id]
+                tables.unlock(task_id, lock)
                 world.row_locks.remove((began, FOR_EVER, task_id))
                 world.row_locks.append((began, world.loop.time(), task_id))

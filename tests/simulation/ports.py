@@ -41,7 +41,7 @@ class State(Enum):
     DARK = "nothing comes through"
 
 
-_WORSE = {"commit": 6, "reap": 8, "PUBLISH": 8, "name_suspect": 30}
+_WORSE = {"commit": 6, "reap": 24, "PUBLISH": 24, "name_suspect": 30}
 """What most depends on, or rests on an earlier look, and comes seldom: so many times as often."""
 
 

@@ -33,17 +33,7 @@ class Statements(Record):
     def applied(self, call: Call) -> None:
         """PostgreSQL has just carried out a statement."""
         tasks = self.store.tables.tasks
-        if call.name == "register":
-            self.processes[call.args[0]] = self.incarnations[call.who.partition(".")[0]]
-            self.beats[call.args[0]] = self.clock()
-        elif call.name == "give_back":
-            self._given_back(call)
-        elif call.name == "beat":
-            self._beaten(call.args[0])
-        elif call.name == "declare_dead":
-            self._declared(call)
-        elif call.name == "claim":
-            self._left_waiting(call)
+        self._heard(call)
         tokens = _tokens(call)
         suspects = 0
         for task_id, row in tasks.items():
@@ -61,6 +51,20 @@ class Statements(Record):
             for task_id in [task_id for task_id in self.rows if task_id not in tasks]:
                 self.wrong("INV-1 durability", f"{self.name(task_id)} is gone after {call.name}")
                 del self.rows[task_id]
+
+    def _heard(self, call: Call) -> None:
+        """What this statement says by itself, whichever rows it changed."""
+        if call.name == "register":
+            self.processes[call.args[0]] = self.incarnations[call.who.partition(".")[0]]
+            self.beats[call.args[0]] = self.clock()
+        elif call.name == "give_back":
+            self._given_back(call)
+        elif call.name == "beat":
+            self._beaten(call.args[0])
+        elif call.name == "declare_dead":
+            self._declared(call)
+        elif call.name == "claim":
+            self._left_waiting(call)
 
     def _changed(self, call: Call, task_id: TaskId, before: Seen, after: Seen, token: int | None) -> None:
         verb, name = _VERBS.get(call.name, call.name), self.name(task_id)
@@ -149,20 +153,25 @@ class Statements(Record):
         if spared:
             self.marks["reap spared what had not begun"] += 1
         if after.status is Status.FAILED:
-            self.marks["poisoned"] += 1
-            if not last:
-                self.wrong("U2 poisoned", f"{name} after {after.crashes} crashes")
-            if not self._was_named(task_id, before):
-                self.wrong("U2 unnamed", f"{name} is poisoned before it had begun")
-            other = self.poisoned_by.setdefault(before.consumer, task_id)
-            if other != task_id:
-                self.wrong("U2 neighbour", f"one death poisons {name} and {self.name(other)}")
+            self._poisoned(task_id, before, after)
         key = (task_id, FencingToken(before.token))
         if before.consumer is None or key not in self.started:
             return
         process = self.processes.get(before.consumer)
         if process is not None and process.blameless(before.consumer):
             self.wrong("U2 outage", f"{name} is charged with a crash for an outage or a clock")
+
+    def _poisoned(self, task_id: TaskId, before: Seen, after: Seen) -> None:
+        """By its third crash, which was charged to nothing else, and after its consumer had named this run."""
+        name = self.name(task_id)
+        self.marks["poisoned"] += 1
+        if after.crashes < POISONED_AFTER_CRASHES:
+            self.wrong("U2 poisoned", f"{name} after {after.crashes} crashes")
+        if not self._was_named(task_id, before):
+            self.wrong("U2 unnamed", f"{name} is poisoned before it had begun")
+        other = self.poisoned_by.setdefault(before.consumer, task_id)
+        if other != task_id:
+            self.wrong("U2 neighbour", f"one death poisons {name} and {self.name(other)}")
 
     def _was_named(self, task_id: TaskId, before: Seen) -> bool:
         """Whether its consumer had written down this run."""

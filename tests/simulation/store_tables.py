@@ -211,6 +211,12 @@ class Tables:
             return False
         return lock is not None
 
+    def unlock(self, task_id: TaskId, lock: RowLock) -> None:
+        """End this lock; another one that came after its end stays."""
+        lock.released.set()
+        if self.locks.get(task_id) is lock:
+            del self.locks[task_id]
+
     async def wait_for(self, ids: Iterable[TaskId]) -> None:
         """Until no other transaction holds any of these rows. Raises Hindered when that takes too long."""
         ids, deadline = list(ids), self.uptime() + LOCK_TIMEOUT

@@ -52,7 +52,7 @@ class Backend:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._change: Callable[[], None] | None = None
-        self._locked: TaskId | None = None
+        self._locked: tuple[TaskId, RowLock] | None = None
         self._until: float | None = None
         self.state = "open"
 
@@ -67,8 +67,8 @@ class Backend:
         for write, row in found:
             self._change = completed(row, write, self._tables, self._tables.now())
             self._until = self._tables.uptime() + IDLE_LIMIT
-            self._locked = row.id
-            self._tables.locks[row.id] = RowLock(self._until)
+            self._locked = (row.id, RowLock(self._until))
+            self._tables.locks[row.id] = self._locked[1]
         return len(found)
 
     async def commit(self, effects: list[Any]) -> None:
@@ -93,8 +93,8 @@ class Backend:
             raise ConnectionResetError("the server has ended this transaction")
 
     def _unlock(self) -> None:
-        if self._locked is not None and (lock := self._tables.locks.pop(self._locked, None)) is not None:
-            lock.released.set()
+        if self._locked is not None:
+            self._tables.unlock(*self._locked)
 
 
 class SimTransaction:

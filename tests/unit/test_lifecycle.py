@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Table
 
 import core.lifecycle
 from core.lifecycle import TRANSITIONS, allowed
-from core.task import TERMINAL, Status
+from core.task import SUSPECTED_AFTER_CRASHES, TERMINAL, Status
 from db.models import TaskRow
 
 STATEMENTS = {
@@ -137,3 +137,13 @@ def edges_of_the_picture() -> set[tuple[Any, ...]]:
 )
 def test_the_table_can_be_asked(verb: str, source: Status, target: Status, answer: bool) -> None:
     assert allowed(verb, source, target) is answer
+
+
+def test_statements_and_their_index_agree_on_what_one_more_crash_would_poison() -> None:
+    """As a literal in SQL: a generic plan cannot use a partial index behind a parameter."""
+    [suspects] = [
+        each for each in TaskRow.metadata.tables["tasks"].indexes if each.name == "ix_tasks_suspects"
+    ]
+    texts = [*STATEMENTS.values(), str(suspects.dialect_options["postgresql"]["where"])]
+    found = [limit for each in texts for limit in re.findall(r"\bcrashes (?:<|>=) (\d+)", each)]
+    assert found == [str(SUSPECTED_AFTER_CRASHES)] * 5

@@ -29,7 +29,9 @@ async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
     await s.start(4, crashes=2)
     assert len(s.runs) == 2, "the suspect still runs"
 
+    assert (s.suspects.may_begin, s.turns) == (False, 0)
     await s.end(0, DONE)
+    assert (s.suspects.may_begin, s.turns) == (True, 1), "the rows are looked at for the next one"
     await s.start(5, crashes=2)
     assert s.runs[-1].claim.id == task_id(5)
 

@@ -87,6 +87,9 @@ class Scene:
         self.left_behind, self.turns = False, 0
         self.vacate: Callable[[], None] = lambda: None
         self.leave: Callable[[Run, Outcome], None] = nobody
+        self.suspects = Suspects(
+            consumers=self, next_one=self._next, clock=now, random=Random(1), report=self.events
+        )
         self.work = Work(
             registry=HANDLERS,
             execute=cast("Execute", self.execute),
@@ -97,9 +100,7 @@ class Scene:
                 transaction=Transaction,
             ),
             complete=cast("Complete", self),
-            suspects=Suspects(
-                consumers=self, next_one=self._next, clock=now, random=Random(1), report=self.events
-            ),
+            suspects=self.suspects,
             running=self.running,
             slots=self.slots,
             lease=self.lease,
