@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 _NAME = "ix_tasks_suspects"
-_COLUMNS = ["queue", "kind", sa.text("priority DESC"), "run_at", "id"]
+_COLUMNS: list[str | sa.TextClause] = ["queue", "kind", sa.text("priority DESC"), "run_at", "id"]
 _SUSPECTED = sa.text("status = 'pending' AND crashes >= 2")
 
 

@@ -7,8 +7,18 @@ from datetime import timedelta
 
 from core.ids import new_consumer_id
 from core.outcome import Failure
-from core.task import DEFAULT_QUEUE, Claim, ConsumerId, FencingToken, JsonText, Kind, NewTask, TaskId
-from db.claims import Completion, Failing, Return
+from core.task import (
+    DEFAULT_QUEUE,
+    Claim,
+    ConsumerId,
+    FencingToken,
+    JsonText,
+    Kind,
+    NewTask,
+    QueueName,
+    TaskId,
+)
+from db.claims import Completion, Failing, Lane, Return
 from db.consumers import Registration
 from tests.conformance.world import Row, World
 from tests.support.clocked import ORIGIN
@@ -50,6 +60,11 @@ async def dies(world: World, consumer: ConsumerId) -> None:
 async def row(world: World, task_id: TaskId) -> Row:
     """One row of tasks."""
     return (await world.rows("tasks"))[task_id]
+
+
+def lane(priority: int = 5, *, kind: str = "echo", queue: str = "default") -> Lane:
+    """A lane of the queue and kind that tasks have when nothing is said."""
+    return Lane(QueueName(queue), Kind(kind), priority)
 
 
 def done(claim: Claim, *, stale: int = 0, result: str | None = None) -> Completion:

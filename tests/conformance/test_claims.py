@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from operator import attrgetter
 
 import pytest
 
 from core.errors import RowRefused
 from core.ids import new_consumer_id, new_task_id
-from core.task import (
-    DEFAULT_QUEUE,
-    SUSPECTED_AFTER_CRASHES,
-    Claim,
-    FencingToken,
-    Kind,
-    NewTask,
-    QueueName,
-    TaskId,
-)
-from db.claims import Batch, Hints, Lane, Pending, Written
+from core.task import DEFAULT_QUEUE, Claim, FencingToken, Kind, QueueName
+from db.claims import Batch, Hints, Pending, Written
 from db.rows import Place
 from db.upkeep import BEGINNING
-from tests.conformance.scenes import NOTHING, SECOND, START, back, claimed, done, failing, row
+from tests.conformance.scenes import SECOND, START, back, claimed, done, failing, lane, row
 from tests.conformance.world import World
 from tests.support.pruning import prune
 from tests.support.stores import ECHO, new
 
 ME = new_consumer_id()
-_ID = attrgetter("id")
 
 
 async def test_a_claim_starts_a_try_and_returns_what_it_needs(world: World) -> None:
@@ -94,10 +83,6 @@ async def test_by_the_rows_lanes_are_served_in_their_order_oldest_first(world: W
     assert (await row(world, unserved.id))["status"] == "pending"
 
 
-def lane(priority: int = 5, *, kind: str = "echo", queue: str = "default") -> Lane:
-    return Lane(QueueName(queue), Kind(kind), priority)
-
-
 async def test_the_lanes_that_hold_a_due_task_are_found_with_their_first(world: World) -> None:
     await world.tasks.submit([new(), new("other"), new(priority=9), new(queue=QueueName("a"))])
     await world.advance(1)
@@ -136,75 +121,6 @@ async def test_of_a_lane_that_is_listed_only_what_waits_longer_is_taken(world: W
         lanes, 10, consumer=ME, listed=Hints([new_task_id()], {lane()})
     )
     assert {claim.id for claim in claims} == {slack.id, listed.id}, "of which nothing is known"
-
-
-async def suspects(world: World, *tasks: NewTask) -> list[TaskId]:
-    """Submit them and have two consumers die while they hold them."""
-    for _ in range(SUSPECTED_AFTER_CRASHES):
-        for task in tasks:
-            [claim] = await claimed(world, task)
-            await world.upkeep.reap([claim.key], NOTHING)
-    return [task.id for task in tasks]
-
-
-async def test_of_suspects_one_is_claimed_at_once_and_none_where_none_may_begin(world: World) -> None:
-    """The first by priority and by when it fell due. The others stay as they are (U2)."""
-    low, *ids = await suspects(world, new(priority=1), *(sorted((new(), new(), new()), key=_ID)))
-    await world.tasks.submit(innocent := [new(), new()])
-    both = [low, *reversed(ids), *(task.id for task in innocent)]
-    before = await world.rows("tasks")
-    claims = await world.claims.claim([low, *ids], consumer=ME, kinds=[ECHO], suspects=False)
-    assert claims == []
-    assert await world.rows("tasks") == before
-    for expected in ({ids[0], *(task.id for task in innocent)}, {ids[1]}, {ids[2]}, {low}, set()):
-        assert {claim.id for claim in await world.claims.claim(both, consumer=ME, kinds=[ECHO])} == expected
-
-
-async def test_by_the_rows_one_suspect_comes_at_the_head_of_its_lane_and_nobody_is_passed_over(
-    world: World,
-) -> None:
-    first, second, low = await suspects(world, *sorted((new(), new()), key=_ID), new(priority=1))
-    await world.tasks.submit(innocent := sorted((new() for _ in range(4)), key=_ID))
-    high = new(priority=9)
-    lanes = {lane(9): BEGINNING, lane(): BEGINNING, lane(1): BEGINNING}
-
-    async def take(n: int, suspect: int = 1) -> Batch:
-        found, ends = await world.claims.claim_ready(lanes, n, consumer=ME, suspect=suspect)
-        return Batch(sorted(found), ends)
-
-    claims, ends = await take(2, 0)
-    assert [claim.id for claim in claims] == [innocent[0].id, innocent[1].id]
-    lanes[lane()] = ends[lane()]
-    await world.tasks.submit([high])
-    claims, ends = await take(1)
-    assert [claim.id for claim in claims] == [high.id], "a higher priority comes first"
-    claims, ends = await take(1, 2)
-    assert ([claim.id for claim in claims], ends) == ([second], {}), "wherever the lane's last claim ended"
-    claims, ends = await take(2)
-    assert [claim.id for claim in claims] == [first, innocent[2].id]
-    assert ends == {lane(): Place(START, innocent[2].id)}, "a suspect's place is no lane's end"
-    claims, ends = await take(9, 0)
-    assert [claim.id for claim in claims] == [innocent[3].id]
-    assert [claim.id for claim in (await take(9)).claims] == [low]
-    assert await take(9) == Batch([], {})
-
-
-async def test_a_suspect_waits_for_no_hint_but_for_its_instant(world: World) -> None:
-    """Of a listed lane only what waits longer is taken; a suspect's hint may be gone already."""
-    later, now = await suspects(world, new(), new())
-    [claim] = await claimed_again(world, later)
-    await world.claims.give_back([back(claim, delay=SECOND)])
-    await world.tasks.submit([listed := new()])
-    hints = Hints([listed.id], {lane()})
-    for expected in ([now], []):
-        claims, _ = await world.claims.claim_ready({lane(): BEGINNING}, 5, consumer=ME, listed=hints)
-        assert [claim.id for claim in claims] == expected
-    await world.advance(1)
-    assert [claim.id for claim in await claimed_again(world, later)] == [later]
-
-
-async def claimed_again(world: World, task_id: TaskId) -> list[Claim]:
-    return await world.claims.claim([task_id], consumer=ME, kinds=[ECHO])
 
 
 async def test_a_finish_needs_the_token_and_takes_effect_once(world: World) -> None:

@@ -206,13 +206,12 @@ class Tables:
         """Whether another transaction holds this row: SKIP LOCKED passes it over."""
         lock = self.locks.get(task_id)
         if lock is not None and lock.until <= self.uptime():
-            lock.released.set()
-            del self.locks[task_id]
+            self.unlock(task_id, lock)
             return False
         return lock is not None
 
     def unlock(self, task_id: TaskId, lock: RowLock) -> None:
-        """End this lock; another one that came after its end stays."""
+        """End this lock, and none that came after it."""
         lock.released.set()
         if self.locks.get(task_id) is lock:
             del self.locks[task_id]
