@@ -32,7 +32,7 @@ async def test_a_thread_keeps_nothing_of_the_context_of_the_task_before(threads:
         s = Scene(threads)
         s.start(binds)
         assert await s.end() == Succeeded()
-    assert seen == [({}, 28)] * 2
+    assert seen == [({}, decimal.DefaultContext.prec)] * 2
 
 
 VARIABLE = ContextVar("variable", default="")
