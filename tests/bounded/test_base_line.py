@@ -175,6 +175,7 @@ async def test_a_consumer_comes_back_to_its_base_line(
     stores: Stores, consumers: Consumers, tmp_path: Path
 ) -> None:
     gauge = tmp_path / "consumer.gauge"
+    consumers.cold = True  # a fork shares memory, and has imported more
     consumer = await consumers.start(
         HANDLERS="tests.support.handlers,tests.bounded.gauged",
         GAUGE=str(gauge),

@@ -47,8 +47,7 @@ async def test_running_tasks_are_neither_charged_nor_started_again(
     stores: Stores, consumers: Consumers, by: timedelta
 ) -> None:
     """A hundred of a hundred running tasks had a crash on their account after a step ahead."""
-    settings = {"LEASE_SECONDS": "3", "WORKER_QUEUE_MAXSIZE": "30"}
-    started = [await consumers.start(**settings) for _ in range(2)]
+    started = [await consumers.start(LEASE_SECONDS="3", WORKER_QUEUE_MAXSIZE="30") for _ in range(2)]
     go = consumers.file("go")
     await stores.submit_and_push([new("nap", payload=payload(until=str(go))) for _ in range(60)])
     await eventually(lambda: len(consumers.runs("started")) == 60)

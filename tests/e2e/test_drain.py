@@ -202,6 +202,7 @@ async def test_a_child_process_that_does_not_end_is_killed(stores: Stores, consu
 
 
 async def test_a_stop_before_the_start_is_over_stops(stores: Stores, consumers: Consumers) -> None:
+    consumers.cold = True
     consumer = await consumers.launch()
     await eventually(lambda: _handles_sigterm(consumer.pid))
     assert (await consumer.stop(within=20))[0] == 0

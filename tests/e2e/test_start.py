@@ -17,6 +17,13 @@ from tests.support.proxy import proxied
 from tests.support.stores import Stores, new
 
 
+@pytest.fixture
+def consumers(consumers: Consumers) -> Consumers:
+    """Consumers that begin with an interpreter of their own."""
+    consumers.cold = True
+    return consumers
+
+
 async def _refused(consumers: Consumers, **environment: str) -> str:
     """The one line with which it ended."""
     consumer = await consumers.launch(**environment)

@@ -16,6 +16,7 @@ from typing import Any
 
 from cli.embedded import Urls
 from consumer.loader import load
+from tests.support import launching
 from tests.support.eventually import eventually
 from tests.support.stores import list_of
 
@@ -35,7 +36,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Consumer:
     """One process. `log` holds its events, `said` what it wrote that is no event."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: launching.Process) -> None:
         self.process = process
         self.log: list[dict[str, Any]] = []
         self.said: list[str] = []
@@ -82,8 +83,8 @@ class Consumer:
 
     def stop_reading(self) -> None:
         """Close our end of its stderr."""
-        transport = self.process._transport.get_pipe_transport(2)  # type: ignore[attr-defined]
-        transport.close()
+        assert self.process.stderr is not None
+        self.process.stderr._transport.close()  # type: ignore[attr-defined]
 
     async def read(self) -> None:
         """Follow what it writes to its end."""
@@ -97,10 +98,14 @@ class Consumer:
 
 
 class Consumers:
-    """The consumers of one test: what they share, and where their handlers note what they do."""
+    """The consumers of one test: what they share, and where their handlers note what they do.
+
+    `cold`: those to come begin with an interpreter of their own, for tests that are about the start.
+    """
 
     def __init__(self, urls: Urls, prefix: str, directory: Path, group: asyncio.TaskGroup) -> None:
         self.started: list[Consumer] = []
+        self.cold = False
         self._group = group
         self._reading: set[asyncio.Task[None]] = set()
         self._directory = directory
@@ -116,25 +121,22 @@ class Consumers:
             "DRAIN_SECONDS": "5",
         }
 
-    async def launch(self, *options: str, before: str = ":", **environment: str) -> Consumer:
+    async def launch(self, *options: str, before: str = "", **environment: str) -> Consumer:
         """Start one and wait for nothing. `before` is a shell's command in the process that becomes the consumer."""
-        process = await asyncio.create_subprocess_exec(
-            *("/bin/sh", "-c", f'{before}; exec "$@"', "sh"),
-            *(sys.executable, "-P", "-m", "consumer", *options),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env={**self._environment, **environment},
+        process = await launching.start(
+            "consumer",
+            *options,
+            environment={**self._environment, **environment},
             cwd=self._directory,
-            start_new_session=True,
-            limit=1 << 24,
+            cold=self.cold,
+            before=before,
         )
         consumer = Consumer(process)
         self.started.append(consumer)
         self._reading.add(self._group.create_task(consumer.read()))
         return consumer
 
-    async def start(self, *options: str, before: str = ":", **environment: str) -> Consumer:
+    async def start(self, *options: str, before: str = "", **environment: str) -> Consumer:
         """Start one and wait until it consumes."""
         consumer = await self.launch(*options, before=before, **environment)
 
