@@ -109,7 +109,7 @@ async def test_the_steps_go_on_when_the_process_that_ran_them_is_killed(
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         await connection.execute("TRUNCATE turns")
-        await eventually(lambda: _each_step_ran(connection), timeout=10)
+        await eventually(lambda: _each_step_ran(connection), timeout=30)
         workers = await eventually(partial(_alive_but, connection, killed), timeout=30)
 
 

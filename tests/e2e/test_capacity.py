@@ -68,7 +68,9 @@ async def test_a_thread_that_was_timed_out_keeps_its_slot_until_it_ends(
     end = consumers.file("end")
     stuck = new("thread", payload=payload(until=str(end)), timeout=0.2, max_attempts=1)
     behind = new("count")
-    await stores.submit_and_push([stuck, behind])
+    await stores.submit_and_push([stuck])
+    await eventually(lambda: consumers.runs("started"))
+    await stores.submit_and_push([behind])
     await eventually(lambda: _failed(stores, 1))
     row = await stores.get(stuck.id)
     assert (row.error or {})["type"] == "Timeout", "its row does not wait for it"
