@@ -34,6 +34,7 @@ async def test_an_api_is_not_ready_and_says_why(urls: Urls, redis_prefix: str) -
     assert SAID in ready.json()["detail"]
     assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
     assert health.json()["database"] == "read-only"
+    assert submitted is not None
     assert submitted.status_code == 503
     assert int(submitted.headers["retry-after"]) >= 1
 
