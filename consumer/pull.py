@@ -80,7 +80,7 @@ class Pull:
         self._popped: Popped | None = None
         self._popped_at = float("-inf")
         self._idle = False
-        self._scanned = False
+        self._scanned = True  # so that the lists have the first turn: what they hold is no loss
         self._blocked = False
         self._looks_seldom = False
 

@@ -35,6 +35,7 @@ async def test_ids_that_a_full_consumer_pulled_ahead_go_to_an_idle_one_within_a_
     first = await consumers.start(WORKER_QUEUE_MAXSIZE="5", LOG_LEVEL="debug")
     end = consumers.file("end")
     slow = [new("nap", payload=payload(until=str(end))) for _ in range(10)]
+    await stores.heard()
     first.send(signal.SIGSTOP)  # else a look may find the rows before they are in their list
     await stores.submit_and_push([*(new("count") for _ in range(200)), *slow])
     first.send(signal.SIGCONT)

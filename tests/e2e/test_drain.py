@@ -24,6 +24,7 @@ async def test_of_two_consumers_one_is_stopped_in_the_middle_and_each_task_runs_
     stores: Stores, consumers: Consumers
 ) -> None:
     first = await consumers.start(WORKER_QUEUE_MAXSIZE="20")
+    await stores.heard()
     await consumers.start(WORKER_QUEUE_MAXSIZE="20")
     for _ in range(10):
         await stores.submit_and_push(new("count") for _ in range(TASKS // 10))
@@ -43,6 +44,7 @@ async def test_of_two_consumers_one_is_stopped_in_the_middle_and_each_task_runs_
 
 async def test_running_tasks_may_finish_and_nothing_new_starts(stores: Stores, consumers: Consumers) -> None:
     consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="3")
+    await stores.heard()
     naps = [new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(3)]
     await stores.submit_and_push(naps)
     await eventually(lambda: len(consumers.runs("started")) == 3)
@@ -62,6 +64,7 @@ async def test_what_does_not_finish_in_time_is_canceled_and_runs_elsewhere_uncha
     stores: Stores, consumers: Consumers
 ) -> None:
     consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="2", DRAIN_SECONDS="0.3")
+    await stores.heard()
     ids = await stores.submit_and_push(
         new("nap", payload=payload(until=str(consumers.file("end"))), max_attempts=1) for _ in range(2)
     )
@@ -81,9 +84,12 @@ async def test_what_does_not_finish_in_time_is_canceled_and_runs_elsewhere_uncha
 async def test_ids_that_wait_for_a_slot_go_back_in_their_order(stores: Stores, consumers: Consumers) -> None:
     """Quick tasks make it pull ahead; then slow ones take every slot while their successors wait."""
     consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="4", DRAIN_SECONDS="0.2", LOG_LEVEL="debug")
+    await stores.heard()
     quick = [new("count") for _ in range(400)]
     slow = [new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(12)]
+    consumer.send(signal.SIGSTOP)  # else a look may find the rows before they are in their list
     await stores.submit_and_push([*quick, *slow])
+    consumer.send(signal.SIGCONT)
     await eventually(lambda: len(consumers.runs("started")) == 4)
     status, seconds = await consumer.stop()
     assert status == 0
@@ -132,6 +138,7 @@ async def test_a_claim_in_flight_is_awaited_and_what_it_brings_given_back_or_cou
 
 async def test_no_time_to_drain_gives_everything_back_at_once(stores: Stores, consumers: Consumers) -> None:
     consumer = await consumers.start(DRAIN_SECONDS="0")
+    await stores.heard()
     await stores.submit_and_push(new("nap", payload=payload(seconds=60)) for _ in range(20))
     await eventually(lambda: len(consumers.runs("started")) == 20)
     status, seconds = await consumer.stop()
@@ -146,6 +153,7 @@ async def test_a_second_signal_skips_the_waiting(
     stores: Stores, consumers: Consumers, number: signal.Signals
 ) -> None:
     consumer = await consumers.start(DRAIN_SECONDS="60")
+    await stores.heard()
     await stores.submit_and_push([new("nap", payload=payload(seconds=60))])
     await eventually(lambda: consumers.runs("started"))
     consumer.send(number)
@@ -162,6 +170,7 @@ async def test_a_thread_that_does_not_end_is_left_and_its_row_given_back_last(
     stores: Stores, consumers: Consumers
 ) -> None:
     consumer = await consumers.start(DRAIN_SECONDS="0.2")
+    await stores.heard()
     end = consumers.file("end")
     deaf = new("thread", payload=payload(until=str(end)))
     listens = new("thread", payload=payload(until=str(end), listens=True))
@@ -179,6 +188,7 @@ async def test_a_thread_that_does_not_end_is_left_and_its_row_given_back_last(
 
 async def test_a_thread_that_ends_in_time_completes(stores: Stores, consumers: Consumers) -> None:
     consumer = await consumers.start()
+    await stores.heard()
     await stores.submit_and_push([new("thread", payload=payload(until=str(consumers.file("end"))))])
     await eventually(lambda: consumers.runs("started"))
     consumer.send(signal.SIGTERM)
@@ -190,6 +200,7 @@ async def test_a_thread_that_ends_in_time_completes(stores: Stores, consumers: C
 
 async def test_a_child_process_that_does_not_end_is_killed(stores: Stores, consumers: Consumers) -> None:
     consumer = await consumers.start(DRAIN_SECONDS="0.2")
+    await stores.heard()
     await stores.submit_and_push([new("compute", payload=payload(until=str(consumers.file("end"))))])
     [started] = await eventually(lambda: consumers.runs("started"))
     assert started["pid"] != consumer.pid

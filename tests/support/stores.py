@@ -83,8 +83,8 @@ class Stores:
     async def submit_and_push(self, tasks: Iterable[NewTask]) -> list[TaskId]:
         """What the API does with a batch: commit, then push what is due, list by list, to whoever is alive."""
         tasks = list(tasks)
-        accepted = await self.tasks.submit(tasks)
         await self.roster.step()
+        accepted = await self.tasks.submit(tasks)
         lists: dict[ReadyList, list[TaskId]] = {}
         for task in tasks:
             ready = self.roster.audiences.list_of(task.queue, task.kind, task.priority)

@@ -26,6 +26,24 @@ async def test_when_redis_is_lost_rows_are_claimed_and_when_it_is_back_its_lists
 
 
 @virtual
+async def test_at_the_start_lists_come_before_the_rows_that_a_look_has_found() -> None:
+    """What they hold is no loss; claimed by the rows it would leave its hints behind."""
+    s = Scene()
+    s.open = False
+    s.rows.waiting = s.redis.ids = [1, 2]
+
+    async def start(s: Scene) -> None:
+        await asyncio.sleep(0.1)
+        assert s.rows.found
+        s.open = True
+        await asyncio.sleep(0.2)
+        assert s.waiting() == [task_id(1), task_id(2)]
+        assert s.rows.popped == [] or s.rows.popped[0] is not None
+
+    await beside(s, start)
+
+
+@virtual
 async def test_claims_by_the_rows_are_for_free_slots_alone_and_take_them_before_they_ask() -> None:
     s = Scene(without_redis=True)
     s.slots.take(1)
