@@ -19,6 +19,21 @@ from tests.support.servers import Run, join
 from tests.support.stores import Stores, open_stores
 
 RUN = pytest.StashKey[Run]()
+LONG = (
+    "chaos/test_chaos.py",
+    "docs/test_examples.py",
+    "model/test_model.py",
+    "simulation/test_campaign.py",
+    "bounded/test_back_pressure.py",
+    "bounded/test_base_line.py",
+    "integration/test_depth_plans.py",
+    "embedded/test_up.py",
+    "embedded/test_up_death.py",
+    "e2e/test_recovery.py",
+    "e2e/test_cpu_bound.py",
+    "e2e/test_capacity.py",
+)
+"""Files of more than half a minute: they begin first, so that none is left to run alone at the end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = Run()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -35,8 +35,10 @@ def named_in(text: str) -> set[str]:
 
 
 def remarks(path: Path) -> Iterator[str]:
-    """The docstrings and comments of a file: what is said, not what is done."""
+    """The docstrings and comments of a file that names rules: what is said, not what is done."""
     source = path.read_text("utf-8")
+    if not NAMED.search(source):
+        return
     if path.suffix == ".sql":
         yield from (line for line in source.splitlines() if line.startswith("--"))
         return

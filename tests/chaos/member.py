@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.chaos.history import History
 from tests.chaos.noted import HISTORIES, MEMBER
+from tests.support import launching
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ class Member:
         }
         self._directory = directory
         self._history = history
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: launching.Process | None = None
         self._incarnation = 0
         self._leaving = False
         self.statuses: list[int] = []
@@ -110,14 +110,11 @@ class Member:
     async def _launch(self) -> None:
         self._incarnation += 1
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", *self._command),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=log,
-                env={**self._environment, MEMBER: self.incarnation},
+            self._process = await launching.start(
+                *self._command,
+                environment={**self._environment, MEMBER: self.incarnation},
                 cwd=self._directory,
-                start_new_session=True,
+                stderr=log.fileno(),
             )
         self.pids[self._process.pid] = self.incarnation
         self._history.add("launch", member=self.incarnation, pid=self._process.pid)

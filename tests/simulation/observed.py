@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tests.simulation.process import SimProcess
 
 
+_STATUS = {status.value: status for status in Status}
+"""Faster than Status(value): every statement looks at every row."""
+
+
 class Seen(NamedTuple):
     """A row as the last statement left it."""
 
@@ -25,7 +29,7 @@ class Seen(NamedTuple):
     @classmethod
     def of(cls, row: TaskRow) -> Seen:
         return cls(
-            Status(row.status), row.fencing_token, row.attempt, row.crashes, row.updated_at, row.consumer_id
+            _STATUS[row.status], row.fencing_token, row.attempt, row.crashes, row.updated_at, row.consumer_id
         )
 
 

@@ -26,7 +26,7 @@ _READ_AT_START = ("PYTHON", "LANG", "LC_", "TZ", "LD_", "GLIBC_", "MALLOC_")
 class Forked(asyncio.Protocol):
     """A child of the warm parent, as asyncio.subprocess.Process shows one of ours."""
 
-    def __init__(self, stderr: asyncio.StreamReader) -> None:
+    def __init__(self, stderr: asyncio.StreamReader | None) -> None:
         self.stderr = stderr
         self.pid = 0
         self.began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -77,8 +77,9 @@ async def start(
     cwd: Path,
     cold: bool = False,
     before: str = "",
+    stderr: int = asyncio.subprocess.PIPE,
 ) -> Process:
-    """Start `module` in a session of its own, with its stderr to be read and nothing else to read or write.
+    """Start `module` in a session of its own, with nothing to read or write but its stderr, a pipe or this file.
 
     `cold`: with an interpreter of its own. `before`: a shell's command in the
     process that then becomes the module's.
@@ -89,14 +90,14 @@ async def start(
             *(sys.executable, "-P", "-m", module, *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=stderr,
             env=environment,
             cwd=cwd,
             start_new_session=True,
             limit=_LIMIT,
         )
     return await _fork(
-        Request(module=module, arguments=[*arguments], environment={**environment}, cwd=str(cwd))
+        Request(module=module, arguments=[*arguments], environment={**environment}, cwd=str(cwd)), stderr
     )
 
 
@@ -131,17 +132,24 @@ def _parent() -> socket.socket:
     return ours
 
 
-async def _fork(request: Request) -> Forked:
-    loop = asyncio.get_running_loop()
+async def _fork(request: Request, stderr: int) -> Forked:
+    if stderr != asyncio.subprocess.PIPE:
+        return await _ask(request, None, stderr)
     reader = asyncio.StreamReader(limit=_LIMIT)
     ours, theirs = os.pipe()
-    channel, told = socket.socketpair()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", 0))
-    _, forked = await loop.create_connection(lambda: Forked(reader), sock=channel)
     try:
-        socket.send_fds(_parent(), [json.dumps(request).encode()], [told.fileno(), theirs])
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", 0)
+        )
+        return await _ask(request, reader, theirs)
     finally:
-        told.close()
         os.close(theirs)
+
+
+async def _ask(request: Request, reader: asyncio.StreamReader | None, stderr: int) -> Forked:
+    channel, told = socket.socketpair()
+    with told:
+        _, forked = await asyncio.get_running_loop().create_connection(lambda: Forked(reader), sock=channel)
+        socket.send_fds(_parent(), [json.dumps(request).encode()], [told.fileno(), stderr])
     await forked.began
     return forked
