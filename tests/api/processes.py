@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from cli.embedded import Urls
-from core.settings import environment
+from tests.support import launching
+from tests.support.consuming import ROOT
 from tests.support.eventually import eventually
+from tests.support.launching import Process
 
 START = 30.0
 
 
 async def start(urls: Urls, *arguments: str, **settings: str) -> Process:
-    """The API as a process on a free port, not waited for."""
-    names = {"DATABASE_URL": urls.database_url, "REDIS_URL": urls.redis_url, "LOG_FORMAT": "json", **settings}
-    command = (sys.executable, "-P", "-m", "api", *(arguments or ("--port", "0")))
-    return await asyncio.create_subprocess_exec(*command, env=environment(**names), stderr=PIPE, stdout=PIPE)
+    """The API as a process on a free port with an interpreter of its own, not waited for."""
+    return await _start(urls, arguments, settings, cold=True)
+
+
+async def _start(urls: Urls, arguments: Sequence[str], settings: Mapping[str, str], *, cold: bool) -> Process:
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": urls.database_url,
+        "REDIS_URL": urls.redis_url,
+        "LOG_FORMAT": "json",
+    }
+    return await launching.start(
+        "api",
+        *(arguments or ("--port", "0")),
+        environment={**environment, **settings},
+        cwd=Path.cwd(),
+        cold=cold,
+    )
 
 
 async def logged(process: Process, event: str) -> dict[str, Any]:
@@ -42,7 +59,7 @@ async def serving(
     urls: Urls, *arguments: str, **settings: str
 ) -> AsyncIterator[tuple[Process, httpx2.AsyncClient]]:
     """The API as a process that is ready, and a client of it."""
-    process = await start(urls, *arguments, **settings)
+    process = await _start(urls, arguments, settings, cold=False)
     try:
         url = (await logged(process, "api.listening"))["url"]
         async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
@@ -58,12 +75,12 @@ async def serving(
     finally:
         if process.returncode is None:
             process.kill()
-        await process.communicate()
+        await ended(process)
 
 
 async def ended(process: Process) -> tuple[int, str]:
     """Its exit status and what it said on stderr."""
+    assert process.stderr is not None
     async with asyncio.timeout(START):
-        _, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, errors.decode()
+        errors = await process.stderr.read()
+        return await process.wait(), errors.decode()
