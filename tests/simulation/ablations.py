@@ -65,7 +65,7 @@ ABLATIONS = {
             "finish by status",
             "R2: a finish names its token, not only the status",
             Broken(finish_by_status=True),
-            seen_by=134,
+            seen_by=270,
         ),
         Ablation(
             "finish without a token step",
@@ -95,7 +95,7 @@ ABLATIONS = {
             "unnamed suspects charged",
             "U2: the last crash is charged to the task that was named",
             Broken(unnamed_suspects_charged=True),
-            seen_by=37,
+            seen_by=134,
         ),
         Ablation("no local deadline", "L3: trust ends before the lease", change=no_local_deadline, seen_by=8),
         Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap")),
@@ -108,7 +108,7 @@ ABLATIONS = {
             change=scans_know_no_list,
             push_first=True,
         ),
-        Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=170),
+        Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=111),
         Ablation(
             "slot released early", "C2: a slot covers the handler", change=slot_released_early, seen_by=4
         ),
@@ -118,7 +118,7 @@ ABLATIONS = {
             change=completion_repeated_alone,
             seen_by=24,
         ),
-        Ablation("a read decides", "R6: no read decides", change=read_decides, seen_by=29),
+        Ablation("a read decides", "R6: no read decides", change=read_decides, seen_by=55),
         Ablation(
             "cancel without token", "S3: a message names its run", change=cancel_without_token, seen_by=3
         ),
