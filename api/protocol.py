@@ -32,8 +32,8 @@ UNREAD_SECONDS = 30.0
 """How long a client may take nothing of an answer that waits for it."""
 MOST_PIPELINED = 100
 """Requests that wait on one connection for those before them; the rest is for the client to send again."""
-AT_ONCE_BYTES = 16 << 10
-"""What is parsed before it is seen how much is held: uvloop may bring 256 KiB together."""
+BODY_AT_ONCE, HEAD_AT_ONCE = 16 << 10, 4 << 10
+"""Bytes that are parsed before it is seen how much is held. uvloop may bring 256 KiB, a head of 64,000 headers."""
 
 
 class Connection(HttpToolsProtocol):
@@ -68,11 +68,11 @@ class Connection(HttpToolsProtocol):
         """Parse what came while there is room for it, and see what is held of it."""
         if self._deaf or (len(data) > FREE_BYTES and not self._hold(self._holding.size + len(data))):
             return
-        if len(data) <= AT_ONCE_BYTES:
-            self._parse(data)
-        else:
-            for at in range(0, len(data), AT_ONCE_BYTES):
-                self._parse(data[at : at + AT_ONCE_BYTES])
+        at, end = 0, len(data)
+        while at < end:
+            until = at + (BODY_AT_ONCE if self._in_body else HEAD_AT_ONCE)
+            self._parse(data[at:until])
+            at = until
         if self._head_since is not None or self._in_body or self._holding.size:
             self._weigh()
 

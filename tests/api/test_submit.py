@@ -110,14 +110,14 @@ async def test_a_row_that_is_due_in_a_moment_is_pushed_by_the_api_itself(
     )
 
 
-async def test_500_submissions_at_once_of_which_postgresql_refuses_one(
+async def test_many_submissions_at_once_of_which_postgresql_refuses_one(
     client: httpx2.AsyncClient, stores: Stores
 ) -> None:
     await stores.raw.execute("ALTER TABLE tasks ADD CONSTRAINT no_unlucky CHECK (message <> 'unlucky')")
     try:
-        messages = [str(n) for n in range(500)]
-        messages[250] = "unlucky"
-        limits = httpx2.Limits(max_connections=100)
+        messages = [str(n) for n in range(200)]
+        messages[100] = "unlucky"
+        limits = httpx2.Limits(max_connections=50)
         async with httpx2.AsyncClient(
             base_url=client.base_url, trust_env=False, limits=limits, timeout=30
         ) as many:
@@ -125,7 +125,7 @@ async def test_500_submissions_at_once_of_which_postgresql_refuses_one(
     finally:
         await stores.raw.execute("ALTER TABLE tasks DROP CONSTRAINT no_unlucky")
 
-    assert [a.status_code for a in answers] == [201] * 250 + [422] + [201] * 249
-    assert answers[250].json()["type"].endswith(":row-refused")
+    assert [a.status_code for a in answers] == [201] * 100 + [422] + [201] * 99
+    assert answers[100].json()["type"].endswith(":row-refused")
     rows = await stores.raw.fetch("SELECT message FROM tasks")
     assert sorted(row["message"] for row in rows) == sorted(set(messages) - {"unlucky"})

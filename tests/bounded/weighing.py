@@ -22,21 +22,24 @@ class Peak:
 
 @asynccontextmanager
 async def watched(api: ApiProcess) -> AsyncIterator[Peak]:
-    """Watch the API's memory, and that it answers others within two seconds."""
+    """Watch the API's memory, and that it answers others soon. What this process itself is late does not count."""
     peak, over = Peak(), asyncio.Event()
-    process = psutil.Process(api.pid)
+    process, late = psutil.Process(api.pid), 0.0
 
     async def weigh() -> None:
+        nonlocal late
         while not over.is_set():
             peak.memory = max(peak.memory, process.memory_info().rss / 2**20)
+            began = time.monotonic()
             await asyncio.sleep(0.02)
+            late += time.monotonic() - began - 0.02
 
     async def ask() -> None:
         async with httpx2.AsyncClient(base_url=str(api.client.base_url), trust_env=False) as other:
             while not over.is_set():
-                began = time.monotonic()
-                assert (await other.get("/livez", timeout=5)).status_code == 200
-                assert time.monotonic() - began < 3
+                began, late_before = time.monotonic(), late
+                assert (await other.get("/livez", timeout=30)).status_code == 200
+                assert time.monotonic() - began - (late - late_before) < 3
                 await asyncio.sleep(0.05)
 
     async with asyncio.TaskGroup() as group:

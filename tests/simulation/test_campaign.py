@@ -3,18 +3,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from itertools import takewhile
+from itertools import chain, takewhile
 
 import pytest
 
 from tests.simulation.campaign import MARKS, Summary, campaign
 from tests.simulation.world import World
 
-FEWEST, MOST = 120, 300
-"""Seeds: after the first of these only the branches are waited for that no world has reached yet."""
+FIRST, RARE, MOST = 80, (110, 134, 177, 193), 300
+"""Seeds: the first ones, those that reach what few do, and further ones while a branch is missing still."""
 _PRINT_DIGEST = """
 import sys
-from itertools import takewhile
 from tests.simulation.world import World
 world = World(int(sys.argv[1]))
 world.run()
@@ -22,7 +21,7 @@ print(world.digest)
 """
 
 
-@pytest.mark.parametrize("seed", [4, 24, 173])
+@pytest.mark.parametrize("seed", [14, 24, 173])
 def test_the_same_seed_takes_the_same_steps_whatever_the_hash_seed(seed: int) -> None:
     first, second = World(seed), World(seed, keep=True)
     first.run()
@@ -51,8 +50,10 @@ def test_another_seed_takes_other_steps() -> None:
 @pytest.mark.timeout(400)
 def test_no_rule_is_broken_and_every_branch_that_matters_is_reached() -> None:
     so_far: list[Summary] = []
-    seeds = takewhile(lambda seed: seed < FEWEST or so_far[-1].missing(), range(MOST))
-    summary = campaign(seeds, told=so_far.append)
+    further = takewhile(
+        lambda _: so_far[-1].missing(), (seed for seed in range(FIRST, MOST) if seed not in RARE)
+    )
+    summary = campaign(chain(range(FIRST), RARE, further), told=so_far.append)
     sys.stdout.write(f"{summary}\n")
 
     assert [f"tools/simulate --seed {one.seed}: {one.violations[0]}" for one in summary.failures] == []
