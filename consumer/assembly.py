@@ -149,6 +149,7 @@ def assemble(
         scan=scan,
         queue=queue,
         slots=slots,
+        ahead=ahead,
         gate=gate,
         pace=pace,
         fed=fed,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    from consumer.ahead import Ahead
     from consumer.gate import Gate
     from consumer.lists import Lists
     from consumer.pace import Pace
@@ -56,6 +57,7 @@ class Pull:
         scan: Scan,
         queue: asyncio.Queue[Hint],
         slots: Slots,
+        ahead: Ahead,
         gate: Gate,
         pace: Pace,
         fed: Bell,
@@ -70,6 +72,7 @@ class Pull:
         self._scan = scan
         self._queue = queue
         self._slots = slots
+        self._ahead = ahead
         self._gate = gate
         self._pace = pace
         self._fed = fed
@@ -155,8 +158,8 @@ class Pull:
         self._fed.ring()
 
     async def _from_rows(self) -> None:
-        """Claim for free slots only; the hints that still wait in the queue have their slots to themselves."""
-        wanted = self._slots.free - self._queue.qsize()
+        """Claim for as many as there is room for; the hints that still wait in the queue have theirs to themselves."""
+        wanted = min(self._ahead.room - self._queue.qsize(), self._ahead.at_once)
         if wanted <= 0:
             await self._bell.wait()
             return

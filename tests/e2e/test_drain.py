@@ -54,7 +54,7 @@ async def test_running_tasks_may_finish_and_nothing_new_starts(stores: Stores, c
     consumers.file("end").touch()
     assert await consumer.ended() == 0
     assert await statuses(stores) == {"completed": 3, "pending": 1}
-    assert await stores.entries(OURS) == [str(task_id) for task_id in waiting]
+    assert {str(task_id) for task_id in waiting} <= {*await stores.entries(OURS)}
     assert consumers.runs("ran") == []
     assert await stores.browse.consumers() == [], "its row goes with it"
     assert await stores.redis("KEYS", f"{stores.keys.prefix}:wake:*") == []
@@ -75,7 +75,7 @@ async def test_what_does_not_finish_in_time_is_canceled_and_runs_elsewhere_uncha
     assert len(consumers.runs("canceled")) == 2
     assert await statuses(stores) == {"pending": 2}
     assert await charged(stores) == 0
-    assert sorted(await stores.entries(OURS)) == sorted(map(str, ids)), "on their list again at once"
+    assert {*await stores.entries(OURS)} == {*map(str, ids)}, "on their list again at once"
     consumers.file("end").touch()
     await consumers.start()
     await eventually(lambda: completed(stores, 2))

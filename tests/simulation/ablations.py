@@ -95,7 +95,7 @@ ABLATIONS = {
             "unnamed suspects charged",
             "U2: the last crash is charged to the task that was named",
             Broken(unnamed_suspects_charged=True),
-            seen_by=134,
+            seen_by=279,
         ),
         Ablation("no local deadline", "L3: trust ends before the lease", change=no_local_deadline, seen_by=8),
         Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap")),
@@ -108,7 +108,7 @@ ABLATIONS = {
             change=scans_know_no_list,
             push_first=True,
         ),
-        Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=111),
+        Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=489),
         Ablation(
             "slot released early", "C2: a slot covers the handler", change=slot_released_early, seen_by=4
         ),
@@ -123,7 +123,7 @@ ABLATIONS = {
             "cancel without token", "S3: a message names its run", change=cancel_without_token, seen_by=3
         ),
         Ablation(
-            "reap after an outage", "U2: only who was well may judge", change=reap_after_outage, seen_by=58
+            "reap after an outage", "U2: only who was well may judge", change=reap_after_outage, seen_by=127
         ),
         Ablation(
             "locked rows not apart",

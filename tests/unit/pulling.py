@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
+from consumer.ahead import Ahead, Works
 from consumer.lists import Lists
 from consumer.pace import Pace
 from consumer.periodic import Bell, Stopping, every
@@ -122,6 +123,13 @@ class Scene:
             scan=self.rows,  # type: ignore[arg-type] # the members that it uses
             queue=self.queue,
             slots=self.slots,
+            ahead=Ahead(
+                slots=self.slots,
+                pace=self.pace,
+                work=cast("Works", None),  # nothing is started here
+                clock=now,
+                overdue=self.pace.forget,
+            ),
             gate=self,  # type: ignore[arg-type] # the one member that it uses
             pace=self.pace,
             fed=self.fed,

@@ -64,6 +64,22 @@ async def test_claims_by_the_rows_are_for_free_slots_alone_and_take_them_before_
 
 
 @virtual
+async def test_claims_by_the_rows_run_ahead_of_quick_handlers() -> None:
+    """As claims of hints do: else PostgreSQL rests while handlers run, and handlers while it claims."""
+    s = Scene(capacity=100)
+    for _ in range(100):
+        s.pace(0.001)
+    s.rows.waiting = list(range(1000))
+
+    async def look(s: Scene) -> None:
+        await asyncio.sleep(1)
+        assert s.rows.claims[:2] == [100, 100], "one hundred runs while the other is claimed"
+        assert s.slots.free == -100
+
+    await beside(s, look)
+
+
+@virtual
 async def test_slots_that_no_row_needed_are_free_again() -> None:
     s = Scene(without_redis=True)
     s.rows.waiting = [1]
