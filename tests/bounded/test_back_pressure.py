@@ -57,7 +57,7 @@ async def test_bodies_that_are_costly_to_decode_wait_in_a_short_line(api: ApiPro
             *(api.client.post("/tasks", content=EMPTY_LISTS, headers=JSON) for _ in range(24))
         )
     assert set(found) <= {201, 503}
-    assert found[201] >= 2
+    assert found[201] >= 1
     assert peak.memory < MEBIBYTES
     assert (await api.client.post("/tasks", json={"message": "x"})).status_code == 201
 

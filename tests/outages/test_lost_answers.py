@@ -42,6 +42,7 @@ async def test_a_claim_whose_answer_is_lost_is_given_back_by_reconcile_and_runs_
     """Its consumer lives on, so nobody else would ever take the row back."""
     e = everything
     consumer = await e.consumers.start(LEASE_SECONDS="3", LOG_LEVEL="debug")
+    await e.stores.heard()
     task = new("count")
     task_id = task.id
     lose_answer_to(e.postgresql, task_id.bytes)  # as the claim names it
@@ -60,6 +61,7 @@ async def test_a_finish_whose_answer_is_lost_is_sent_again_and_counts_once(every
     """The second one changes no row, which is no reason to speak of a fence."""
     e = everything
     consumer = await e.consumers.start()
+    await e.stores.heard()
     end = e.consumers.file("end")
     [task_id] = await e.stores.submit_and_push([new("nap", payload=payload(until=str(end)))])
     await eventually(lambda: e.consumers.runs("started"))
@@ -79,6 +81,7 @@ async def test_ids_whose_pop_was_not_answered_are_found_again(everything: Everyt
     e = everything
     popping = lose_answer_to(e.redis, b"BLMPOP")
     consumer = await e.consumers.start(LEASE_SECONDS="2")
+    await e.stores.heard()
     await eventually(popping)
     await e.stores.submit_and_push(new("count") for _ in range(20))
     await eventually(lambda: _empty(e.stores))
