@@ -13,7 +13,8 @@ _CHUNK = 1 << 16
 class Proxy:
     """Passes bytes on both ways until it is told otherwise. `url` is the server's, as seen through it.
 
-    `on_sent` is shown what a client sent before it is passed on, so that it may tell the proxy what to do with it.
+    `on_sent` is shown what a client sent, `on_answer` what the server said, before either is passed on: so it may tell
+    the proxy what to do with it.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -26,6 +27,7 @@ class Proxy:
         self._answering.set()
         self._port = 0
         self.on_sent: Callable[[bytes], None] = lambda _: None
+        self.on_answer: Callable[[bytes], None] = lambda _: None
 
     @property
     def url(self) -> str:
@@ -85,7 +87,7 @@ class Proxy:
                 self._writers.add(upstream)
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_pump(reader, upstream, self._flowing, seen=self._sent))
-                    group.create_task(_pump(upstream_reader, writer, self._flowing, self._answering))
+                    group.create_task(_pump(upstream_reader, writer, self._flowing, self._answering, seen=self._answered))
         finally:
             for end in ends:
                 end.transport.abort()
@@ -93,6 +95,9 @@ class Proxy:
 
     def _sent(self, data: bytes) -> None:
         self.on_sent(data)
+
+    def _answered(self, data: bytes) -> None:
+        self.on_answer(data)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         parts = self._upstream
