@@ -145,6 +145,10 @@ CRIMES: dict[str, list[Evidence]] = {
             faults=[Fault("consumer told to stop", "consumer-1", s(1), s(9))],
         ),
         with_(
+            exits=[Exit("consumer-1.1", s(8), 0, told=s(3))],
+            faults=[Fault("consumer told to stop", "consumer-1", s(1), s(9))],
+        ),
+        with_(
             exits=[Exit("consumer-1.1", s(2), 1)],
             faults=[Fault("consumer told to stop", "consumer-1", s(1), s(9))],
         ),

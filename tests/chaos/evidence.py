@@ -64,11 +64,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The end of a process."""
+    """The end of a process, and when it was told to end, if it was."""
 
     member: str
     at: int
     status: int
+    told: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ class Evidence:
     left_behind: Sequence[Complaint] = ()
     lease: float = 3.0
     drain: float = 3.0
+    late_exit: float = 1.5
+    """Seconds after the drain: one is promised, half of one is for cores that others use too."""
     cap: int = 20
 
     @cached_property

@@ -74,6 +74,7 @@ class _Sorter:
         self.running: dict[tuple[str, str], Fault] = {}
         self.faults: list[Fault] = []
         self.exits: list[Exit] = []
+        self.told: dict[str, int] = {}
         self.samples: list[Sample] = []
         self.load_from = 0
         self.load_to = self.left_at = OPEN
@@ -84,7 +85,7 @@ class _Sorter:
             **dict.fromkeys(("ok", "fail", "info"), self._answer),
             **dict.fromkeys(("start", "end"), self._run),
             **dict.fromkeys(("fault.start", "fault.stop"), self._fault),
-            **dict.fromkeys(("exit", "sample", "launch", "load", "load.end", "leave"), self._mark),
+            **dict.fromkeys(("exit", "told", "sample", "launch", "load", "load.end", "leave"), self._mark),
         }[event["event"]]
         take(event)
 
@@ -92,7 +93,10 @@ class _Sorter:
         at = event["t"]
         match event["event"]:
             case "exit":
-                self.exits.append(Exit(event["member"], at, event["status"]))
+                member = event["member"]
+                self.exits.append(Exit(member, at, event["status"], self.told.get(member)))
+            case "told":
+                self.told.setdefault(event["member"], at)
             case "sample":
                 self.samples.append(
                     Sample(at, event["waiting"] + event["processing"], event.get("others", 0.0))

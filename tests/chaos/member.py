@@ -76,6 +76,7 @@ class Member:
         """A signal to it alone; whether it was there to take it."""
         if self._process is None or self._process.returncode is not None:
             return False
+        self._tell(number)
         self._process.send_signal(number)
         return True
 
@@ -83,8 +84,13 @@ class Member:
         """A signal to it and to every process that it started, as from a terminal or a supervisor of groups."""
         if self._process is None or self._process.returncode is not None:
             return False
+        self._tell(number)
         os.killpg(self._process.pid, number)
         return True
+
+    def _tell(self, number: signal.Signals) -> None:
+        if number in {signal.SIGTERM, signal.SIGINT}:
+            self._history.add("told", member=self.incarnation)
 
     async def keep(self) -> None:
         """Start it, and start it again however it ends, until it was told to leave."""

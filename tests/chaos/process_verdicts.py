@@ -18,8 +18,6 @@ from tests.chaos.guilty import (
 )
 from tests.chaos.mix import COMPUTE
 
-LATE_EXIT = 1.5
-"""Seconds after the drain: one is promised, half of one is for cores that others use too."""
 SURVIVED = (*TOLD_TO_STOP, FORK_SERVER_STOPPED, "clock stepped", "row locked", "unserved backlog")
 """What ends no process, or not with 1."""
 
@@ -75,7 +73,7 @@ def ended_for_nothing(evidence: Evidence) -> Iterator[Guilty]:
         if ended.at >= evidence.left_at:
             if ended.status != 0:
                 yield Guilty(f"{ended.member} was told to stop, and ended with {ended.status}")
-            if ended.at - evidence.left_at > (evidence.drain + LATE_EXIT) * SECOND:
+            if ended.at - evidence.left_at > (evidence.drain + evidence.late_exit) * SECOND:
                 yield Guilty(f"{ended.member} took {(ended.at - evidence.left_at) / SECOND:.1f} s to stop")
         else:
             yield from _judge_exit(evidence, ended)
@@ -88,8 +86,8 @@ def _judge_exit(evidence: Evidence, ended: Exit) -> Iterator[Guilty]:
             if fault.name in KILLED and ended.status == -9:
                 return
             if fault.name in TOLD_TO_STOP and ended.status in {0, 1}:
-                took = (ended.at - fault.began) / SECOND
-                if took > evidence.drain + LATE_EXIT:
+                took = (ended.at - (fault.began if ended.told is None else ended.told)) / SECOND
+                if took > evidence.drain + evidence.late_exit:
                     yield Guilty(f"{ended.member} took {took:.1f} s to stop")
                 if ended.status == 1 and not _harmed(evidence, ended):
                     yield Guilty(f"{ended.member} was told to stop, and ended with 1")

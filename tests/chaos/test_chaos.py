@@ -1,11 +1,12 @@
 """Ninety seconds of what `make chaos` does for as long as it is told to: three fixed seeds, each a third of the faults.
 
-How soon things recover is told and not judged here: two test processes share the machine.
+How soon things recover is told and not judged here: the test processes share the machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -23,6 +24,8 @@ QUIET = 1.0
 LONGEST = 6.0
 """Seconds: a lock that outlasts its timeout shows as much as a longer one."""
 SEEDS = (11, 12, 13)
+LATE_EXIT = 4.0
+"""Seconds: the end of an interpreter waits for a core here, which four test processes and their servers share."""
 
 
 @pytest.fixture
@@ -44,7 +47,9 @@ async def test_while_everything_breaks_nothing_is_lost_and_nothing_happens_twice
     where = directory / "run"
     facts = await perform(script, where, lambda _what, _share: None)
 
-    found = judge(gather(read(histories(where)), facts, complaints(where)))
+    evidence = gather(read(histories(where)), facts, complaints(where))
+
+    found = judge(replace(evidence, late_exit=LATE_EXIT))
 
     assert found.clean, "\n".join([f"seed {seed}:", *found.stories()])
     assert found.counts["completed"] > SECONDS * 10

@@ -118,6 +118,11 @@ EXCUSED: list[Callable[[], Evidence]] = [
         rows={T: replace(ROW, kind="chaos.flaky", token=4)},
         effects={},
     ),
+    # its tasks were made first, and the signal came with the fourth second
+    lambda: with_(
+        exits=[Exit("consumer-1.1", s(8), 0, told=s(4))],
+        faults=[Fault("consumer's group told to stop", "consumer-1", s(1), s(9))],
+    ),
     # a black hole outlasted the lease, and the process ended itself
     lambda: with_(
         exits=[Exit("consumer-1.1", s(20), 1)],
