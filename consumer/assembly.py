@@ -67,6 +67,9 @@ def assemble(
         fed.ring()
         room.ring()
 
+    def brought(claimed: int) -> None:
+        pull.brought(claimed)
+
     slots = Slots(capacity, freed)
     complete = Complete(
         store=stores.claims,
@@ -115,6 +118,7 @@ def assemble(
         stopping=intake,
         bell=fed,
         taken=room.ring,
+        brought=brought,
         too_far_ahead=pace.forget,  # else pull would fetch the same ids again at once
         clock=clock,
         report=report,

@@ -85,6 +85,7 @@ class Pull:
         self._idle = False
         self._scanned = True  # so that the lists have the first turn: what they hold is no loss
         self._blocked = False
+        self._barren = False
         self._looks_seldom = False
 
     async def run(self) -> None:
@@ -105,7 +106,7 @@ class Pull:
 
     async def look(self) -> timedelta:
         """Look once for rows that no list brings, beside the pops; how long to wait for the next look (U4)."""
-        self._looks_seldom = self._popped is not None
+        self._looks_seldom = self._popped is not None and not self._barren
         with_lists = BUSY if self._looks_seldom else IDLE
         pause = await self._scan.look(with_lists if self._presence.here else ALONE)
         if self._scan.found:
@@ -114,6 +115,18 @@ class Pull:
                 with suppress(StoreUnavailable):  # the pop ends by itself in a second
                     await self._ready.wake()
         return pause
+
+    def brought(self, claimed: int) -> None:
+        """A claim of popped ids brought so many tasks. When it brought none, what waits lies behind what is over."""
+        self._barren = not claimed
+        if self._barren:
+            self._look_sooner()
+
+    def _look_sooner(self) -> None:
+        """Lists that brought work bring none any more."""
+        if self._looks_seldom:
+            self._looks_seldom = False
+            self._scan.look_now()
 
     def _rows_are_next(self) -> bool:
         """Rows and lists take turns while both bring work; lists that are empty are asked now and then."""
@@ -147,9 +160,8 @@ class Pull:
         self._idle = found is None
         if found is None:
             self._popped = None
-            if waited and self._looks_seldom:  # nothing comes any more, as when Redis refuses what is pushed
-                self._looks_seldom = False
-                self._scan.look_now()
+            if waited:  # as when Redis refuses what is pushed
+                self._look_sooner()
             return
         ready_list, ids = found
         self._popped = Popped(ready_list, ids[-_SAMPLE:], lists)

@@ -43,6 +43,9 @@ _FIRST_PAUSE = timedelta(milliseconds=50)
 _SHARE = 20
 """A look is followed by a pause of so many times its own duration, times the number of consumers: all of them take a
 twentieth of one core of PostgreSQL's, also while an old snapshot keeps it from forgetting what a look passes over."""
+_LONG_REST = 3.0
+"""Seconds: beyond them a lost hint would wait for too long. Up to half of a core is spent instead."""
+_LARGEST_SHARE = 2
 _LONGEST_REST = 60.0
 """Seconds: what is lost must be found, whatever it costs."""
 
@@ -59,7 +62,7 @@ class FindsLanes(Protocol):
     """What a scan needs of the store."""
 
     async def lanes(
-        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int
+        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int, *, since: str
     ) -> list[tuple[Lane, datetime]]: ...
 
 
@@ -87,6 +90,7 @@ class Scan:
         self._bell = bell
         self._clock = clock
         self._lanes: dict[Lane, Place] = {}
+        self._since = ""
         self._not_before = -math.inf
         self._took = 0.0
         self._pause = timedelta()
@@ -109,15 +113,17 @@ class Scan:
         if began < self._not_before:
             return max(timedelta(seconds=self._not_before - began), _SHORTEST_REST)
         try:
-            found = await self._store.lanes(self._queues, self._kinds, MOST_LANES)
+            found = await self._store.lanes(self._queues, self._kinds, MOST_LANES, since=self._since)
         except Hindered:
             self._took = math.inf  # its limit is witness enough
             self._pay_for(began, every)
             raise
         self._pay_for(began, every)
+        self._since = ""
         if len(found) == MOST_LANES:  # others may be behind them: they come first next time
-            last = self._queues.index(found[-1][0].queue)
-            self._queues = [*self._queues[last:], *self._queues[:last]]
+            last, _ = found[-1]
+            at = self._queues.index(last.queue)
+            self._queues, self._since = [*self._queues[at:], *self._queues[:at]], last.kind
         found.sort(key=lambda each: (-each[0].priority, each[1]))
         self._lanes = {lane: Place(first, _FIRST) for lane, first in found}
         self._pause = min(max(2 * self._pause, _FIRST_PAUSE), every)
@@ -130,8 +136,10 @@ class Scan:
         """
         now = self._clock()
         took, before = now - began, self._took
-        share = 1 if every is ALONE else _SHARE * max(1, self._consumers())
-        self._not_before, self._took = now + min(min(took, before) * share, _LONGEST_REST), took
+        of_all = min(took, before) * max(1, self._consumers())
+        rest = of_all if every is ALONE else of_all * _SHARE
+        rest = min(rest, max(_LONG_REST, of_all * _LARGEST_SHARE), _LONGEST_REST)
+        self._not_before, self._took = now + rest, took
 
     async def claim(self, n: int, popped: Popped | None) -> int:
         """Claim up to `n` due tasks that no list will bring; how many came.

@@ -52,6 +52,7 @@ class Schedule:
         stopping: Stopping,
         bell: Bell,
         taken: Callable[[], None],
+        brought: Callable[[int], None],
         too_far_ahead: Callable[[], None],
         clock: Clock,
         report: Report,
@@ -64,6 +65,7 @@ class Schedule:
         self._stopping = stopping
         self._bell = bell
         self._taken = taken
+        self._brought = brought
         self._too_far_ahead = too_far_ahead
         self._clock = clock
         self._report = report
@@ -104,6 +106,7 @@ class Schedule:
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_PAUSE)
             return
+        self._brought(claimed)
         if claimed < len(hints):
             self._slots.release(len(hints) - claimed)
 

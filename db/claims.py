@@ -124,11 +124,22 @@ class Claims:
         return to_claims(rows)
 
     async def lanes(
-        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int
+        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int, *, since: str = ""
     ) -> list[tuple[Lane, datetime]]:
-        """Up to `n` lanes of these queues and kinds that hold a due task, each with the instant of its first (S4)."""
-        rows = await self._database.rows("lanes", queues=list(queues), kinds=list(kinds), n=n)
-        return [(Lane(row.queue, row.kind, row.priority), row.run_at) for row in rows]
+        """Up to `n` lanes of these queues and kinds that hold a due task, each with the instant of its first (S4).
+
+        Queue by queue in their order, each by kind. The first queue begins with its kind `since`; those before it come
+        last.
+        """
+        rest = list(queues[:1]) if since else []
+        rows = await self._database.rows(
+            "lanes",
+            queues=[*queues, *rest],
+            sinces=[since, *("" for _ in [*queues[1:], *rest])] if queues else [],
+            kinds=list(kinds),
+            n=n,
+        )
+        return list({Lane(row.queue, row.kind, row.priority): row.run_at for row in rows}.items())
 
     async def claim_ready(
         self,

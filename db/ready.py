@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 EXPIRES_SECONDS = 3600
 """How long a list is kept that nobody pushes to: its consumers may be gone for good. What it held, scans find."""
+MOST_LISTED = 100_000
+"""Ids that one list holds, the oldest. What is pushed beyond them goes: scans find it once the list has come so far."""
 _BRIEFLY_SECONDS = 60
 _ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -110,7 +112,7 @@ class ReadyLists:
                     raise refused_by_redis(str(command[0]), answer)
 
     async def _push(self, command: str, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
-        """Each push is followed by the EXPIRE of its list."""
+        """Each push is followed by the EXPIRE of its list, and by an LTRIM when that has become too long."""
         pushes = [
             (self._keys.ready(ready), [str(task_id) for task_id in found])
             for ready, found in ids.items()
@@ -131,6 +133,8 @@ class ReadyLists:
                     await ask(self._broker.commands, "EXPIRE", key, EXPIRES_SECONDS)
                 elif isinstance(answer, Exception):
                     raise refused_by_redis(command, answer)
+                elif answer > MOST_LISTED:
+                    await ask(self._broker.commands, "LTRIM", key, -MOST_LISTED, -1)
             for answer in answers[1::2]:
                 if isinstance(answer, Exception):
                     raise refused_by_redis("EXPIRE", answer)

@@ -2,8 +2,9 @@
 -- the place where the last claim of that lane ended; the first :skip of them were refused and are passed over.
 -- One index probe a lane; the outer LIMIT ends the walk at the first lanes that fill it.
 -- :hints are what a list brought last, :listed whether it is this lane's list. Then only what waits longer than they did,
--- by more than :slack seconds, is taken: the rest is on its way in that list. When none of them is there any more nothing
--- is known of the list, and whatever is due is taken.
+-- by more than :slack seconds, is taken: the rest is on its way in that list. Those that ended before do not count: ids
+-- may lie in a list for hours after their tasks were canceled. When none is left nothing is known of the list, and
+-- whatever is due is taken.
 -- A row that somebody made due since ever counts as due since the first instant that our side can name.
 -- The walk passes over what one more crash would poison (2 is SUSPECTED_AFTER_CRASHES). Of those lanes' suspects one may
 -- begin, the :suspect th, at the head of its lane wherever the last claim of it ended; none when :suspect is 0 (U2).
@@ -11,6 +12,7 @@ WITH young AS MATERIALIZED (
   SELECT LEAST(now(), max(run_at) - CAST(:slack AS double precision) * interval '1 second') AS since
     FROM tasks
    WHERE id = ANY (CAST(:hints AS uuid[]))
+     AND (finished_at IS NULL OR finished_at > now() - CAST(:slack AS double precision) * interval '1 second')
 ),
 suspect AS MATERIALIZED (
   SELECT waiting.id, lane.queue, lane.kind, lane.priority

@@ -118,7 +118,11 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
             {LANES, SUSPECTS, PRIMARY_KEY},
             2 * BATCH + 3,
         ),
-        "lanes": ({"queues": ["default", "other"], "kinds": ["echo", "other"], "n": BATCH}, {LANES}, 6),
+        "lanes": (
+            {"queues": ["default", "other"], "sinces": ["", ""], "kinds": ["echo", "other"], "n": BATCH},
+            {LANES},
+            6,
+        ),
         "queues": ({"after": "", "n": 10}, {LANES}, 3),
         "promote_due": ({**after, "n": BATCH}, {DELAYED}, BATCH),
         "promote_next": ({}, {DELAYED}, 1),

@@ -14,6 +14,7 @@ from core.errors import StoreUnavailable
 from core.events import Garbage
 from core.ids import new_task_id
 from core.task import ReadyList
+from db import ready as module
 from db.broker import BLOCK_SECONDS, Broker, ask
 from db.ready import EXPIRES_SECONDS, ReadyLists
 from tests.support.eventually import eventually
@@ -180,6 +181,20 @@ async def test_every_key_has_an_end(stores: Stores) -> None:
     assert len(keys) == 4
     for key in keys:
         assert 0 < await stores.redis("TTL", key) <= EXPIRES_SECONDS
+
+
+async def test_a_list_keeps_so_many_of_its_oldest_whichever_end_grows(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may pop it, while rows are claimed without it and pushed again and again."""
+    monkeypatch.setattr(module, "MOST_LISTED", 5)
+    older, newer, oldest = ([new_task_id() for _ in range(4)] for _ in range(3))
+    await stores.ready.push({DEFAULT_LIST: older, OTHER: newer[:1]})
+    await stores.ready.push({DEFAULT_LIST: newer})
+    assert await stores.ready.pop([OTHER], 9) == (OTHER, newer[:1])
+    assert await stores.entries() == [str(task_id) for task_id in (newer[0], *reversed(older))]
+    await stores.ready.push_oldest({DEFAULT_LIST: oldest})
+    assert await stores.ready.pop([DEFAULT_LIST], 9) == (DEFAULT_LIST, [*oldest, older[0]])
 
 
 async def test_tries_leave_nothing_that_anybody_could_pop(stores: Stores) -> None:

@@ -74,7 +74,9 @@ def test_of_every_value_the_gate_takes_what_a_type_takes(shape: Shape) -> None:
         assert gate.takes(payload) or not is_taken(adapter, payload), (payload, gate.schema)
 
 
-@pytest.mark.filterwarnings("ignore:Possible set intersection:FutureWarning")  # Python's word on a pattern that is tried
+@pytest.mark.filterwarnings(
+    "ignore:Possible set intersection:FutureWarning"
+)  # Python's word on a pattern that is tried
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data(), shape=st.one_of(payload_types, shapes))
 def test_whatever_the_model_takes_the_gate_takes(data: st.DataObject, shape: Shape) -> None:

@@ -19,6 +19,7 @@ from tests.support.databases import migrated
 
 ROWS = int(os.environ.get("SLUICE_TEST_ROWS", "1000000"))
 LISTS = int(os.environ.get("SLUICE_TEST_LISTS", "10000"))
+"""Queues that nobody serves, and as many kinds that nobody serves in one that somebody does."""
 SERVED_QUEUES = ("default", "mail", "reports")
 SERVED, GONE = "echo", "gone"
 WAITING = 200
@@ -109,7 +110,7 @@ async def _fill(connection: Connection) -> dict[str, range]:
         await connection.execute(_INSERT.format(**columns), numbers[name][0], numbers[name][-1])
     for index in indexes:
         await connection.execute(index["sql"])
-    return {name: found for name, found in numbers.items() if name not in {"rows", "lists", "later"}}
+    return {name: found for name, found in numbers.items() if name not in {"rows", "lists", "kinds", "later"}}
 
 
 def _served(run: str, created: str, **others: str) -> dict[str, str]:
@@ -128,6 +129,7 @@ _FILLS: list[tuple[str, int, dict[str, str]]] = [
     ("ended", ENDED, _served(_LONG_AGO, _LONG_AGO, status="'completed'", finished=_LONG_AGO)),
     ("rows", ROWS, _unserved("'default'", "CASE WHEN n % 2 = 0 THEN 9 ELSE 5 END")),
     ("lists", LISTS, _unserved("'unserved-' || n", "5")),
+    ("kinds", LISTS, {**_unserved("'default'", "5"), "kind": "'" + GONE + "-' || n"}),
     ("orphaned", ORPHANED, _served("now()", "now()", status="'processing'", consumer=f"'{DEAD}'::uuid")),
     ("running", RUNNING, _served("now()", "now()", status="'processing'", consumer=f"'{ALIVE}'::uuid")),
     ("due", DUE, _served("now() - interval '1 second'", "now() - interval '1 minute'")),

@@ -61,7 +61,7 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
     claim = {"consumer_id": uuid4(), "kinds": [SERVED]}
     held = {"ids": running, "tokens": [0] * BATCH}
     after = {"after_run_at": LONG_AGO, "after_id": task_id(0)}
-    whole = RUNNING + ORPHANED
+    whole, queues = RUNNING + ORPHANED, list(SERVED_QUEUES)
     return {
         # What a task walks through.
         "claim": ({**claim, "ids": waiting, "suspects": True}, {KEY}, 2 * BATCH),
@@ -70,7 +70,12 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
             {LANES, SUSPECTS, KEY},
             4 * BATCH,
         ),
-        "lanes": ({"queues": list(SERVED_QUEUES), "kinds": [SERVED], "n": BATCH}, {LANES}, 40),
+        # One of ours before the kinds that nobody serves, and one behind them.
+        "lanes": (
+            {"queues": queues, "sinces": [""] * len(queues), "kinds": ["zero", SERVED], "n": BATCH},
+            {LANES},
+            40,
+        ),
         "finish": ({**held, "results": ["1"] * BATCH}, {KEY}, BATCH),
         "fail": (
             {**held, "types": ["E"] * BATCH, "messages": ["m"] * BATCH, "delays": [None] * BATCH},

@@ -205,10 +205,10 @@ def scans_forget_what_was_pushed(process: SimProcess, found: list[Loop]) -> list
     look = scan._store.lanes
 
     class Once:
-        async def lanes(self, *asked: Any) -> Any:
+        async def lanes(self, *asked: Any, since: str) -> Any:
             tables = process.world.store.tables
             fresh = {row.lane for row in tables.tasks.values() if str(row.id).encode() not in pushed}
-            return [each for each in await look(*asked) if each[0] in fresh]
+            return [each for each in await look(*asked, since=since) if each[0] in fresh]
 
     scan._store = Once()
     return found

@@ -42,7 +42,7 @@ class SimClaims:
         return [self._start(row, consumer, now) for row in found if not row.suspected or row in first]
 
     async def lanes(
-        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int
+        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int, *, since: str = ""
     ) -> list[tuple[Lane, datetime]]:
         now = self._tables.now()
         first: dict[Lane, datetime] = {}
@@ -50,8 +50,10 @@ class SimClaims:
             if row.status == "pending" and row.run_at <= now and row.kind in kinds:
                 first[row.lane] = min(row.run_at, first.get(row.lane, row.run_at))
         order = {queue: at for at, queue in enumerate(queues)}
+        of_ours = [each for each in first if each.queue in order]
+        skipped = {each for each in of_ours if order[each.queue] == 0 and each.kind < since}
         served = sorted(
-            (each for each in first if each.queue in order), key=lambda each: (order[each.queue], each)
+            of_ours, key=lambda each: (each in skipped, order[each.queue], each.kind, -each.priority)
         )
         return [(each, first[each]) for each in served[:n]]
 
@@ -66,7 +68,11 @@ class SimClaims:
         suspect: int = 1,
     ) -> Batch:
         tables, now = self._tables, self._tables.now()
-        hints = [tables.tasks[each].run_at for each in listed.ids if each in tables.tasks]
+        hints = [
+            row.run_at
+            for each in listed.ids
+            if (row := tables.tasks.get(each)) and (row.finished_at is None or row.finished_at > now - SLACK)
+        ]
         young = min(now, max(hints) - SLACK) if hints else now
         due = {lane: self._due(lane, now) for lane in lanes}
         waiting = [row for rows in due.values() for row in rows if row.suspected]

@@ -49,7 +49,7 @@ def _literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list):
-        return "'{" + ",".join("NULL" if item is None else str(item) for item in value) + "}'"
+        return "'{" + ",".join("NULL" if item is None else f'"{item}"' for item in value) + "}'"
     return str(value) if isinstance(value, int | float) else f"'{value}'"
 
 

@@ -87,7 +87,9 @@ class Proxy:
                 self._writers.add(upstream)
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_pump(reader, upstream, self._flowing, seen=self._sent))
-                    group.create_task(_pump(upstream_reader, writer, self._flowing, self._answering, seen=self._answered))
+                    group.create_task(
+                        _pump(upstream_reader, writer, self._flowing, self._answering, seen=self._answered)
+                    )
         finally:
             for end in ends:
                 end.transport.abort()

@@ -38,6 +38,7 @@ class Scene:
         self.paces_forgotten = 0
         self.pace = Pace()
         self.waited_when_told: list[int] = []
+        self.brought: list[int] = []
         self.schedule = Schedule(
             queue=self.queue,
             slots=self.slots,
@@ -53,6 +54,7 @@ class Scene:
             stopping=self.stopping,
             bell=self.bell,
             taken=self._taken,
+            brought=self.brought.append,
             too_far_ahead=self._forget_pace,
             clock=now,
             report=self.events,

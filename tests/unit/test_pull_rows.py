@@ -118,6 +118,26 @@ async def test_rows_are_looked_at_as_soon_as_lists_that_brought_work_bring_none(
 
 
 @scene
+async def test_rows_are_looked_at_soon_while_lists_hold_what_is_over(s: Scene) -> None:
+    """Ids of tasks that were canceled may lie there for long, and what is pushed behind them is reached late."""
+    s.redis.ids = list(range(1000))
+    s.pull.brought(4)
+    await asyncio.sleep(6)
+    assert s.rows.looks[-1][1] is BUSY
+    looked = len(s.rows.looks)
+
+    s.pull.brought(0)
+    await asyncio.sleep(0.01)
+    assert len(s.rows.looks) == looked + 1, "at once"
+    await asyncio.sleep(2.5)
+    assert {every for _, every in s.rows.looks[looked:]} == {IDLE}
+
+    s.pull.brought(1)
+    await asyncio.sleep(2)
+    assert s.rows.looks[-1][1] is BUSY
+
+
+@scene
 async def test_an_idle_consumer_takes_what_a_look_finds_at_once(s: Scene) -> None:
     """Though it waits at the lists' server."""
     await asyncio.sleep(1.5)

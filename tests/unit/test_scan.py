@@ -2,84 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from consumer import scan as module
-from consumer.gate import Found
-from consumer.periodic import Bell
-from consumer.scan import ALONE, BUSY, IDLE, Popped, Scan
-from core.audience import Audiences, Signature
-from core.errors import Hindered, OutcomeUnknown, StoreUnavailable
-from core.task import Kind, QueueName, ReadyList
+from consumer.scan import ALONE, BUSY, IDLE, Popped
 from db.claims import NO_HINTS, Hints, Lane
-from db.rows import Place
-from tests.unit.support import now, task_id, virtual
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-A, B = Kind("a"), Kind("b")
-
-
-def lane(kind: Kind = A, priority: int = 5, queue: str = "default") -> Lane:
-    return Lane(QueueName(queue), kind, priority)
-
-
-def place(second: int) -> Place:
-    return Place(START + timedelta(seconds=second), task_id(second))
-
-
-class Scene:
-    """Rows as numbers, each due at its second, lane by lane. It is itself the store and the gate."""
-
-    def __init__(self, rows: dict[Lane, list[int]]) -> None:
-        self.rows = rows
-        self.took, self.suspects = 0.0, 0
-        self.asked: list[tuple[list[Lane], Hints]] = []
-        self.bell = Bell()
-        self.consumers = 1
-        self.me = Signature.of([QueueName("default"), QueueName("other")], [A, B])
-        self.audiences = Audiences([self.me])
-        self.error: StoreUnavailable | None = None
-        self.scan = Scan(
-            store=self,
-            gate=self,  # type: ignore[arg-type] # the one member that it uses
-            queues=sorted({each.queue for each in rows} or {QueueName("default")}),
-            kinds=[A, B],
-            audiences=lambda: self.audiences,
-            consumers=lambda: self.consumers,
-            bell=self.bell,
-            clock=now,
-        )
-
-    async def lanes(
-        self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int
-    ) -> list[tuple[Lane, datetime]]:
-        await asyncio.sleep(self.took)
-        if self.error is not None:
-            raise self.error
-        assert set(kinds) == {A, B}
-        ours = [each for queue in queues for each in self.rows if each.queue == queue and self.rows[each]]
-        return [(each, place(self.rows[each][0]).run_at) for each in ours][:n]
-
-    async def claim_ready(self, lanes: Mapping[Lane, Place], n: int, listed: Hints) -> Found:
-        self.asked.append((list(lanes), listed))
-        claimed, ends = min(self.suspects, n), dict[Lane, Place]()
-        self.suspects -= claimed
-        for each, begin in lanes.items():
-            taken = [row for row in self.rows[each] if place(row) > begin][: n - claimed]
-            self.rows[each] = [row for row in self.rows[each] if row not in taken]
-            claimed += len(taken)
-            if taken:
-                ends[each] = place(taken[-1])
-        return Found(claimed, ends)
-
-    def list_of(self, each: Lane) -> ReadyList:
-        found = self.audiences.list_of(*each)
-        assert found is not None
-        return found
+from tests.unit.scanning import A, B, Scene, lane
+from tests.unit.support import task_id, virtual
 
 
 @virtual
@@ -146,67 +75,6 @@ async def test_when_the_rows_are_at_their_end_it_looks_again_at_once() -> None:
 
 
 @virtual
-async def test_looks_follow_each_other_fast_after_a_find_and_then_rarer() -> None:
-    s = Scene({})
-    assert [round((await s.scan.look(IDLE)).total_seconds(), 2) for _ in range(7)] == [
-        *(0.05, 0.1, 0.2, 0.4, 0.8),
-        *(1.0, 1.0),
-    ]
-    assert await s.scan.look(BUSY) == timedelta(seconds=2)
-    assert await s.scan.look(BUSY) == BUSY
-    s.rows[lane(A)] = [1]
-    await s.scan.look(BUSY)
-    await s.scan.claim(5, None)
-    assert await s.scan.look(BUSY) == timedelta(seconds=0.05)
-
-
-@virtual
-async def test_a_look_that_takes_long_is_followed_by_a_pause_that_all_consumers_share() -> None:
-    s = Scene({})
-    s.took, s.consumers = 0.5, 10
-    await s.scan.look(IDLE)
-    assert await s.scan.look(IDLE) < IDLE, "one that took long may have waited for a processor"
-    assert now() == 1.0
-    rest = await s.scan.look(IDLE)
-    assert rest == timedelta(seconds=60), (
-        "a twentieth of a core over ten of them, but something is found in a minute"
-    )
-    assert now() == 1.0
-    await asyncio.sleep(60)
-    await s.scan.look(ALONE)
-    assert await s.scan.look(ALONE) <= timedelta(seconds=0.5), "without Redis there is no other way"
-
-
-@virtual
-async def test_a_look_that_was_given_up_for_its_time_is_paid_for_too() -> None:
-    s = Scene({})
-    s.took, s.error = 0.5, Hindered("PostgreSQL", "canceling statement due to statement timeout")
-    with pytest.raises(Hindered):
-        await s.scan.look(IDLE)
-    assert await s.scan.look(IDLE) == timedelta(seconds=10)
-
-
-@virtual
-async def test_waiting_for_a_server_that_is_silent_puts_no_look_off() -> None:
-    s = Scene({})
-    s.took, s.error = 12, OutcomeUnknown("PostgreSQL", "no answer in time")
-    with pytest.raises(OutcomeUnknown):
-        await s.scan.look(IDLE)
-    s.took, s.error, s.rows[lane()] = 0, None, [1]
-    await s.scan.look(IDLE)
-    assert s.scan.found
-
-
-@virtual
-async def test_a_rest_of_almost_nothing_lets_time_pass() -> None:
-    s = Scene({})
-    s.took = 0.1
-    await s.scan.look(ALONE)
-    await asyncio.sleep(s.scan._not_before - now() - 1e-9)
-    assert await s.scan.look(ALONE) > timedelta()
-
-
-@virtual
 async def test_of_more_lanes_than_one_look_takes_all_have_their_turn() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_LANES", 10)
@@ -216,6 +84,20 @@ async def test_of_more_lanes_than_one_look_takes_all_have_their_turn() -> None:
             await s.scan.claim(3, None)
             await s.scan.claim(100, None)
         assert not any(s.rows.values())
+
+
+@virtual
+async def test_a_queue_of_very_many_lanes_that_never_end_hides_no_other_and_no_kind() -> None:
+    """Whatever their priorities: which of them come first is known only of those that one look takes."""
+    bulk = {lane(kind, priority, "bulk"): [1] for kind in (A, B) for priority in range(10)}
+    s = Scene({**bulk, lane(A, 1, "mail"): [1], lane(B, 1, "mail"): [1]})
+    claimed: set[Lane] = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_LANES", 15)
+        for _ in range(4):
+            await s.scan.look(ALONE)
+            claimed |= s.scan._lanes.keys()
+    assert claimed == s.rows.keys()
 
 
 @virtual
