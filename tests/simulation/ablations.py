@@ -99,6 +99,17 @@ ABLATIONS = {
         ),
         Ablation("no local deadline", "L3: trust ends before the lease", change=no_local_deadline, seen_by=8),
         Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap")),
+        Ablation(
+            "dead by the clock",
+            "U2: who is dead is measured on a clock that does not step",
+            Broken(dead_by_the_clock=True),
+            seen_by=7,
+        ),
+        Ablation(
+            "lanes behind a limit",
+            "S4: a look pays for no row that nobody serves",
+            Broken(lanes_behind_a_limit=True),
+        ),
         Ablation("no reconcile", "L4: a lost claim answer is found", change=drop("reconcile"), seen_by=29),
         Ablation("no scan", "U4: rows whose hint is lost are found", change=scans_know_no_list),
         Ablation("scan of the unpublished", "U4: level-triggered", change=scans_forget_what_was_pushed),

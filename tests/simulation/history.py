@@ -13,7 +13,11 @@ from tests.simulation.observed import Execution
 from tests.simulation.statements import Statements
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.task import NewTask
     from tests.simulation.process import SimProcess
+    from tests.simulation.store_tables import TaskRow
 
 _FORKING = 0.05
 """Seconds in which a thread or a child that is on its way when the stop comes still begins."""
@@ -138,9 +142,17 @@ class History(Statements):
 
     # The end.
 
+    def leave_alone(self, unserved: Sequence[NewTask]) -> None:
+        """Tasks that are there without a client's doing, and that nobody may touch."""
+        self.unserved = {task.id for task in unserved}
+        self.marks["a crowd that nobody serves"] += bool(unserved)
+
     def close(self, *, everything_ended: bool) -> None:
         """What must hold when it is over."""
-        tasks = self.store.tables.tasks
+        tasks = self._tasks()
+        for task_id in sorted(self.unserved):
+            if (row := self.store.tables.tasks.get(task_id)) is None or row.fencing_token:
+                self.wrong("unserved", f"{self.name(task_id)} was touched, and nobody serves its kind")
         for task_id in sorted((set(tasks) - self.submitted) | (set(tasks) & self.refused)):
             self.wrong("unexpected", f"{self.name(task_id)} exists although its submission was withdrawn")
         for task_id in sorted(self.accepted - set(tasks)):
@@ -158,4 +170,9 @@ class History(Statements):
 
     def unended(self) -> list[TaskId]:
         """Rows that are not in a terminal state."""
-        return [row.id for row in self.store.tables.tasks.values() if row.status not in TERMINAL]
+        return [row.id for row in self._tasks().values() if row.status not in TERMINAL]
+
+    def _tasks(self) -> dict[TaskId, TaskRow]:
+        """All that clients have submitted."""
+        tasks = self.store.tables.tasks
+        return {task_id: row for task_id, row in tasks.items() if task_id not in self.unserved}

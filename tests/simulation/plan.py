@@ -8,6 +8,7 @@ from random import Random
 from uuid import UUID
 
 from core.task import JsonText, Kind, NewTask, QueueName, TaskId
+from tests.simulation.crowd import MOST
 from tests.simulation.handlers import BODIES, payload
 from tests.simulation.ports import Weather
 
@@ -21,8 +22,7 @@ _DISASTERS = (
 _ODD = ("clock ahead", "clock back", *("row locked",) * 3, "redis full")
 """What befalls stores that are up and well."""
 _LOCKED_SECONDS = 20.0
-_AWAITED: tuple[str, ...] = ()
-"""Those that are known to do harm: not dealt yet."""
+_CROWDED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class Plan:
     unserved: frozenset[str] = frozenset()
     redis_full: bool = False
     """At the end it is up, and takes no push."""
+    crowd: int = 0
+    """Tasks that are there from the beginning, and that nobody serves."""
 
     @property
     def calm_postgresql(self) -> bool:
@@ -107,7 +109,8 @@ def plan(seed: int) -> Plan:
         errands=tuple(_errands(random, lease, chaos, queues)),
         disasters=(*_disasters(random, lease, chaos), *_odd_disasters(odd, lease, chaos)),
         unserved=frozenset(odd.sample(sorted(BODIES), len(BODIES) // 2) if odd.random() < 0.3 else ()),
-        redis_full=fills_up and "redis full" not in _AWAITED,
+        redis_full=fills_up,
+        crowd=MOST if Random(f"{seed}/crowd").random() < _CROWDED else 0,
     )
 
 
@@ -177,4 +180,4 @@ def _odd_disasters(random: Random, lease: float, chaos: float) -> list[Disaster]
         what = random.choice(_ODD)
         seconds = _LOCKED_SECONDS if what == "row locked" else lease * random.choice((0.3, 1.1, 2.5))
         found.append(Disaster(random.uniform(0.0, chaos * 0.9), what, min(seconds, 100.0)))
-    return [disaster for disaster in found if disaster.what not in _AWAITED]
+    return found

@@ -29,6 +29,7 @@ class Record:
     rows: dict[TaskId, Seen] = field(default_factory=dict)
     submitted: set[TaskId] = field(default_factory=set)
     accepted: set[TaskId] = field(default_factory=set)
+    unserved: set[TaskId] = field(default_factory=set)
     refused: set[TaskId] = field(default_factory=set)
     transactional: set[TaskId] = field(default_factory=set)
     canceled_pending: dict[TaskId, int] = field(default_factory=dict)

@@ -116,6 +116,11 @@ class Statements(Record):
             if self.clock() - self.beats.get(beat.consumer, float("-inf")) < row.lease_seconds:
                 self.wrong("U2 silence", "a consumer is declared dead while its lease runs")
 
+    def _runs_still(self, consumer: ConsumerId | None) -> bool:
+        """Whether its lease has not run out since its last beat, whatever the database's clock says."""
+        row = self.store.tables.consumers.get(consumer) if consumer is not None else None
+        return row is not None and self.clock() - self.beats.get(row.id, float("-inf")) < row.lease_seconds
+
     def _given_back(self, call: Call) -> None:
         """What the fenced give back says about a COMMIT whose answer was lost (R6)."""
         for write in call.args[0]:
@@ -140,7 +145,7 @@ class Statements(Record):
     def _reaped(self, task_id: TaskId, before: Seen, after: Seen) -> None:
         """Only the dead are charged: not who is alive, and not who was cut off with everybody else."""
         name = self.name(task_id)
-        if self.store.tables.alive(before.consumer):
+        if self.store.tables.alive(before.consumer) or self._runs_still(before.consumer):
             self.wrong("U2 reap", f"{name} is taken from a living consumer")
         if self.too_soon_to_judge():
             self.wrong(

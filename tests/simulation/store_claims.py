@@ -13,6 +13,7 @@ from db.claims import NO_HINTS, SLACK, Batch, Completion, Failing, Hints, Lane, 
 from db.rows import Place
 from tests.simulation.store_tables import Tables, TaskRow, by_place, to_claim
 
+_WINDOW = 100
 W = TypeVar("W", Completion, Failing, Return)
 
 
@@ -46,8 +47,11 @@ class SimClaims:
     ) -> list[tuple[Lane, datetime]]:
         now = self._tables.now()
         first: dict[Lane, datetime] = {}
-        for row in self._tables.tasks.values():
-            if row.status == "pending" and row.run_at <= now and row.kind in kinds:
+        due = [row for row in self._tables.tasks.values() if row.status == "pending" and row.run_at <= now]
+        if self._tables.broken.lanes_behind_a_limit:
+            due = sorted(due, key=lambda row: (row.queue, -row.priority, by_place(row)))[:_WINDOW]
+        for row in due:
+            if row.kind in kinds:
                 first[row.lane] = min(row.run_at, first.get(row.lane, row.run_at))
         order = {queue: at for at, queue in enumerate(queues)}
         of_ours = [each for each in first if each.queue in order]

@@ -63,6 +63,10 @@ class Broken:
     unnamed_suspects_charged: bool = False
     """The last crash is charged to whatever a dead consumer held."""
     prune_unguarded: bool = False
+    dead_by_the_clock: bool = False
+    """Whose lease has run out by the database's clock counts as dead."""
+    lanes_behind_a_limit: bool = False
+    """A look reads so many rows of a queue, and asks afterwards which of them are served."""
 
 
 INTACT = Broken()
@@ -192,7 +196,7 @@ class Tables:
     def judged(self, consumer: ConsumerId | None) -> bool:
         """Whether it is absent, or was declared dead."""
         row = self.consumers.get(consumer) if consumer is not None else None
-        return row is None or row.declared_dead
+        return row is None or row.declared_dead or (self.broken.dead_by_the_clock and not self.alive(row.id))
 
     def named(self, task: TaskRow) -> bool:
         """Whether the consumer that holds this run named it before it began (U2)."""

@@ -16,6 +16,7 @@ from consumer.loops import STEPS
 from core.task import TaskId
 from tests.simulation.ablations import INTACT, Ablation
 from tests.simulation.api import Clients, SimApi
+from tests.simulation.crowd import crowd
 from tests.simulation.disasters import Disasters
 from tests.simulation.history import History
 from tests.simulation.links import WatchedRedis
@@ -126,6 +127,11 @@ class World:
 
     async def _life(self) -> None:
         await self.store.upkeep.add_steps(STEPS)
+        unserved = crowd(self.random("the crowd"), self.plan.crowd)
+        await self.store.tasks.submit(unserved)
+        self.history.leave_alone(unserved)
+        if self.plan.unserved and self.plan.consumers > 1:
+            self.history.marks["consumers of different kinds"] += 1
         self.api = SimApi(self)
         for number in range(self.plan.consumers):
             self._start(number)
