@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,8 @@ from tests.support.launching import Process
 START = 30.0
 
 
-async def start(urls: Urls, *arguments: str, **settings: str) -> Process:
-    """The API as a process on a free port with an interpreter of its own, not waited for."""
-    return await _start(urls, arguments, settings, cold=True)
-
-
-async def _start(urls: Urls, arguments: Sequence[str], settings: Mapping[str, str], *, cold: bool) -> Process:
+async def start(urls: Urls, *arguments: str, cold: bool = False, **settings: str) -> Process:
+    """The API as a process on a free port, not waited for. `cold`: with an interpreter of its own."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(ROOT),
@@ -59,7 +55,7 @@ async def serving(
     urls: Urls, *arguments: str, **settings: str
 ) -> AsyncIterator[tuple[Process, httpx2.AsyncClient]]:
     """The API as a process that is ready, and a client of it."""
-    process = await _start(urls, arguments, settings, cold=False)
+    process = await start(urls, *arguments, cold=False, **settings)
     try:
         url = (await logged(process, "api.listening"))["url"]
         async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:

@@ -31,7 +31,7 @@ async def test_a_port_that_is_taken_ends_the_start_with_one_line(urls: Urls) -> 
 
 
 async def test_a_wrong_setting_ends_the_start_with_one_line(urls: Urls) -> None:
-    status, said = await ended(await start(urls, DATABASE_URL="mysql://x"))
+    status, said = await ended(await start(urls, cold=True, DATABASE_URL="mysql://x"))
 
     assert status == 1
     assert said.startswith("sluice api: DATABASE_URL is (not shown): ")
@@ -76,7 +76,7 @@ async def test_a_database_that_cannot_hold_every_text_is_refused(urls: Urls, sto
 
 @pytest.mark.parametrize("arguments", [("--port", "x"), ("--workers", "0"), ("--nonsense",)], ids=str)
 async def test_wrong_usage_is_status_2(urls: Urls, arguments: tuple[str, ...]) -> None:
-    status, said = await ended(await start(urls, *arguments))
+    status, said = await ended(await start(urls, *arguments, cold=True))
 
     assert status == 2
     assert "usage:" in said

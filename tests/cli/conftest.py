@@ -15,6 +15,7 @@ import pytest
 
 from cli.embedded import Urls
 from tests.cli.support import Command, Within
+from tests.support import launching
 from tests.support.databases import migrated, named
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def sluice(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def alembic(tmp_path: Path) -> Command:
-    return Command(tmp_path, ("-m", "alembic", "-c", str(ROOT / "alembic.ini")))
+    return Command(tmp_path, "alembic", ("-c", str(ROOT / "alembic.ini")))
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +80,7 @@ async def asking(
             assert statuses == [0, 0], log.read()
 
 
-async def _until_a_consumer_beats(
-    url: str, started: Sequence[asyncio.subprocess.Process], log: TextIO
-) -> None:
+async def _until_a_consumer_beats(url: str, started: Sequence[launching.Process], log: TextIO) -> None:
     async with asyncio.timeout(50), httpx2.AsyncClient(base_url=url, trust_env=False) as http:
         while True:
             if [process.returncode for process in started] != [None, None]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ from types import MappingProxyType
 import pytest
 
 from cli.main import main
+from tests.support import launching
 
 _OURS = ("DATABASE_URL", "SLUICE_SCHEMA", "REDIS_URL", "REDIS_PREFIX", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
 
@@ -30,11 +29,16 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`python -P -m cli` in an empty directory, with nothing of ours in its environment but `env`."""
+    """`python -P -m cli` in an empty directory, with nothing of ours in its environment but `env`.
+
+    `first`: arguments before those of each call. `cold`: with an interpreter of its own, for tests about the start.
+    """
 
     directory: Path
-    program: tuple[str, ...] = ("-m", "cli")
+    module: str = "cli"
+    first: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    cold: bool = False
 
     async def start(
         self,
@@ -42,16 +46,17 @@ class Command:
         stdout: int = asyncio.subprocess.PIPE,
         stderr: int = asyncio.subprocess.PIPE,
         env: Mapping[str, str] = MappingProxyType({}),
-    ) -> asyncio.subprocess.Process:
+    ) -> launching.Process:
         """Start it; the caller waits for it."""
-        inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", *self.program, *arguments),
+        return await launching.start(
+            self.module,
+            *(*self.first, *arguments),
+            environment={**launching.inherited(*_OURS), **self.environment, **env},
+            cwd=self.directory,
+            cold=self.cold,
             stdin=asyncio.subprocess.PIPE,
             stdout=stdout,
             stderr=stderr,
-            cwd=self.directory,
-            env={**inherited, **self.environment, **env},
         )
 
     async def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Ended:
@@ -85,7 +90,7 @@ class Within(Command):
         return Ended(status, stdout.getvalue(), stderr.getvalue())
 
 
-async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Ended:
+async def ended(process: launching.Process, stdin: str = "") -> Ended:
     """Wait for `process`; it is killed when the test is over before it."""
     try:
         stdout, stderr = await process.communicate(stdin.encode())
@@ -97,6 +102,6 @@ async def ended(process: asyncio.subprocess.Process, stdin: str = "") -> Ended:
     return Ended(process.returncode, stdout.decode(), (stderr or b"").decode())
 
 
-async def all_ended(processes: Iterable[asyncio.subprocess.Process]) -> list[Ended]:
+async def all_ended(processes: Iterable[launching.Process]) -> list[Ended]:
     """Wait for each."""
     return list(await asyncio.gather(*(ended(process) for process in processes)))

@@ -21,6 +21,7 @@ from core.errors import ConfigurationError
 from db.session import make_engine
 from db.start import await_postgresql
 from tests.cli.support import Command, ended
+from tests.support.launching import Process
 
 NOWHERE = "postgresql://me@127.0.0.1:9/x"
 """What is asked for here is missing before anybody connects."""
@@ -134,23 +135,27 @@ async def test_a_home_that_cannot_be_read_is_named(sluice: Command, tmp_path: Pa
     else:
         home.chmod(0)
     before = WITHOUT_RIGHTS if os.geteuid() == 0 else ()
-    told = await _run(sluice, before, ("migrate",), DATABASE_URL=NOWHERE + options, HOME=str(home))
+    program = (*before, sys.executable, "-P", "-m", "cli", "migrate")
+    told = await _cold(sluice.directory, program, DATABASE_URL=NOWHERE + options, HOME=str(home))
     assert f"may not look for {home}/.postgresql/" in told
     assert "set HOME to a directory that it may read, or sslmode=disable in DATABASE_URL" in told
 
 
-async def _run(sluice: Command, before: tuple[str, ...], arguments: tuple[str, ...], **env: str) -> str:
-    """The one line with which it ended, long before the patience of a start is over."""
+async def _cold(directory: Path, program: tuple[str, ...], **env: str) -> str:
     inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        *before,
-        *(sys.executable, "-P", *sluice.program, *arguments),
+        *program,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        cwd=sluice.directory,
+        cwd=directory,
         env={**inherited, "REDIS_URL": "", **env},
     )
+    return await _last_line(process)
+
+
+async def _last_line(process: Process) -> str:
+    """The one line with which it ended, long before the patience of a start is over."""
     async with asyncio.timeout(25):
         found = await ended(process, "")
     assert found.status == 1
@@ -162,18 +167,17 @@ async def _run(sluice: Command, before: tuple[str, ...], arguments: tuple[str, .
 async def test_every_command_ends_in_one_line_for_a_certificate_that_is_not_there(
     sluice: Command, command: tuple[str, ...]
 ) -> None:
-    told = await _run(sluice, (), command, DATABASE_URL=f"{NOWHERE}?sslmode=require&sslrootcert=/nonexist")
+    url = f"{NOWHERE}?sslmode=require&sslrootcert=/nonexist"
+    told = await _last_line(await sluice.start(*command, env={"DATABASE_URL": url, "REDIS_URL": ""}))
     assert told.endswith("DATABASE_URL cannot be used: sslrootcert=/nonexist: No such file or directory")
 
 
 @pytest.mark.parametrize("command", ["consumer", "up"])
-async def test_a_current_directory_that_is_gone_is_told(
-    sluice: Command, command: str, tmp_path: Path
-) -> None:
+async def test_a_current_directory_that_is_gone_is_told(command: str, tmp_path: Path) -> None:
     code = "import os, sys; os.rmdir(os.getcwd()); from cli.main import main; sys.exit(main())"
-    gone = Command(tmp_path / "gone", ("-c", code))
-    gone.directory.mkdir()
-    told = await _run(gone, (), (command,), DATABASE_URL=NOWHERE)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    told = await _cold(gone, (sys.executable, "-P", "-c", code, command), DATABASE_URL=NOWHERE)
     assert told.endswith("the current directory was removed: start in one that is there")
 
 

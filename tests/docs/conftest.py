@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.docs.session import Session
+from tests.support import launching
 
 CURL = Path(__file__).with_name("curl.py")
 
@@ -40,18 +41,14 @@ def directory(run_directory: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def commands(tmp_path: Path) -> str:
-    """A PATH with this environment's commands first, and a stand-in for curl last."""
-    stand_in = tmp_path / "bin" / "curl"
-    stand_in.parent.mkdir()
-    stand_in.symlink_to(CURL)
-    directories = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), str(stand_in.parent))
-    return os.pathsep.join(directories)
-
-
-@pytest.fixture
-async def session(directory: Path, commands: str, unused_tcp_port: int) -> AsyncIterator[Session]:
-    """A reader in an empty directory."""
-    inherited = {name: value for name, value in os.environ.items() if name not in OURS}
-    async with Session(directory, unused_tcp_port, {**inherited, "PATH": commands}) as reader:
+async def session(directory: Path, tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[Session]:
+    """A reader in an empty directory. On the PATH come this environment's commands first, a stand-in for curl last."""
+    first, last = tmp_path / "first", tmp_path / "last"
+    for made in (first, last):
+        made.mkdir()
+    files = launching.put_command(first / "sluice", "cli")
+    (last / "curl").symlink_to(CURL)
+    places = (first, Path(sys.executable).parent, os.environ.get("PATH", os.defpath), last)
+    environment = {**launching.inherited(*OURS), "PATH": os.pathsep.join(map(str, places))}
+    async with Session(directory, unused_tcp_port, environment, files) as reader:
         yield reader

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +75,11 @@ def _is_command(line: str) -> bool:
 class Session:
     """A reader at work. A context manager: nothing that was started is left running."""
 
-    def __init__(self, directory: Path, port: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, port: int, environment: Mapping[str, str], files: Sequence[int]
+    ) -> None:
         self._directory = directory
+        self._files = files
         self._port = port
         self._environment = {
             **environment,
@@ -90,7 +93,9 @@ class Session:
         self._ids: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
-        terminal = await Terminal.start(["sh"], directory=self._directory, environment=self._environment)
+        terminal = await Terminal.start(
+            ["sh"], directory=self._directory, environment=self._environment, files=self._files
+        )
         self._shell = Shell(await self._stack.enter_async_context(terminal))
         return self
 
@@ -139,8 +144,8 @@ class Session:
     async def _serve(self, exchange: Exchange, service: re.Match[str]) -> None:
         await self._stop()
         settings = dict(word.split("=", 1) for word in service["settings"].split())
-        terminal = await Terminal.start(
-            ["sluice", "up", *service["options"].split()],
+        terminal = await Terminal.start_module(
+            ["cli", "up", *service["options"].split()],
             directory=self._directory,
             environment={**self._environment, **settings},
         )

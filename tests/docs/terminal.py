@@ -7,21 +7,35 @@ import os
 import re
 import signal
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from tests.support import launching
 from tests.support.eventually import eventually
 
 ROWS, COLUMNS = 40, 110
+_ENVIRONMENT = {"TERM": "dumb", "COLUMNS": str(COLUMNS), "LINES": str(ROWS)}
 _MARK = "\x1e"
 _STYLE = re.compile(r"\x1b(?:\[[0-9;]*m|\]8;;.*?\x1b\\)")
+
+
+@contextmanager
+def _screen() -> Iterator[tuple[int, int]]:
+    """A new terminal, our side and theirs, which is closed once they have it."""
+    screen, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (ROWS, COLUMNS))
+    try:
+        yield screen, theirs
+    finally:
+        os.close(theirs)
 
 
 class Terminal:
     """A process whose stdout and stderr are one terminal. A context manager: what still runs at its end is killed."""
 
-    def __init__(self, process: asyncio.subprocess.Process, screen: int) -> None:
+    def __init__(self, process: launching.Process, screen: int) -> None:
         self.process = process
         self._screen = screen
         self._shown = bytearray()
@@ -29,22 +43,42 @@ class Terminal:
         self._loop.add_reader(screen, self._read)
 
     @classmethod
-    async def start(cls, command: Sequence[str], *, directory: Path, environment: Mapping[str, str]) -> Self:
-        """Run `command`; it can be written to, not typed at."""
-        screen, theirs = os.openpty()
-        termios.tcsetwinsize(theirs, (ROWS, COLUMNS))
-        try:
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        environment: Mapping[str, str],
+        files: Sequence[int] = (),
+    ) -> Self:
+        """Run `command`; it can be written to, not typed at. It inherits `files`."""
+        with _screen() as (screen, theirs):
             process = await asyncio.create_subprocess_exec(
                 *command,
                 cwd=directory,
-                env={**environment, "TERM": "dumb", "COLUMNS": str(COLUMNS), "LINES": str(ROWS)},
+                env={**environment, **_ENVIRONMENT},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=theirs,
                 stderr=theirs,
+                pass_fds=files,
                 start_new_session=True,
             )
-        finally:
-            os.close(theirs)
+        return cls(process, screen)
+
+    @classmethod
+    async def start_module(
+        cls, command: Sequence[str], *, directory: Path, environment: Mapping[str, str]
+    ) -> Self:
+        """The same for a module and its arguments."""
+        with _screen() as (screen, theirs):
+            process = await launching.start(
+                *command,
+                cwd=directory,
+                environment={**environment, **_ENVIRONMENT},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=theirs,
+                stderr=theirs,
+            )
         return cls(process, screen)
 
     def text(self) -> str:

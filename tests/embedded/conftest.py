@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from cli.embedded.place import Place
+from tests.support.clusters import put_cluster
 
 
 @pytest.fixture
@@ -21,3 +22,10 @@ def root(run_directory: Path) -> Iterator[Path]:
     yield directory
     Place.under(directory).close_sockets()  # of a run that the test killed
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def used_root(root: Path, run_directory: Path) -> Path:
+    """The same with a cluster in it, for tests that are not about the first start."""
+    await put_cluster(run_directory, root)
+    return root

@@ -17,6 +17,7 @@ import asyncpg
 import psutil
 
 from cli.embedded import Urls
+from tests.support import launching
 from tests.support.eventually import eventually
 
 _IMPORTS = "import signal, sys, cli.supervise.child as c, cli.embedded as e, cli.embedded.__main__ as m"
@@ -99,7 +100,7 @@ async def hosted(
 class Up:
     """A running `sluice up`: where its API is, and what it has said on stderr so far."""
 
-    process: asyncio.subprocess.Process
+    process: launching.Process
     url: str
     urls: Urls
     log: Path
@@ -130,22 +131,17 @@ class Up:
         await self.interrupt(signal.SIGKILL)
 
 
-async def start_up(
-    directory: Path, *options: str, **settings: str
-) -> tuple[asyncio.subprocess.Process, Path]:
+async def start_up(directory: Path, *options: str, **settings: str) -> tuple[launching.Process, Path]:
     """Start `sluice up --port 0` in `directory` with nothing of ours in its environment but `settings`."""
     ours = ("DATABASE_URL", "REDIS_URL", "API_PORT", "SLUICE_URL", "FORCE_COLOR", "HANDLERS")
-    inherited = {name: value for name, value in os.environ.items() if name not in ours}
-    checkout = str(Path(__file__).parents[2])
     log = directory / "stderr"
     with log.open("w") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "cli", "up", "--port", "0", *options),
+        process = await launching.start(
+            *("cli", "up", "--port", "0", *options),
             cwd=directory,
-            env={**inherited, "PYTHONPATH": checkout, **settings},
-            stdin=asyncio.subprocess.DEVNULL,
+            environment={**launching.inherited(*ours), **settings},
             stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
+            stderr=stderr.fileno(),
         )
     return process, log
 
@@ -167,9 +163,7 @@ async def up(directory: Path, *options: str, **settings: str) -> AsyncIterator[U
         await eventually(lambda: all(map(gone, everybody)))
 
 
-async def _read_box(
-    process: asyncio.subprocess.Process, log: Path, *, named: Mapping[str, str]
-) -> tuple[str, Urls]:
+async def _read_box(process: launching.Process, log: Path, *, named: Mapping[str, str]) -> tuple[str, Urls]:
     assert process.stdout is not None
     box = ""
     while "╰" not in box:

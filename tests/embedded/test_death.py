@@ -26,24 +26,26 @@ from tests.support.eventually import eventually
         pytest.param((sys.executable, "-c", PIPE_BOND), id="pipe"),
     ],
 )
-async def test_no_process_outlives_a_supervisor_that_was_killed(root: Path, command: tuple[str, ...]) -> None:
-    async with hosted(root, command=command) as host:
+async def test_no_process_outlives_a_supervisor_that_was_killed(
+    used_root: Path, command: tuple[str, ...]
+) -> None:
+    async with hosted(used_root, command=command) as host:
         everybody = host.everybody
         assert len(everybody) > 5
         await host.kill()
         await eventually(lambda: all(map(gone, everybody)))
 
 
-async def test_a_clean_stop_ends_the_watchers_too(root: Path) -> None:
-    async with hosted(root, command=(sys.executable, "-c", PIPE_BOND)) as host:
+async def test_a_clean_stop_ends_the_watchers_too(used_root: Path) -> None:
+    async with hosted(used_root, command=(sys.executable, "-c", PIPE_BOND)) as host:
         everybody = host.everybody
         assert await host.stop() == 0
         await eventually(lambda: all(map(gone, everybody)))
 
 
-async def test_what_was_committed_before_a_kill_is_there_at_the_next_start(root: Path) -> None:
+async def test_what_was_committed_before_a_kill_is_there_at_the_next_start(used_root: Path) -> None:
     for turn in range(3):
-        async with hosted(root) as host:
+        async with hosted(used_root) as host:
             connection = await asyncpg.connect(host.urls.database_url)
             await connection.execute("CREATE TABLE IF NOT EXISTS turns (turn integer)")
             assert await connection.fetchval("SELECT count(*) FROM turns") == turn
@@ -54,29 +56,29 @@ async def test_what_was_committed_before_a_kill_is_there_at_the_next_start(root:
             connection.terminate()
 
 
-async def test_a_start_right_after_everything_was_killed_recovers(root: Path) -> None:
-    async with hosted(root) as host:
+async def test_a_start_right_after_everything_was_killed_recovers(used_root: Path) -> None:
+    async with hosted(used_root) as host:
         connection = await asyncpg.connect(host.urls.database_url)
         await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
         for pid in (host.process.pid, *host.pids.values()):
             os.kill(pid, signal.SIGKILL)
         connection.terminate()
         await host.process.wait()
-        async with hosted(root) as again:
+        async with hosted(used_root) as again:
             connection = await asyncpg.connect(again.urls.database_url)
             assert await connection.fetchval("SELECT one FROM kept") == 1
             await connection.close()
 
 
 async def test_servers_that_outlived_their_supervisor_are_stopped_before_the_next_ones_start(
-    root: Path,
+    used_root: Path,
 ) -> None:
-    async with hosted(root, command=(sys.executable, "-c", NO_BOND)) as host:
+    async with hosted(used_root, command=(sys.executable, "-c", NO_BOND)) as host:
         connection = await asyncpg.connect(host.urls.database_url)
         await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
         await host.kill()
         assert not any(map(gone, host.pids.values()))
-        async with hosted(root) as again:
+        async with hosted(used_root) as again:
             assert all(map(gone, host.pids.values()))
             connection = await asyncpg.connect(again.urls.database_url)
             assert await connection.fetchval("SELECT one FROM kept") == 1

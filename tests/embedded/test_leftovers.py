@@ -37,12 +37,12 @@ async def test_files_that_valkey_cannot_read_are_set_aside(root: Path, file: str
     assert (aside / "appendonlydir" / damaged.name).exists()
 
 
-async def test_a_pid_file_that_names_a_stranger_does_not_stop_the_next_start(root: Path) -> None:
-    servers = Servers(root, valkey=False)
+async def test_a_pid_file_that_names_a_stranger_does_not_stop_the_next_start(used_root: Path) -> None:
+    servers = Servers(used_root, valkey=False)
     async with servers as urls:
-        pid_file = root / ".sluice" / "pg18" / "postmaster.pid"
+        pid_file = used_root / ".sluice" / "pg18" / "postmaster.pid"
         await servers.postgres.kill()
-        account = Place.under(root).account
+        account = Place.under(used_root).account
         stranger = await Child.start(["/bin/sleep", "60"], environment=os.environ, account=account)
         _, _, rest = pid_file.read_text().partition("\n")
         pid_file.write_text(f"{stranger.pid}\n{rest}")
@@ -53,22 +53,22 @@ async def test_a_pid_file_that_names_a_stranger_does_not_stop_the_next_start(roo
 
 
 @pytest.mark.parametrize("left", ["", "\n", "gone\n", "0\n", "\0\0\0\0"], ids=repr)
-async def test_a_pid_file_that_names_nobody_does_not_stop_the_next_start(root: Path, left: str) -> None:
-    servers = Servers(root, valkey=False)
+async def test_a_pid_file_that_names_nobody_does_not_stop_the_next_start(used_root: Path, left: str) -> None:
+    servers = Servers(used_root, valkey=False)
     async with servers as urls:
-        pid_file = root / ".sluice" / "pg18" / "postmaster.pid"
+        pid_file = used_root / ".sluice" / "pg18" / "postmaster.pid"
         await servers.postgres.kill()
         pid_file.write_text(left)
         await servers.postgres.start()
         assert await setting(urls, "fsync") == "on"
 
 
-async def test_a_server_of_an_earlier_run_is_found_without_its_pid_file(root: Path) -> None:
+async def test_a_server_of_an_earlier_run_is_found_without_its_pid_file(used_root: Path) -> None:
     """Two at once on the same files would destroy them."""
-    servers, again = Servers(root), Servers(root, locked=True)
+    servers, again = Servers(used_root), Servers(used_root, locked=True)
     async with servers:
-        (root / ".sluice" / "pg18" / "postmaster.pid").write_text("")
-        (root / ".sluice" / "valkey" / "valkey.pid").write_text("")
+        (used_root / ".sluice" / "pg18" / "postmaster.pid").write_text("")
+        (used_root / ".sluice" / "valkey" / "valkey.pid").write_text("")
         before = [server.pid for server in servers.running]
         async with again as urls:
             assert await setting(urls, "fsync") == "on"
@@ -76,11 +76,11 @@ async def test_a_server_of_an_earlier_run_is_found_without_its_pid_file(root: Pa
 
 
 async def test_a_start_that_is_cut_short_as_it_mends_the_pid_file_leaves_it_whole(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    used_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    servers = Servers(root, valkey=False)
+    servers = Servers(used_root, valkey=False)
     async with servers as urls:
-        pid_file = root / ".sluice" / "pg18" / "postmaster.pid"
+        pid_file = used_root / ".sluice" / "pg18" / "postmaster.pid"
         await servers.postgres.kill()
         before = pid_file.read_bytes(), pid_file.stat()
         with monkeypatch.context() as full:

@@ -38,8 +38,8 @@ async def notes(urls: Urls) -> tuple[list[str], list[str]]:
     return rows, [str(word) for word in listed]
 
 
-async def test_both_servers_listen_on_a_private_unix_socket_and_nowhere_else(root: Path) -> None:
-    servers = Servers(root)
+async def test_both_servers_listen_on_a_private_unix_socket_and_nowhere_else(used_root: Path) -> None:
+    servers = Servers(used_root)
     async with servers as urls:
         await note(urls, "hello")
         for server in servers.running:
@@ -82,34 +82,34 @@ async def test_valkey_appends_to_its_file_and_evicts_nothing(root: Path) -> None
         assert urls.database_url == ""
 
 
-async def test_data_is_there_again_at_the_next_start(root: Path) -> None:
-    async with Servers(root) as urls:
+async def test_data_is_there_again_at_the_next_start(used_root: Path) -> None:
+    async with Servers(used_root) as urls:
         await note(urls, "kept")
-    async with Servers(root) as urls:
+    async with Servers(used_root) as urls:
         assert await notes(urls) == (["kept"], ["kept"])
 
 
-async def test_ephemeral_servers_start_on_nothing_and_forget_everything(root: Path) -> None:
-    async with Servers(root) as urls:
+async def test_ephemeral_servers_start_on_nothing_and_forget_everything(used_root: Path) -> None:
+    async with Servers(used_root) as urls:
         await note(urls, "kept")
-    async with Servers(root, ephemeral=True) as urls:
+    async with Servers(used_root, ephemeral=True) as urls:
         assert await notes(urls) == ([], [])
         await note(urls, "forgotten")
-    async with Servers(root, ephemeral=True) as urls:
+    async with Servers(used_root, ephemeral=True) as urls:
         assert await notes(urls) == ([], [])
-    async with Servers(root) as urls:
+    async with Servers(used_root) as urls:
         assert await notes(urls) == (["kept"], ["kept"])
 
 
-async def test_a_clean_stop_leaves_no_process_no_lock_and_no_socket(root: Path) -> None:
-    servers = Servers(root)
+async def test_a_clean_stop_leaves_no_process_no_lock_and_no_socket(used_root: Path) -> None:
+    servers = Servers(used_root)
     async with servers as urls:
         pids = [pid for server in servers.running if server.pid for pid in family(server.pid)]
         sockets = Path(urls.redis_url.removeprefix("unix://")).parent
-        assert (root / ".sluice" / "lock").exists()
+        assert (used_root / ".sluice" / "lock").exists()
     assert all(map(gone, pids))
     assert not sockets.exists()
-    assert not (root / ".sluice" / "lock").exists()
+    assert not (used_root / ".sluice" / "lock").exists()
 
 
 async def test_a_second_holder_is_told_who_the_first_is(root: Path) -> None:
@@ -124,8 +124,8 @@ async def test_data_keeps_itself_out_of_version_control(root: Path) -> None:
         assert (root / ".sluice" / ".gitignore").read_text() == "*\n"
 
 
-async def test_postgresql_stopped_without_its_shutdown_work_recovers(root: Path) -> None:
-    servers = Servers(root, valkey=False)
+async def test_postgresql_stopped_without_its_shutdown_work_recovers(used_root: Path) -> None:
+    servers = Servers(used_root, valkey=False)
     async with servers as urls:
         connection = await asyncpg.connect(urls.database_url)
         await connection.execute("CREATE TABLE notes AS SELECT 'kept' AS word")
@@ -151,13 +151,13 @@ async def test_valkey_can_be_killed_and_started_empty(root: Path) -> None:
             assert await valkey.get("a") is None
 
 
-async def test_a_server_that_does_not_start_says_why_and_where_its_log_is(root: Path) -> None:
+async def test_a_server_that_does_not_start_says_why_and_where_its_log_is(used_root: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"PostgreSQL does not start: .*no_such_setting.*postgresql\.log"
     ):
-        async with Servers(root, postgres_settings={"no_such_setting": "1"}):
+        async with Servers(used_root, postgres_settings={"no_such_setting": "1"}):
             pytest.fail("it started")
-    assert not (root / ".sluice" / "lock").exists()
+    assert not (used_root / ".sluice" / "lock").exists()
 
 
 async def test_a_start_that_is_canceled_leaves_nothing_behind(root: Path) -> None:

@@ -65,13 +65,13 @@ async def test_a_signal_during_the_first_start_leaves_nothing(root: Path) -> Non
     assert not (root / ".sluice" / "lock").exists()
 
 
-async def test_a_wrong_handler_module_ends_it_with_the_reason(root: Path) -> None:
-    process, log = await start_up(root, HANDLERS="no_such_module")
+async def test_a_wrong_handler_module_ends_it_with_the_reason(used_root: Path) -> None:
+    process, log = await start_up(used_root, HANDLERS="no_such_module")
     assert await process.wait() == 1
     last = log.read_text().splitlines()[-1]
     assert "no_such_module" in last
     assert "Traceback" not in log.read_text()
-    assert not (root / ".sluice" / "lock").exists()
+    assert not (used_root / ".sluice" / "lock").exists()
 
 
 async def test_a_port_in_use_is_told_before_anything_is_started(root: Path) -> None:

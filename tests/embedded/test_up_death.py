@@ -16,8 +16,8 @@ from tests.embedded.up_client import completed, post, reachable
 from tests.support.eventually import eventually
 
 
-async def test_parts_that_are_killed_are_started_again(root: Path) -> None:
-    async with up(root) as running:
+async def test_parts_that_are_killed_are_started_again(used_root: Path) -> None:
+    async with up(used_root) as running:
         for mark in ("-m consumer", "-m api", "/postgres ", "valkey-server"):
             before = running.child(mark)
             os.kill(before, signal.SIGKILL)
@@ -39,7 +39,7 @@ async def all_completed(running: Up, task_ids: list[str]) -> bool:
 
 
 @pytest.mark.timeout(180)
-async def test_everything_accepted_before_a_kill_is_completed_after_the_next_start(root: Path) -> None:
+async def test_everything_accepted_before_a_kill_is_completed_after_the_next_start(used_root: Path) -> None:
     accepted: list[str] = []
 
     async def submit(running: Up) -> None:
@@ -52,7 +52,7 @@ async def test_everything_accepted_before_a_kill_is_completed_after_the_next_sta
                 if answer.status_code == 201:
                     accepted.append(answer.json()["id"])
 
-    async with up(root, LEASE_SECONDS="2") as running:
+    async with up(used_root, LEASE_SECONDS="2") as running:
         everybody = running.everybody
         async with asyncio.TaskGroup() as group:
             for _ in range(4):
@@ -60,5 +60,5 @@ async def test_everything_accepted_before_a_kill_is_completed_after_the_next_sta
             await eventually(lambda: len(accepted) > 300, timeout=30)
             await running.kill()
         await eventually(lambda: all(map(gone, everybody)))
-    async with up(root, LEASE_SECONDS="2") as running:
+    async with up(used_root, LEASE_SECONDS="2") as running:
         await eventually(lambda: all_completed(running, accepted), timeout=60)

@@ -21,6 +21,8 @@ from typing import TypedDict
 IMPORTED = (
     "consumer.main",
     "api.server",
+    "cli.main",
+    "cli.migrate",
     # What those import when they begin.
     "asyncpg.protocol.protocol",
     "sqlalchemy.dialects.postgresql.asyncpg",
@@ -35,7 +37,7 @@ MOST = 1 << 17
 
 
 class Request(TypedDict):
-    """What to run and where. Beside it come two files: who is told pid and exit status, and the child's stderr."""
+    """What to run and where. Beside it come four files: who is told pid and exit status, stdin, stdout and stderr."""
 
     module: str
     arguments: list[str]
@@ -62,21 +64,24 @@ class Parent:
                     return request
 
     def _fork(self) -> Request | None:
-        said, files, _, _ = socket.recv_fds(self._control, MOST, 2)
+        said, files, _, _ = socket.recv_fds(self._control, MOST, 4)
         if not said:
             self._leave()
-        told, stderr = files
+        told, *standard = files
         channel = socket.socket(fileno=told)
         pid = os.fork()
         if pid == 0:
             channel.close()
             self._forget()
             os.setsid()
-            os.dup2(stderr, sys.stderr.fileno())
-            os.close(stderr)
+            for number, file in enumerate(standard):
+                os.dup2(file, number)
+                os.close(file)
+            sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr] # it is a text file
             request: Request = json.loads(said)
             return request
-        os.close(stderr)
+        for file in standard:
+            os.close(file)
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = (pid, channel)
         self._ready.register(pidfd, select.POLLIN)
