@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.simulation.ablations import INTACT, Ablation
 from tests.simulation.world import World
@@ -57,11 +58,15 @@ MARKS = (
 """What a campaign must have met, or it shows nothing about it."""
 
 
-@dataclass(slots=True)
-class Failure:
-    """A world in which a rule was broken."""
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What one world did. Times in seconds."""
 
     seed: int
+    tasks: int
+    simulated: float
+    recovery: float
+    marks: Counter[str]
     violations: list[str]
 
 
@@ -75,7 +80,17 @@ class Summary:
     real: float = 0.0
     longest_recovery: float = 0.0
     marks: Counter[str] = field(default_factory=Counter)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[Lived] = field(default_factory=list)
+
+    def add(self, world: Lived) -> None:
+        """Count this world as well."""
+        self.seeds += 1
+        self.tasks += world.tasks
+        self.simulated += world.simulated
+        self.marks.update(world.marks)
+        self.longest_recovery = max(self.longest_recovery, world.recovery)
+        if world.violations:
+            self.failures.append(world)
 
     def missing(self) -> list[str]:
         """The marks that were not met."""
@@ -90,35 +105,32 @@ class Summary:
         )
 
 
-def campaign(
-    seeds: Iterable[int],
-    *,
-    ablation: Ablation = INTACT,
-    told: Callable[[Summary], None] = lambda _: None,
-    stop_at_first: bool = False,
-) -> Summary:
-    """Run them all, or until one fails."""
+def live(seed: int, ablation: Ablation = INTACT) -> Lived:
+    """Run one world to its end."""
+    world = World(seed, ablation=ablation)
+    history = world.run()
+    return Lived(
+        seed=seed,
+        tasks=len(history.rows),
+        simulated=world.loop.time(),
+        recovery=world.recovery,
+        marks=Counter(history.marks),
+        violations=history.violations,
+    )
+
+
+def campaign(worlds: Iterable[Lived], *, told: Callable[[Summary], None] = lambda _: None) -> Summary:
+    """Sum up the worlds, which run as they are asked for; `told` sees the sum after each."""
     summary = Summary()
     began = time.perf_counter()
-    for seed in seeds:
-        world = World(seed, ablation=ablation)
-        history = world.run()
-        summary.seeds += 1
-        summary.tasks += len(history.rows)
-        summary.simulated += world.loop.time()
-        summary.marks.update(history.marks)
-        summary.longest_recovery = max(summary.longest_recovery, world.recovery)
-        if history.violations:
-            summary.failures.append(Failure(seed, history.violations))
+    for world in worlds:
+        summary.add(world)
         summary.real = time.perf_counter() - began
         told(summary)
-        if summary.failures and stop_at_first:
-            break
     return summary
 
 
-def catch(ablation: Ablation, within: int = 200) -> Failure | None:
+def catch(ablation: Ablation, within: int = 200) -> Lived | None:
     """The first world that notices what is left out; the one that was known to is asked first."""
     seeds = [ablation.seen_by, *(seed for seed in range(within) if seed != ablation.seen_by)]
-    failures = campaign(seeds, ablation=ablation, stop_at_first=True).failures
-    return failures[0] if failures else None
+    return next((world for world in map(partial(live, ablation=ablation), seeds) if world.violations), None)
