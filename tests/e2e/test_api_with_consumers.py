@@ -1,4 +1,4 @@
-"""`api --with-consumer --workers 4`: upkeep has no leader, so one process takes each turn, and any may die."""
+"""`api --with-consumer --workers 3`: upkeep has no leader, so one process takes each turn, and any may die."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from cli.embedded import Urls
+from tests.support.databases import clear
 from tests.support.eventually import eventually
 
-WORKERS = 4
+WORKERS = 3
 LEASE_SECONDS = 1
 PERIODS = {"reap": 0.5, "promote": 1.0}
 
@@ -36,9 +37,10 @@ CREATE TRIGGER record_turn AFTER UPDATE ON upkeep
 FORGET_TURNS = "DROP TRIGGER record_turn ON upkeep; DROP FUNCTION record_turn; DROP TABLE turns;"
 
 
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(database_url)
+@pytest.fixture(scope="module")
+async def connection(own_database: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    await clear(own_database)
+    connection = await asyncpg.connect(own_database)
     await connection.execute(RECORD_TURNS)
     try:
         yield connection
@@ -47,16 +49,20 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection[Any]
         await connection.close()
 
 
-@pytest.fixture
-async def workers(
-    connection: asyncpg.Connection[Any], urls: Urls, redis_prefix: str, tmp_path: Path
-) -> AsyncIterator[list[int]]:
-    """The pids of the processes, once each of them consumes."""
+@pytest.fixture(scope="module")
+async def started(
+    connection: asyncpg.Connection[Any],
+    own_database: str,
+    redis_url: str,
+    worker_id: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[None]:
+    """The processes of all these tests: each worker takes two seconds of a processor to start."""
     environment = {
         **os.environ,
-        "DATABASE_URL": urls.database_url,
-        "REDIS_URL": urls.redis_url,
-        "REDIS_PREFIX": redis_prefix,
+        "DATABASE_URL": own_database,
+        "REDIS_URL": redis_url,
+        "REDIS_PREFIX": f"{worker_id}-{uuid4().hex[:12]}",
         "LEASE_SECONDS": str(LEASE_SECONDS),
         "DRAIN_SECONDS": "1",
         "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -64,14 +70,20 @@ async def workers(
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "api", "--port", "0", "--workers", str(WORKERS), "--with-consumer"),
         env=environment,
-        cwd=tmp_path,
+        cwd=tmp_path_factory.mktemp("workers"),
         start_new_session=True,
     )
     try:
-        yield await eventually(lambda: _alive(connection), timeout=30)
+        yield
     finally:
         parent.send_signal(signal.SIGTERM)
         assert await parent.wait() == 0
+
+
+@pytest.fixture
+async def workers(started: None, connection: asyncpg.Connection[Any]) -> list[int]:
+    """The pids of the processes, once each of them consumes."""
+    return await eventually(lambda: _alive(connection), timeout=30)
 
 
 async def _alive(connection: asyncpg.Connection[Any]) -> list[int]:
