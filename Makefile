@@ -8,9 +8,14 @@ BIN := .venv/bin
 WORKERS ?= 4
 # Simulated worlds.
 SEEDS ?= 1000
+# Random examples of each sort.
+EXAMPLES ?= 200
 # make scale: rows that nobody serves, and lists.
 ROWS ?= 5000000
 LISTS ?= 50000
+# Python keeps what it compiled, also where the shell says that it should not: pytest rewrites each test's asserts, which
+# takes ten seconds of a processor in each test process.
+export PYTHONDONTWRITEBYTECODE :=
 # Passed on: make test ARGS="tests/unit -k retry", make run ARGS=--ephemeral
 ARGS ?=
 # make chaos MINUTES=60 SEED=7
@@ -42,6 +47,11 @@ scale: install ## Plans beside more rows and lists than the suite has: make scal
 .PHONY: simulate
 simulate: install ## Simulated worlds with seeded faults: make simulate SEEDS=5000
 	@tools/simulate --seeds $(SEEDS) $(ARGS)
+
+.PHONY: fuzz
+fuzz: install ## Random requests, events and rows, more of them than the suite has: make fuzz EXAMPLES=2000
+	@SLUICE_EXAMPLES='$(EXAMPLES)' $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
+		tests/property tests/conformance/test_differential.py tests/api/test_fuzz.py $(ARGS)
 
 .PHONY: lint
 lint: install ## Style, types, layers, file lengths, shell, image and compose files

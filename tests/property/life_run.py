@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from tests.property.life_verbs import Verbs, verbs
 
 EXAMPLES = int(os.environ.get("SLUICE_EXAMPLES", "0"))
-"""0: the same few in every run, and a failure is shown as it is found: making it small takes minutes."""
+"""How many to try. 0: the same few in every run, and a failure is shown as it is found: making it small takes minutes."""
 
 
 class Machine(Protocol):
@@ -41,7 +41,7 @@ def machines(url: str) -> Iterator[Machine]:
                     max_examples=EXAMPLES or examples,
                     stateful_step_count=steps,
                     deadline=None,
-                    derandomize=not EXAMPLES,
+                    derandomize=not EXAMPLES or settings().derandomize,  # as hypothesis decides in a CI
                     phases=[*Phase] if EXAMPLES else [Phase.generate],
                 ),
             )

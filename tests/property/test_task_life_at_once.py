@@ -117,4 +117,4 @@ def _alone(answer: Any) -> Any:
 
 @pytest.mark.timeout(300 + 20 * EXAMPLES)
 def test_events_at_once_are_as_events_in_some_order(machine: Machine) -> None:
-    machine(AtOnce, 40, 30)
+    machine(AtOnce, 20, 30)
