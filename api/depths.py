@@ -1,6 +1,6 @@
 """How many tasks wait in each queue: counted in turn, as many a look as its budget allows. Lists no task.
 
-Clients choose the names of queues, and how many there are; one that holds ten thousand tasks takes a millisecond to
+Clients choose the names of queues, and how many there are; one that holds ten thousand tasks takes milliseconds to
 count. A look that counted all of them, or kept every name, would take as long and as much as clients please.
 """
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 1000
 BUDGET = timedelta(milliseconds=25)
-"""For names and counts together. /health is to be out within 100 ms, its first look as well: that one is made when the
-API starts, so that here connections are open and statements prepared. The live consumers take some 5 ms before; this,
-25 ms; what the last statement takes beyond, 5 ms (see `_share`); names, sorting and the answer's JSON, 5 ms. Redis and
-the schema are looked at meanwhile. The 60 ms that are left are for a busy machine."""
-_AT_ONCE = 16
-"""Queues that one statement counts when the whole budget is left: of the deepest they take most of it."""
+"""For the counts of one look. /health is to be out within 100 ms, its first answer too: the API makes the first look
+when it starts, so that connections are open and statements prepared. The live consumers take some 5 ms, a page of names
+10 ms, counts these 25 ms, as statements shrink towards their end, and sorting and JSON 5 ms; Redis and the schema are
+looked at meanwhile. What is left, half of it, is for a busy machine."""
+_AT_ONCE = 8
+"""Queues that one statement counts, where they are quick. When they are not any more, that shows after one of these."""
 _NAMES_AT_ONCE = 2000
+_UNKNOWN = BUDGET.total_seconds()
+_QUICKEST = 1e-6
 
 
 class CountsQueues(Protocol):
@@ -57,25 +59,15 @@ class Depths:
         self._whole = _Lap()
         self._lap = _Lap()
         self._served: list[QueueName] = []
+        self._each = _UNKNOWN  # seconds that counting a queue takes
 
     async def look(self, served: Iterable[QueueName]) -> None:
         """Count for as long as the budget lasts, those first whose count is the oldest. Raises StoreUnavailable."""
-        clock = asyncio.get_running_loop().time
-        ends = clock() + BUDGET.total_seconds()
         self._served = sorted(set(served))
         await self._find_names()
         names = self._named()
         self._counted = {name: counted for name, counted in self._counted.items() if name in names}
-        waiting = [name for name in names if name not in self._counted] + list(self._counted)
-        at = 0
-        while at < len(waiting):
-            some = waiting[at : at + _share(ends - clock())]
-            for name, depth in (await self._counts.depths(some)).items():
-                self._counted.pop(name, None)  # the newest counts stand last
-                self._counted[name] = Counted(depth.depth, depth.counted_at)
-            at += len(some)
-            if clock() >= ends:
-                break
+        await self._count([name for name in names if name not in self._counted] + list(self._counted))
 
     def shown(self) -> dict[str, Counted]:
         """Up to MOST_NAMED queues by name, those that a live consumer serves before others."""
@@ -92,6 +84,26 @@ class Depths:
     def _named(self) -> dict[QueueName, None]:
         others = sorted((self._whole.names | self._lap.names).difference(self._served))
         return dict.fromkeys(islice((*self._served, *others), MOST_NAMED))
+
+    async def _count(self, waiting: Sequence[QueueName]) -> None:
+        """Count from the first on, with each statement no more queues than the rest of the budget is good for.
+
+        One at least; and one alone, another, after a statement that failed or took too long.
+        """
+        clock = asyncio.get_running_loop().time
+        began, at = clock(), 0
+        ends = began + BUDGET.total_seconds()
+        while at < len(waiting) and began < ends:
+            each, self._each = self._each, _UNKNOWN
+            some = waiting[at : at + max(1, min(_AT_ONCE, int((ends - began) / each)))]
+            # The newest stand last, and those of a statement that fails as well: they have had their turn.
+            for name in some:
+                self._counted[name] = self._counted.pop(name, _NEVER)
+            found = await self._counts.depths(some)
+            self._counted |= {name: Counted(depth.depth, depth.counted_at) for name, depth in found.items()}
+            began, took = clock(), clock() - began
+            self._each = max(took / len(some), each / 2, _QUICKEST)
+            at += len(some)
 
     async def _find_names(self) -> None:
         """Go on with the lap over the names; what the last whole lap found holds until it is over."""
@@ -121,11 +133,3 @@ class _Lap:
     def queues(self, served: Iterable[QueueName]) -> int:
         """How many there are, with those that are served and hold nothing."""
         return len(self.names.union(served)) + self._more
-
-
-def _share(seconds_left: float) -> int:
-    """How many queues the next statement counts: a sixteenth of the budget for each, as much as the deepest take.
-
-    So the statement that ends the look ends about when the budget does, and one queue at least is counted.
-    """
-    return max(1, int(_AT_ONCE * seconds_left / BUDGET.total_seconds()))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 1.0
 LOOK = timedelta(seconds=1.5)
 COUNTING = timedelta(milliseconds=300)
-"""Beyond the budget, for a statement that takes its time; the older counts are shown then."""
+"""For names and counts, beyond their budget: for a statement that takes its time. The older counts are shown then."""
 
 Redis = Literal["up", "refusing", "down", "disabled"]
 Database = Literal["up", "read-only", "down"]
@@ -94,13 +94,17 @@ class Health:
         self._stopping = stopping
         self._fault = Shared(self._find_fault)
 
-    async def report(self) -> Checkup:
-        """The last look, or a new one when that is older than a second. Over within two seconds, never fails."""
+    def begin(self) -> asyncio.Task[Checkup]:
+        """Begin a look, unless one is under way or a second old at most. The first opens the connections."""
         loop = asyncio.get_running_loop()
         if self._look is None or (self._look.done() and loop.time() - self._began > FRESH_SECONDS):
             self._began = loop.time()
             self._look = loop.create_task(self._examine())  # owner: self._look
-        return await asyncio.shield(self._look)
+        return self._look
+
+    async def report(self) -> Checkup:
+        """The last look, or a new one when that is older than a second. Over within two seconds, never fails."""
+        return await asyncio.shield(self.begin())
 
     async def unready(self) -> str | None:
         """Why requests should go elsewhere; None when they should not."""
@@ -118,7 +122,9 @@ class Health:
             fault = group.create_task(self._fault())
         consumers, (redis, reasons) = looking.result(), trying.result()
         if consumers is None:
-            return Checkup("unhealthy", "down", redis, ["PostgreSQL does not answer", *reasons], [], {}, 0)
+            why = fault.result()
+            said = str(why) if isinstance(why, ConfigurationError) else "PostgreSQL does not answer"
+            return Checkup("unhealthy", "down", redis, [said, *reasons], [], {}, 0)
         status: Literal["healthy", "degraded", "unhealthy"] = "degraded" if reasons else "healthy"
         database: Database = "up"
         if isinstance(only_read := fault.result(), TakesNoWrites):
@@ -136,12 +142,12 @@ class Health:
         return None
 
     async def _consumers(self) -> Sequence[LiveConsumer] | None:
-        """Those that are alive; None when PostgreSQL does not answer. A count that takes too long is no outage."""
+        """Those that are alive; None when PostgreSQL does not say. A count that takes too long is no outage."""
         try:
             consumers = await self._postgresql(self._counts.consumers())
-        except StoreUnavailable:
+        except (StoreUnavailable, ConfigurationError):
             return None
-        with suppress(StoreUnavailable):
+        with suppress(StoreUnavailable, ConfigurationError):
             await self._counting(
                 self._depths.look(QueueName(name) for each in consumers for name in each.queues)
             )
@@ -153,20 +159,18 @@ class Health:
             return "disabled", []
         state: Redis = "up"
         reasons: list[str] = []
-        for tried, instead in (
-            (self._ready.try_pushing(), "consumers find tasks by scanning the rows"),
-            (self._ready.try_popping(), "consumers find tasks by scanning the rows"),
-            (self._signals.try_telling(), "a cancel reaches its handler by comparing with the rows"),
+        for attempt, instead in (
+            (self._ready.try_pushing, "consumers find tasks by scanning the rows"),
+            (self._ready.try_popping, "consumers find tasks by scanning the rows"),
+            (self._signals.try_telling, "a cancel reaches its handler by comparing with the rows"),
         ):
             try:
-                if state == "down":
-                    tried.close()
-                    continue
-                await self._redis_patience(tried)
+                await self._redis_patience(attempt())
             except CommandRefused as refused:
                 state = "refusing"
                 reasons.append(f"Redis: {refused.reason}; {instead}")
             except StoreUnavailable as away:
                 state = "down"
                 reasons.append(f"Redis does not answer ({away.reason}); {instead}")
+                break
         return state, reasons

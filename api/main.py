@@ -53,6 +53,8 @@ PAGE_WAIT = timedelta(seconds=0.5)
 PROBES_AT_ONCE = 2
 """Probes, health and kinds: each asks once for all who want to know, and none waits for what clients do."""
 LOOK = timedelta(seconds=1.7)
+FIRST_LOOK = timedelta(milliseconds=200)
+"""How long the start waits for health's first look, which opens connections: it takes less while the stores answer."""
 # Every endpoint answers within two seconds when PostgreSQL does not.
 LIMITS = Limits(
     connect=timedelta(seconds=1),
@@ -140,7 +142,7 @@ async def _lifespan(
         Tasks(submitting_large), hand_over=publisher.submitted, report=report, most_rows=MOST_ROWS_WAITING
     )
     kinds = Kinds(browse, refuse_unknown=settings.unknown_kinds == "refuse", report=report)
-    app.state.services = Services(
+    ours = app.state.services = Services(
         max_body_bytes=settings.max_body_bytes,
         submissions=submissions,
         batches=Batches(large, ask=browse.kinds),
@@ -165,9 +167,11 @@ async def _lifespan(
             flushers = [
                 group.create_task(desk.run()) for desk in (submissions, large) for _ in range(FLUSHERS)
             ]
-            await roster.look()  # what is submitted first has an audience as well
+            first_look = ours.health.begin()
+            await roster.look(report)  # what is submitted first has an audience as well
+            await asyncio.wait({first_look}, timeout=FIRST_LOOK.total_seconds())
             group.create_task(publisher.run())
-            looking_around = group.create_task(roster.run())
+            looking_around = group.create_task(roster.run(report))
             group.create_task(kinds.run())
             yield
             submissions.close()

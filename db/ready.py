@@ -34,6 +34,9 @@ EXPIRES_SECONDS = 3600
 MOST_LISTED = 100_000
 """Ids that one list holds, the oldest. What is pushed beyond them goes: scans find it once the list has come so far."""
 _BRIEFLY_SECONDS = 60
+_FRAME = frozenset({"MULTI", "EXEC", "DISCARD"})
+"""Around a waiting pop that only tries: in a transaction it does not wait. An idle server notices up to 0.1 s late that
+a wait is over: so long it takes where these are refused. DISCARD is for one that took MULTI and refuses EXEC."""
 _ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -87,19 +90,26 @@ class ReadyLists:
         await cut(self._broker.blocking)
 
     async def try_pushing(self) -> None:
-        """Do what a push does, on a list of this process's own, and leave nothing. One round trip."""
+        """Do what pushes do, on a list of this process's own, and leave nothing. One round trip."""
         await self._try(
             ("LPUSH", self._probe, "probe"),
+            ("RPUSH", self._probe, "probe"),
             ("EXPIRE", self._probe, _BRIEFLY_SECONDS),
             ("UNLINK", self._probe),
         )
 
     async def try_popping(self) -> None:
-        """Do what pops do, on a list of this process's own, which is empty; and fail where nothing may be changed."""
+        """Do what pops do, on a list of this process's own, which is empty; and fail where nothing may be changed.
+
+        One round trip. What `try_pushing` could not take away for want of a right is taken as well.
+        """
         await self._try(
             ("UNLINK", self._probe),
-            ("LMPOP", 1, self._probe, "RIGHT", "COUNT", 1),
+            ("LMPOP", 1, self._probe, "RIGHT", "COUNT", 2),
+            ("MULTI",),
             ("BLMPOP", 0.001, 1, self._probe, "RIGHT", "COUNT", 1),
+            ("EXEC",),
+            ("DISCARD",),
         )
 
     async def _try(self, *commands: tuple[str | float, ...]) -> None:
@@ -108,7 +118,7 @@ class ReadyLists:
             for command in commands:
                 _ = ask(pipeline, *command)
             for command, answer in zip(commands, await pipeline.execute(raise_on_error=False), strict=True):
-                if isinstance(answer, Exception):
+                if isinstance(answer, Exception) and command[0] not in _FRAME:
                     raise refused_by_redis(str(command[0]), answer)
 
     async def _push(self, command: str, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:

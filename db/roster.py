@@ -6,15 +6,17 @@ A look that is a second old sends a few hints to a list that others no longer po
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from core.audience import Audiences, Signature
 from core.errors import StoreUnavailable
+from core.events import StepFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from core.events import Report
 
 PERIOD = timedelta(seconds=1)
 
@@ -59,13 +61,17 @@ class Roster:
         self.audiences = Audiences({**self._known, **self._own}.values())
         self.changed()
 
-    async def run(self) -> None:
+    async def run(self, report: Report) -> None:
         """Look again and again, until canceled. While PostgreSQL is away the last look stands."""
         while True:
-            await self.look()
+            await self.look(report)
             await asyncio.sleep(PERIOD.total_seconds())
 
-    async def look(self) -> None:
-        """Look once, if PostgreSQL answers."""
-        with suppress(StoreUnavailable):
+    async def look(self, report: Report) -> None:
+        """Look once, if PostgreSQL answers. Never fails: what goes wrong otherwise is reported."""
+        try:
             await self.step()
+        except StoreUnavailable:
+            return
+        except Exception as error:  # noqa: BLE001 - reported, and the last look stands: `run` ends with its process
+            report(StepFailed("roster", reason=repr(error)))

@@ -9,7 +9,7 @@ from uuid import UUID
 from redis.exceptions import ResponseError
 
 from core.task import FencingToken, RunKey, TaskId
-from db.broker import ask
+from db.broker import COMMAND_SECONDS, ask
 from db.faults import refused_by_redis
 
 if TYPE_CHECKING:
@@ -59,8 +59,18 @@ class Signals:
                 yield None
 
     async def try_telling(self) -> None:
-        """Do what a message does; nobody takes this one for anything. Fails where publishing is refused."""
+        """Send a message that nobody takes for anything, and listen for a moment. Fails where either is refused.
+
+        A connection is opened for it and closed again: whoever listens meanwhile does so on one of his own.
+        """
         await self._publish(self._keys.cancels, "")
+        async with self._broker.speaking(), self._broker.messages.pubsub() as channel:
+            await channel.subscribe(self._keys.cancels)
+            try:
+                if await channel.get_message(timeout=COMMAND_SECONDS) is None:
+                    raise TimeoutError("SUBSCRIBE is not answered")
+            except ResponseError as error:
+                raise refused_by_redis("SUBSCRIBE", error) from error
 
     async def _publish(self, channel: str, text: str) -> None:
         async with self._broker.speaking():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +12,11 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from api.health import LOOK
 from cli.embedded import Urls
 from core.ids import new_consumer_id
 from core.task import Kind, QueueName
+from db.browse import Browse
 from db.consumers import Registration
 from tests.api.support import PROBLEM, serving, settings
 from tests.support.eventually import eventually
@@ -82,8 +85,6 @@ async def test_health_is_at_most_a_second_old(client: httpx2.AsyncClient) -> Non
 async def test_health_looks_once_a_second_however_often_it_is_asked(
     client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from db.browse import Browse
-
     looks = 0
     look = Browse.consumers
 
@@ -98,6 +99,77 @@ async def test_health_looks_once_a_second_however_often_it_is_asked(
         await client.get("/health")
 
     assert 1 <= looks <= 2 + (time.monotonic() - began)
+
+
+async def test_the_first_answer_of_an_api_waits_for_no_connection(
+    urls: Urls, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = Browse.consumers
+
+    async def counted(self: Browse) -> object:
+        nonlocal looks
+        looks += 1
+        return await look(self)
+
+    monkeypatch.setattr(Browse, "consumers", counted)
+    took = []
+    for number in range(1, 6):
+        async with serving(settings(urls, redis_prefix)) as client:
+            await client.get("/livez")
+            assert looks == number, "it looked before anybody asked"
+            began = time.monotonic()
+            assert (await client.get("/health")).json()["status"] == "healthy"
+            took.append(time.monotonic() - began)
+        looks = number
+    assert min(took) < 0.1
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "fails"])
+async def test_a_first_look_that_hangs_or_fails_keeps_no_api_from_its_start(
+    urls: Urls, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    async def look(_: Browse) -> None:
+        if trouble == "fails":
+            raise RuntimeError("nobody expected this")
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Browse, "consumers", look)
+    began = time.monotonic()
+    async with serving(settings(urls, redis_prefix)) as client:
+        assert (await client.get("/livez")).status_code == 200
+        assert time.monotonic() - began < LOOK.total_seconds()
+        assert (await client.post("/tasks", json={"message": "x"})).status_code == 201
+
+
+@pytest.mark.parametrize("verb", ["queues", "depths"])
+async def test_a_count_that_takes_too_long_is_no_outage(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    asked = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        asked.set()
+        await asyncio.sleep(3600)
+
+    await client.post("/tasks", json={"message": "x", "queue": "mail"})
+
+    async def counted() -> bool:
+        queues = (await client.get("/health")).json()["queues"]
+        return "mail" in queues and queues["mail"]["depth"] == 1
+
+    await eventually(counted)
+    monkeypatch.setattr(Browse, verb, hang)
+
+    async def answered() -> bool:
+        began = time.monotonic()
+        response = await client.get("/health")
+        assert response.status_code == 200, response.text
+        assert time.monotonic() - began < 1.5
+        assert response.json()["queues"]["mail"]["depth"] == 1
+        return asked.is_set()
+
+    await eventually(answered)
 
 
 async def test_without_redis_by_choice_all_is_well(database_url: str, redis_prefix: str) -> None:

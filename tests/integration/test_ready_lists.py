@@ -204,6 +204,16 @@ async def test_tries_leave_nothing_that_anybody_could_pop(stores: Stores) -> Non
     assert await stores.ready.pop([DEFAULT_LIST], 1) is None
 
 
+async def test_tries_wait_for_nothing(stores: Stores) -> None:
+    """A server with nothing else to do looks ten times a second whether a wait is over."""
+    took = []
+    for _ in range(10):
+        began = time.monotonic()
+        await stores.ready.try_popping()
+        took.append(time.monotonic() - began)
+    assert min(took) < 0.05
+
+
 async def test_a_redis_that_is_away_is_an_unavailable_store(stores: Stores) -> None:
     away = Broker("unix:///tmp/nobody-listens-here.sock")
     lists = ReadyLists(away, stores.keys, stores.events.append)

@@ -71,6 +71,16 @@ async def test_what_is_no_message_of_ours_is_passed_over(stores: Stores) -> None
         assert heard == [claim.key]
 
 
+async def test_a_try_listens_and_leaves_nobody_listening(stores: Stores) -> None:
+    for _ in range(3):
+        await stores.signals.try_telling()
+
+    async def nobody() -> bool:
+        return not await _subscribed(stores)
+
+    await eventually(nobody)
+
+
 async def test_a_connection_that_is_cut_ends_the_listening(urls: Urls, redis_prefix: str) -> None:
     async with proxied(urls.redis_url) as proxy:
         through = Urls(database_url=urls.database_url, redis_url=proxy.url)

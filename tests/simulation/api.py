@@ -51,7 +51,7 @@ class SimApi:
         self._cancels = Cancels(signals, report=self._report)
         self._patience = Patience(timedelta(seconds=1.5))
         flushers = self._submissions.run(), self._submissions.run()
-        for going in (*flushers, self._publisher.run(), roster.run()):
+        for going in (*flushers, self._publisher.run(), roster.run(self._report)):
             world.loop.start(self._host, going)
 
     def die(self) -> None:

@@ -68,12 +68,12 @@ class SimClient:
         return SimPipeline(self, self._port)
 
     @asynccontextmanager
-    async def pubsub(self, **_: bool) -> AsyncIterator[SimChannel]:
-        """A connection of its own for listening."""
+    async def pubsub(self, *, ignore_subscribe_messages: bool = False) -> AsyncIterator[SimChannel]:
+        """A connection of its own for listening. What is to be ignored does not even come."""
         subscriber = Subscriber()
         self.server.subscribers.append(subscriber)
         try:
-            yield SimChannel(self.server, subscriber, self._port)
+            yield SimChannel(self.server, subscriber, self._port, confirms=not ignore_subscribe_messages)
         finally:
             if subscriber in self.server.subscribers:
                 self.server.subscribers.remove(subscriber)
@@ -151,22 +151,26 @@ class SimPipeline:
         return answers
 
 
-_PONG = (b"", b"PONG")
+_PONG, _SUBSCRIBED = (b"", b"PONG"), (b"", b"SUBSCRIBED")
+_KINDS = {_PONG: "pong", _SUBSCRIBED: "subscribe"}
 
 
 class SimChannel:
     """A pub/sub connection as redis-py shows it."""
 
-    def __init__(self, server: SimRedis, subscriber: Subscriber, port: Port) -> None:
+    def __init__(self, server: SimRedis, subscriber: Subscriber, port: Port, *, confirms: bool) -> None:
         self._server = server
         self._subscriber = subscriber
         self._port = port
+        self._confirms = confirms
 
     async def subscribe(self, *channels: str) -> None:
         """Hear these from now on."""
 
         async def act() -> None:
             self._subscriber.channels.update(channels)
+            if self._confirms:
+                self._subscriber.messages.put_nowait(_SUBSCRIBED)
 
         await self._port("SUBSCRIBE", act)
 
@@ -179,8 +183,7 @@ class SimChannel:
             return None
         if message is None:
             raise RedisConnectionError("Connection closed by server.")
-        kind = "message" if message != _PONG else "pong"
-        return {"type": kind, "channel": message[0], "data": message[1]}
+        return {"type": _KINDS.get(message, "message"), "channel": message[0], "data": message[1]}
 
     async def ping(self) -> None:
         """Fails on a connection that is lost; on another the answer is a message."""
@@ -209,6 +212,7 @@ _COMMANDS: dict[str, Callable[[SimRedis, list[Any]], Any]] = {
     "PUBLISH": lambda server, words: server.publish(words[0], _bytes(words[1])),
     "SET": lambda server, words: server.spoil(words[0]),
     "PING": lambda *_: b"PONG",
+    **dict.fromkeys(("MULTI", "EXEC", "DISCARD"), lambda *_: b"OK"),
 }
 
 
