@@ -211,7 +211,7 @@ async def test_tries_wait_for_nothing(stores: Stores) -> None:
         began = time.monotonic()
         await stores.ready.try_popping()
         took.append(time.monotonic() - began)
-    assert min(took) < 0.05
+    assert sorted(took)[5] < 0.05
 
 
 async def test_a_redis_that_is_away_is_an_unavailable_store(stores: Stores) -> None:

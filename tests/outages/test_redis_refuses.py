@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 import httpx2
 import pytest
@@ -15,7 +16,7 @@ from tests.outages.conftest import Everything, Own
 from tests.support.consuming import FULL
 from tests.support.counting import charged, statuses
 from tests.support.eventually import eventually
-from tests.support.stores import Stores
+from tests.support.stores import Stores, new
 
 TASKS = 1000 if FULL else 200
 WITHIN = 2.0
@@ -46,6 +47,7 @@ FULL_REDIS = Refusal(
     (("CONFIG", "SET", "maxmemory", 0),),
     "LPUSH",
 )
+NO_MESSAGES = without("publish", named="PUBLISH")
 NO_CHANNELS = Refusal(
     (("ACL", "SETUSER", "default", "resetchannels"), ("CLIENT", "KILL", "TYPE", "pubsub")),
     (("ACL", "SETUSER", "default", "allchannels"),),
@@ -55,11 +57,13 @@ REFUSALS = [
     FULL_REDIS,
     NO_CHANNELS,
     without("lpush", "rpush", named="LPUSH"),
+    without("rpush", named="RPUSH"),
+    without("subscribe", named="SUBSCRIBE"),
     without("lmpop", "blmpop", named="LMPOP"),
     without("blmpop", named="BLMPOP"),
     without("expire", named="EXPIRE"),
     without("unlink", named="UNLINK"),
-    without("publish", named="PUBLISH"),
+    NO_MESSAGES,
 ]
 
 
@@ -119,3 +123,30 @@ async def test_what_redis_refuses_is_done_by_the_rows_and_health_says_what(
         assert await charged(stores) == 0
         assert await statuses(stores) == {"completed": 3 * TASKS, "canceled": 1}
         assert (await consumer.stop())[0] == 0
+
+
+@pytest.mark.parametrize("refusal", [NO_CHANNELS, NO_MESSAGES], ids=str)
+async def test_a_refused_message_holds_no_push_up(
+    own: Own, stores: Stores, redis_prefix: str, operator: Broker, refusal: Refusal
+) -> None:
+    """Nobody pops the list and nobody scans: an id is there because it was pushed."""
+    consumer = await stores.consumer(kinds=["echo"])
+    async with serving(settings(own.urls, redis_prefix)) as client:
+        for command in refusal.done:
+            await ask(operator.commands, *command)
+        took = []
+        for _ in range(3):
+            [running] = await stores.claimed(new(), consumer=consumer)
+            assert (
+                await client.patch(f"/tasks/{running.id}", json={"status": "canceled"})
+            ).status_code == 200
+            began = time.monotonic()
+            task = (await client.post("/tasks", json={"kind": "echo"})).json()["id"]
+            await eventually(partial(_listed, stores, task))
+            took.append(time.monotonic() - began)
+        assert min(took) < 0.5
+        assert max(took) < SLACK
+
+
+async def _listed(stores: Stores, task: str) -> bool:
+    return task in await stores.entries()
