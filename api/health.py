@@ -95,16 +95,17 @@ class Health:
         self._fault = Shared(self._find_fault)
 
     def begin(self) -> asyncio.Task[Checkup]:
-        """Begin a look, unless one is under way or a second old at most. The first opens the connections."""
-        loop = asyncio.get_running_loop()
-        if self._look is None or (self._look.done() and loop.time() - self._began > FRESH_SECONDS):
-            self._began = loop.time()
-            self._look = loop.create_task(self._examine())  # owner: self._look
+        """Begin a look, which opens the connections. It is for those who ask before it is over, and not for later."""
+        self._look = asyncio.get_running_loop().create_task(self._examine())  # owner: self._look
         return self._look
 
     async def report(self) -> Checkup:
         """The last look, or a new one when that is older than a second. Over within two seconds, never fails."""
-        return await asyncio.shield(self.begin())
+        look, now = self._look, asyncio.get_running_loop().time()
+        if look is None or (look.done() and now - self._began > FRESH_SECONDS):
+            self._began = now
+            look = self.begin()
+        return await asyncio.shield(look)
 
     async def unready(self) -> str | None:
         """Why requests should go elsewhere; None when they should not."""
