@@ -5,12 +5,13 @@ A clock cannot be set for one test: every instant that is stored moves the other
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
 from tests.support.consuming import Consumers
-from tests.support.counting import charged, completed, payload
+from tests.support.counting import charged, completed, payload, statuses
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
 
@@ -18,6 +19,11 @@ MINUTE = timedelta(minutes=1)
 _MOVE = (
     "UPDATE consumers SET started_at = started_at + $1, beat_at = beat_at + $1, expires_at = expires_at + $1",
     "UPDATE upkeep SET next_run_at = next_run_at + $1",
+    (
+        "UPDATE upkeep SET cursor = jsonb_set(CAST(cursor AS jsonb), '{run_at}', "
+        "to_jsonb(CAST(cursor->>'run_at' AS timestamptz) + $1)) "
+        "WHERE step = 'promote' AND CAST(cursor->>'run_at' AS timestamptz) > '1970-01-01'"
+    ),
     (
         "UPDATE tasks SET created_at = created_at + $1, updated_at = updated_at + $1, run_at = run_at + $1, "
         "started_at = started_at + $1, finished_at = finished_at + $1"
@@ -81,3 +87,45 @@ async def test_what_a_dead_consumer_held_is_taken_back_in_time_however_its_lease
     assert (await stores.get(task)).crashes == 1
     consumers.file("go").touch()
     await eventually(lambda: completed(stores, 1))
+
+
+@pytest.mark.parametrize(
+    ("by", "delay"),
+    [(MINUTE, MINUTE + timedelta(seconds=3)), (timedelta(seconds=-3), timedelta(seconds=3))],
+    ids=["ahead", "back"],
+)
+async def test_delayed_and_retried_rows_start_once_by_the_stepped_clock(
+    stores: Stores, consumers: Consumers, by: timedelta, delay: timedelta
+) -> None:
+    """Those that fall due in the time that a step ahead leaves out start at once, and none is charged for the step."""
+    for _ in range(2):
+        await consumers.start(WORKER_QUEUE_MAXSIZE="50")
+    await stores.heard()
+    waits = delay.total_seconds()
+    before = [new("count", delay=wait) for wait in (waits, waits / 2, 1.5) for _ in range(10)]
+    retried = [new("again", payload=payload(after=wait)) for wait in (waits, waits / 2) for _ in range(10)]
+    await stores.submit_and_push([*before, *retried])
+    await eventually(lambda: len(consumers.runs("ran")) >= 30, timeout=20)
+    await eventually(lambda: _none_runs(stores))
+    await step(stores, by)
+    stepped_at = await stores.raw.fetchval("SELECT clock_timestamp()")
+    after = [new("count", delay=1.5) for _ in range(10)]  # after a step back it falls due before promote's cursor
+    await stores.submit_and_push(after)
+
+    await eventually(lambda: completed(stores, 60), timeout=30)
+
+    tries = Counter(run["id"] for run in consumers.runs("ran"))
+    assert tries == {str(task.id): 2 if task in retried else 1 for task in (*before, *retried, *after)}
+    rows = await stores.raw.fetch("SELECT id, run_at, started_at, crashes, attempt FROM tasks")
+    assert {row["crashes"] for row in rows} == {0}
+    assert all(row["attempt"] == tries[str(row["id"])] for row in rows)
+    assert all(row["started_at"] >= row["run_at"] for row in rows)
+    late = [
+        row["started_at"] - max(row["run_at"], stepped_at) for row in rows if row["started_at"] > stepped_at
+    ]
+    assert len(late) >= len(after)
+    assert max(late) < timedelta(seconds=5)
+
+
+async def _none_runs(stores: Stores) -> bool:
+    return not (await statuses(stores)).get("processing")

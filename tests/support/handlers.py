@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from consumer import Context, Discard, handler
+from consumer import Context, Discard, Retry, handler
 from consumer.context import DetachedContext
 
 running = 0
@@ -49,6 +49,14 @@ async def _until(payload: dict[str, Any]) -> None:
 async def count(ctx: Context, payload: dict[str, Any]) -> int:
     note(ctx, "ran")
     return ctx.attempt
+
+
+@handler("again")
+async def again(ctx: Context, payload: dict[str, Any]) -> None:
+    """Fails its first try, and asks for another after so many seconds."""
+    note(ctx, "ran")
+    if ctx.attempt == 1:
+        raise Retry("not yet", after=payload["after"])
 
 
 @handler("nap")

@@ -28,43 +28,48 @@ def at(seconds: float) -> datetime:
 
 
 class Store:
-    """Delayed rows and the turn, by the loop's clock. It is itself the ready lists."""
+    """Delayed rows and the turn, by a clock of its own that may step. It is itself the ready lists."""
 
     def __init__(self) -> None:
         self.rows: dict[TaskId, float] = {}
+        self.ahead = 0.0
         self.next_run_at = 0.0
         self.cursor: dict[str, Any] = {}
         self.turns = 0
         self.pushed: list[tuple[int, float]] = []
         self.away = False
 
+    def now(self) -> float:
+        """What its clock says: the loop's, and what it has stepped since."""
+        return now() + self.ahead
+
     async def take_turn(self, step: str, period: timedelta) -> Turn | None:
         assert step == "promote"
-        if self.next_run_at > now():
+        if self.now() < self.next_run_at <= self.now() + 2 * period.total_seconds():
             return None
         self.turns += 1
-        self.next_run_at = now() + period.total_seconds()
-        return Turn(self.cursor, at(now()))
+        self.next_run_at = self.now() + period.total_seconds()
+        return Turn(self.cursor, at(self.now()))
 
     async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None:
         assert step == "promote"
         self.cursor = cursor
         if again is not None:
-            self.next_run_at = min(self.next_run_at, now() + again.total_seconds())
+            self.next_run_at = min(self.next_run_at, self.now() + again.total_seconds())
 
     async def due(self, after: Place, n: int) -> list[DueRow]:
-        places = sorted(Place(at(due), found) for found, due in self.rows.items() if due <= now())
+        places = sorted(Place(at(due), found) for found, due in self.rows.items() if due <= self.now())
         return [DueRow(place, QUEUE, KIND, 5) for place in places if place > after][:n]
 
     async def next_due_in(self) -> timedelta | None:
-        waiting = [due - now() for due in self.rows.values() if due > now()]
+        waiting = [due - self.now() for due in self.rows.values() if due > self.now()]
         return timedelta(seconds=min(waiting)) if waiting else None
 
     async def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None:
         assert LIST is not None
         if self.away:
             raise OutcomeUnknown("Redis", "gone")
-        self.pushed += [(found.int, now()) for found in ids[LIST]]
+        self.pushed += [(found.int, self.now()) for found in ids[LIST]]
 
 
 class Scene:

@@ -11,7 +11,7 @@ from core.audience import Audiences
 from core.events import UpkeepDone
 from db.rows import Place
 from db.upkeep import BEGINNING
-from tests.unit.promoting import Scene
+from tests.unit.promoting import Scene, at
 from tests.unit.support import task_id, virtual
 
 
@@ -81,6 +81,50 @@ async def test_more_than_a_chunk_goes_on_at_once(monkeypatch: pytest.MonkeyPatch
     await s.run(until=2)
     assert s.pushed == list(range(1, 11))
     assert s.store.pushed[-1][1] < 0.6
+
+
+@virtual
+async def test_a_row_that_falls_due_before_where_another_clock_had_stopped_is_pushed_on_time() -> None:
+    """The clock stepped back: the cursor lies a minute ahead, and what is submitted from now on falls due before it."""
+    s = Scene(row1=5.0, row2=61.0)
+    s.store.cursor = from_place(Place(at(60.0), task_id(9)))
+
+    await s.run(until=10)
+
+    [(pushed, moment)] = s.store.pushed
+    assert pushed == 1
+    assert 5.0 <= moment < 5.06
+
+
+@virtual
+async def test_after_a_step_back_each_row_is_pushed_once_by_the_stepped_clock() -> None:
+    s = Scene(row1=60.5)
+    s.store.ahead = 60.0
+
+    def step() -> None:
+        s.store.ahead = 0.0
+        s.add(2, 5.0)
+        s.add(3, 5.001)
+        s.add(4, 7.7)
+
+    asyncio.get_running_loop().call_later(3, step)
+    await s.run(until=10)
+
+    assert s.pushed == [1, 2, 3, 4]
+    late = [moment - s.store.rows[task_id(number)] for number, moment in s.store.pushed]
+    assert 0 <= min(late) <= max(late) < 0.06
+
+
+@virtual
+async def test_after_a_step_ahead_the_next_turn_pushes_once_what_fell_due_in_the_time_left_out() -> None:
+    s = Scene(row1=0.5, row2=4.2, row3=59.0, row4=68.0)
+    asyncio.get_running_loop().call_later(3, lambda: setattr(s.store, "ahead", 60.0))
+    await s.run(until=10)
+
+    assert s.pushed == [1, 2, 3, 4]
+    [_, second, third, fourth] = [moment for _, moment in s.store.pushed]
+    assert 63.0 <= second == third <= 64.0
+    assert 68.0 <= fourth < 68.06
 
 
 @virtual
