@@ -42,11 +42,11 @@ def on_loop(function: Callable[..., Any], *, cpu_bound: bool) -> bool:
     called = function if _is_function(function) else type(function).__call__
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
         raise ConfigurationError(f"handler {place(function)} yields: a handler returns its result")
+    if cpu_bound and inspect.iscoroutinefunction(inspect.unwrap(called)):
+        raise ConfigurationError(
+            f"handler {place(function)}: cpu_bound is for `def`, not for `async def`, behind a decorator or not"
+        )
     if inspect.iscoroutinefunction(called):
-        if cpu_bound:
-            raise ConfigurationError(
-                f"handler {place(function)}: cpu_bound is for `def`, not for `async def`"
-            )
         return True
     if cpu_bound and not _has_a_name(function):
         raise ConfigurationError(

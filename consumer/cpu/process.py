@@ -6,9 +6,11 @@ signal: a terminal or a service manager sends one to all processes of a group, a
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import importlib
+import inspect
 import os
 import pickle
 import selectors
@@ -29,7 +31,7 @@ from core.signals import GROUP
 from core.telemetry import log
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
 CALL = struct.Struct("q")
 """To the server: the number of a call, with the descriptor by which its child speaks to the consumer."""
@@ -214,6 +216,13 @@ def _answer(request: bytes) -> bytes:
         function: Any = importlib.import_module(module)
         for name in qualname.split("."):
             function = getattr(function, name)
-        return answers.succeeded(encode(function(ctx, payload)))
+        returned = function(ctx, payload)
+        if inspect.isawaitable(returned):  # a plain function around an `async def`
+            returned = asyncio.run(_awaited(returned))
+        return answers.succeeded(encode(returned))
     except BaseException as error:  # noqa: BLE001 - everything a handler raises travels to the consumer
         return answers.failed(error)
+
+
+async def _awaited(returned: Awaitable[Any]) -> Any:  # noqa: ANN401 - what a handler returns
+    return await returned

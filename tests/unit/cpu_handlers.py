@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Never
@@ -58,6 +60,17 @@ class Hasty(Retry):
 
 def answer(ctx: DetachedContext, payload: Payload) -> Payload:
     return {**payload, "try": ctx.attempt, "pid": os.getpid(), "canceled": ctx.canceled}
+
+
+async def _in_a_while(ctx: DetachedContext, payload: Payload) -> Payload:
+    await asyncio.sleep(0.001)
+    if payload.get("fails"):
+        raise ValueError("broken in a while")
+    return {**payload, "try": ctx.attempt}
+
+
+def around_an_async_def(ctx: DetachedContext, payload: Payload) -> Awaitable[Payload]:
+    return _in_a_while(ctx, payload)
 
 
 def a_megabyte(ctx: DetachedContext, payload: Payload) -> str:

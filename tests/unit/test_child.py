@@ -45,6 +45,13 @@ async def test_a_handler_may_stand_in_a_class(children: Children) -> None:
     assert outcome == Succeeded(JsonText("\"test {'a': 1}\""))
 
 
+async def test_what_a_function_around_an_async_def_returns_is_awaited_there(children: Children) -> None:
+    outcome = await outcome_of(children, cpu_handlers.around_an_async_def, a=1)
+    assert outcome == Succeeded(JsonText('{"a":1,"try":2}'))
+    failed = await outcome_of(children, cpu_handlers.around_an_async_def, fails=True)
+    assert failed == Failed(Failure("ValueError", "broken in a while"))
+
+
 async def test_the_largest_result_comes_through_and_a_larger_one_fails_for_good(children: Children) -> None:
     largest = await outcome_of(children, cpu_handlers.a_megabyte)
     assert isinstance(largest, Succeeded)

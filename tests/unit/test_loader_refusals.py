@@ -80,6 +80,14 @@ REFUSED = {
         "def f(more, ctx, payload): ...\ng = handler('k', cpu_bound=True)(functools.partial(f, 1))",
         rf"f .*:4\): {BY_NAME}",
     ),
+    "an async def behind a decorator for a child": (
+        f"{HANDS_ON}@hands_on\n{CHILD}async def f(ctx, payload): ...",
+        r"f .*:8\): cpu_bound is for `def`, not for `async def`",
+    ),
+    "a marked decorator around an async def for a child": (
+        f"{HANDS_ON}{CHILD}@hands_on\n@hands_on\nasync def f(ctx, payload): ...",
+        r"f .*:8\): cpu_bound is for `def`, not for `async def`",
+    ),
     "a model that no child finds": (
         f"{LOCAL_MODEL}@handler('k', cpu_bound=True)\ndef f(ctx, payload: M): ...",
         r"f .*:8\): its payload cannot travel to a child process",
