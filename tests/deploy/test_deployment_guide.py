@@ -57,8 +57,35 @@ def test_the_stores_decide_about_traffic_and_never_about_restarts(pods: dict[str
     assert api["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
-def test_nginx_lets_the_largest_batch_pass(guide: str) -> None:
-    [megabytes] = re.findall(r"client_max_body_size (\d+)m;", guide)
+@pytest.fixture(scope="module")
+def nginx(guide: str) -> str:
+    """The guide's lines for nginx, without their comments."""
+    [text] = (block["text"] for block in BLOCK.finditer(guide) if block["kind"] == "nginx")
+    return re.sub(r"\s*#.*", "", text)
+
+
+def _inside(block: str, text: str) -> str:
+    """What stands between the braces of an nginx block that holds no others."""
+    [found] = re.findall(rf"^\s*{block} {{\n([^{{}}]*)}}$", text, re.MULTILINE)
+    return str(found)
+
+
+def test_nginx_keeps_its_connections_to_the_api(nginx: str) -> None:
+    """Over HTTP/1.0, or with the header `Connection: close` that it sends by itself, each request opens one."""
+    assert int(re.findall(r"^\s*keepalive (\d+);$", _inside("upstream sluice", nginx), re.MULTILINE)[0]) > 0
+    lines = [line.strip() for line in _inside(r"location /\S+", nginx).splitlines()]
+    assert "proxy_http_version 1.1;" in lines
+    assert 'proxy_set_header Connection "";' in lines
+
+
+def test_nginx_takes_away_the_prefix_that_root_path_names(guide: str, nginx: str) -> None:
+    [(prefix, passed)] = re.findall(r"^\s*location (/\S+) {\n\s*proxy_pass (\S+);$", nginx, re.MULTILINE)
+    assert passed == "http://sluice/", "it ends with / and so takes the location's path away"
+    assert {f"{root}/" for root in re.findall(r"`ROOT_PATH=(\S+?)`", guide)} == {prefix}
+
+
+def test_nginx_lets_the_largest_batch_pass(nginx: str) -> None:
+    [megabytes] = re.findall(r"client_max_body_size (\d+)m;", _inside(r"location /\S+", nginx))
     assert int(megabytes) << 20 > BATCH_BODIES * ApiSettings.model_fields["max_body_bytes"].default
 
 

@@ -109,7 +109,7 @@ async def test_delayed_and_retried_rows_start_once_by_the_stepped_clock(
     await eventually(lambda: _none_runs(stores))
     await step(stores, by)
     stepped_at = await stores.raw.fetchval("SELECT clock_timestamp()")
-    after = [new("count", delay=1.5) for _ in range(10)]  # after a step back it falls due before promote's cursor
+    after = [new("count", delay=1.5) for _ in range(10)]  # due before promote's cursor after a step back
     await stores.submit_and_push(after)
 
     await eventually(lambda: completed(stores, 60), timeout=30)
