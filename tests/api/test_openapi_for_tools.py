@@ -1,4 +1,7 @@
-"""What linters and generators of clients ask of /openapi.json (Redocly's recommended rules, Spectral's `oas`)."""
+"""What linters and generators of clients ask of /openapi.json (Redocly's recommended rules, Spectral's `oas`).
+
+The tools themselves are no part of the tests: what they ask is asked here in our words.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from jsonschema_rs import validator_for
 
 Json = dict[str, Any]
 AMBIGUOUS = {"allOf", "anyOf", "oneOf", "not"}
@@ -24,6 +28,19 @@ def operations(document: Json) -> Iterator[tuple[str, Json]]:
     for path, item in document["paths"].items():
         for operation in item.values():
             yield path, operation
+
+
+def media_in(document: Json) -> Iterator[Json]:
+    """Each body of a request and of an answer, by its media type: a schema, and examples beside it."""
+    for found in objects_in(document["paths"]):
+        if isinstance(content := found.get("content"), dict):
+            yield from content.values()
+
+
+def examples_of(media: Json) -> list[Any]:
+    """The examples beside a schema, of which each has a name, or one has none."""
+    named = [one["value"] for one in media.get("examples", {}).values()]
+    return [*named, *([media["example"]] if "example" in media else [])]
 
 
 def objects_in(value: Any) -> Iterator[Json]:
@@ -81,3 +98,12 @@ async def test_every_schema_is_used(document: Json) -> None:
     used = {schema["$ref"] for schema in objects_in(document) if isinstance(schema.get("$ref"), str)}
 
     assert used == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+
+async def test_every_example_of_a_body_fits_its_schema(document: Json) -> None:
+    """Of those inside of schemas tests/api/test_openapi.py asks the same."""
+    found = [(media["schema"], example) for media in media_in(document) for example in examples_of(media)]
+
+    assert len(found) > len(list(operations(document)))
+    for schema, example in found:
+        validator_for({**schema, "components": document["components"]}).validate(example)
