@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from benchmarks import flushes
 from benchmarks.arrivals import instants
-from benchmarks.lists import crowd, scenes
+from benchmarks.lists import crowd, look, scenes
 from benchmarks.lists.hints import Watch
+from benchmarks.lists.place import Place
 from benchmarks.openloop import Rates, Seen
 from benchmarks.quantiles import histogram, quantiles
 from benchmarks.relay import Frontend, beginning
+from benchmarks.results import Run, figures
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -121,3 +127,59 @@ def test_each_scene_of_lists_says_how_many_runs_it_makes() -> None:
     empty = scenes.runs(alone[0]) // 2
     twice = empty * (len(crowd.STATES) - 1)
     assert scenes.runs(Namespace(**options, scene=None)) == sum(map(scenes.runs, alone)) - twice
+
+
+def _place(answers: Sequence[dict[str, Any]], queues: int) -> Place:
+    """One whose API gives these answers and whose database holds so many queues."""
+    said = iter(answers)
+
+    async def get(_: str) -> SimpleNamespace:
+        answer = next(said)
+        return SimpleNamespace(status_code=200, json=lambda: answer)
+
+    async def fetchval(_: str) -> int:
+        return queues
+
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(fetchval=fetchval)
+
+    return cast(
+        "Place", SimpleNamespace(http=SimpleNamespace(get=get), stage=SimpleNamespace(connection=connection))
+    )
+
+
+COUNTED, NEVER = {"depth": 1, "counted_at": "2026-01-01T00:00:00Z"}, {"depth": None, "counted_at": None}
+
+
+@pytest.mark.parametrize(
+    ("last", "queues", "met"),
+    [
+        ([COUNTED] * 3, 3, (True, True)),
+        ([COUNTED] * 1000, 1200, (True, True)),
+        ([COUNTED, NEVER], 2, (True, False)),
+        ([], 3, (False, True)),
+        ([COUNTED] * 4, 3, (False, True)),
+        ([COUNTED] * 999, 1200, (False, True)),
+    ],
+    ids=["all", "the most", "one never counted", "none named", "one too many", "one too few"],
+)
+async def test_health_must_name_every_queue_and_have_counted_each_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, last: list[dict[str, Any]], queues: int, met: tuple[bool, bool]
+) -> None:
+    monkeypatch.setattr(look, "_LOOKS", 2)
+    monkeypatch.setattr(look, "_STALE", 0)
+    monkeypatch.setattr(look, "_meter", contextmanager(lambda _: iter([SimpleNamespace(facts={})])))
+    first = {"queues": {"a": COUNTED, "b": NEVER, "c": NEVER}}
+    answers: list[dict[str, Any]] = [
+        first,
+        {"queues": {f"queue-{number}": one for number, one in enumerate(last)}},
+    ]
+
+    facts = await look.health(_place(answers, queues))
+
+    runs = [
+        Run(look.MISNAMED, "x", 1, 1, facts["misnamed"], "depths"),
+        Run(look.UNDATED, "x", 1, 1, facts["undated"], "depths"),
+    ]
+    assert tuple(figure.met for figure in figures(runs, look.comparisons("x", "y"))) == met
