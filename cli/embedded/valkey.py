@@ -44,7 +44,7 @@ class Valkey(Server):
         self.url = f"unix://{self._socket}"
 
     async def start(self) -> None:
-        """As `Server.start`. Files that it cannot read are set aside: what they held, republish makes anew."""
+        """As `Server.start`. Files that it cannot read are set aside: what they held, scans find by the rows."""
         try:
             await super().start()
         except ConfigurationError:
