@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from consumer.cancel import Listener
+from consumer.cancel import Compare, Listener
 from consumer.distrust import Distrust
 from consumer.upkeep.promote import STEP as PROMOTE
 from consumer.upkeep.promote import Promote
@@ -45,11 +45,19 @@ def loops(parts: Parts, stores: Stores, settings: ConsumerSettings, report: Repo
 
     store, lease = stores.upkeep, parts.lease
     missed = parts.the_end.bell()
+    compare = Compare(
+        store=stores.claims,
+        running=parts.running,
+        ahead=parts.ahead,
+        complete=parts.complete,
+        often=settings.lease / 2,
+    )
     found = [
         Loop("tick", tick, parts.the_end),
         Loop("distrust", Distrust(lease, parts.running, parts.ahead).step, parts.the_end),
         Loop("scan", parts.pull.look, parts.intake, parts.rows),
-        Loop("reconcile", parts.reconcile.step, parts.the_end, missed),
+        Loop("compare", compare.step, parts.the_end, missed),
+        Loop("reconcile", parts.reconcile.step, parts.the_end),
         Loop(REAP, Reap(store=store, lease=lease, report=report).step, parts.intake),
         Loop(PRUNE, Prune(store=store, retention=settings.retention, report=report).step, parts.intake),
     ]

@@ -1,4 +1,4 @@
-"""Comparing what runs here with what the rows say (L4): the net under lost claim answers and lost cancel messages."""
+"""Rows that this consumer holds and does not know of go back (L4): the net under claims whose answers were lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from consumer.periodic import EARLY
-from consumer.running import Stop
+from consumer.rest import Rest
 from core.events import GivenBack
 from db.claims import Return
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from core.task import ConsumerId, RunKey
 
 _OFTEN = timedelta(seconds=1.5)
-"""How late a cancel may be seen whose message was lost or refused."""
+_SHARE = 50
+_LONGEST_REST = 30.0
+"""Seconds: what a claim took whose answer was lost waits about as long as what a dead consumer held, by default."""
 
 
 class ReadsHeld(Protocol):
@@ -32,7 +34,11 @@ class ReadsHeld(Protocol):
 
 
 class Reconcile:
-    """A step every second and a half while something is here, and every half lease while nothing is."""
+    """A step every second and a half while something is here, and every half lease while nothing is.
+
+    While an old snapshot is held, a look steps over all that this consumer has run since, and rests for it: it takes a
+    fiftieth of one core of PostgreSQL's, or comes after thirty seconds.
+    """
 
     def __init__(
         self,
@@ -59,28 +65,31 @@ class Reconcile:
         self._claims_before = 0
         self._half_lease = lease.duration / 2
         self._looked_at = -math.inf
+        self._rest = Rest(clock, share=_SHARE, longest=_LONGEST_REST)
         self.period = min(_OFTEN, timedelta(seconds=self._half_lease))
 
     async def step(self) -> timedelta:
-        """Look, unless the last look is younger than half a lease and there is nothing that it could find by now."""
+        """Look, unless the last look is younger than half a lease and there is nothing that it could find by now.
+
+        Raises StoreUnavailable.
+        """
         young = self._clock() - self._looked_at < self._half_lease - EARLY
         expected = self._here() or self._strays or self._seen_under != self._lease.consumer
-        return self.period if young and not expected else await self.look()
+        if (young and not expected) or not self._rest.over:
+            return self.period
+        with self._rest.after_look():
+            return await self.look()
 
     async def look(self) -> timedelta:
-        """Once: runs whose row is gone are stopped; rows that nobody here holds, twice in a row, are given back."""
+        """Once: rows that nobody here holds, twice in a row, are given back."""
         if self._seen_under not in {None, self._lease.consumer}:
             await self._leave_former_self()
-        consumer, held_before, began = self._lease.consumer, self._here(), self._clock()
+        consumer, began = self._lease.consumer, self._clock()
         rows = await self._store.held(consumer)
         if consumer != self._lease.consumer:
             return timedelta()  # declared dead in between: these rows are for others
         claims_before = self._gate.last  # those that were begun during the look may be in it
-        writing = self._complete.keys()
-        here = self._here()
-        for key in (held_before & here) - rows - writing:
-            self._running.stop(key, Stop.CANCELED)
-        strays = rows - here - writing
+        strays = rows - self._here() - self._complete.keys()
         if self._seen_under == consumer and self._gate.settled(self._claims_before):
             lost = strays & self._strays
             if lost:

@@ -1,17 +1,22 @@
-"""What to write in the place of an outcome that PostgreSQL refuses. Writes nothing itself."""
+"""What to do about rows that PostgreSQL refuses: find each of them, and what to write in the place of an outcome."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
+from core.errors import RowRefused
 from core.outcome import Failure, storable
 from core.task import MAX_ERROR_BYTES
 from db.claims import Completion, Failing, Return
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from consumer.complete import Write
-    from core.errors import RowRefused
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _AGAIN = timedelta(minutes=1)
 _PLAIN = Failure(
@@ -37,3 +42,20 @@ def instead_of(write: Write, refused: RowRefused) -> Write | None:
             return None
         case _:
             assert_never(write)
+
+
+async def bisected(
+    batch: Sequence[T],
+    send: Callable[[Sequence[T]], Awaitable[R]],
+    refused_alone: Callable[[T, RowRefused], None],
+) -> list[R]:
+    """What `send` answers for the batch, or for halves of it until each refused row is alone (U1)."""
+    try:
+        return [await send(batch)]
+    except RowRefused as refused:
+        if len(batch) == 1:
+            refused_alone(batch[0], refused)
+            return []
+    middle = len(batch) // 2
+    first = await bisected(batch[:middle], send, refused_alone)
+    return first + await bisected(batch[middle:], send, refused_alone)

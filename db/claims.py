@@ -214,9 +214,15 @@ class Claims:
         return {row.id for row in rows}
 
     async def held(self, consumer: ConsumerId) -> set[RunKey]:
-        """The runs that are `processing` under this id (L4)."""
-        rows = await self._database.rows("held", consumer_id=consumer)
-        return {(TaskId(row.id), FencingToken(row.fencing_token)) for row in rows}
+        """The runs that are `processing` under this id (L4). Costs what it ever ran while an old snapshot is held."""
+        return _run_keys(await self._database.rows("held", consumer_id=consumer))
+
+    async def held_among(self, runs: Collection[RunKey]) -> set[RunKey]:
+        """Those of them whose rows say that they are still on, by their keys (L4)."""
+        rows = await self._database.rows(
+            "held_among", ids=[task_id for task_id, _ in runs], tokens=[token for _, token in runs]
+        )
+        return _run_keys(rows)
 
 
 def finish_values(done: Sequence[Completion]) -> dict[str, Any]:
@@ -227,6 +233,10 @@ def finish_values(done: Sequence[Completion]) -> dict[str, Any]:
         "tokens": [write.token for write in done],
         "results": None if results.count(None) == len(results) else results,
     }
+
+
+def _run_keys(rows: Sequence[Record]) -> set[RunKey]:
+    return {(TaskId(row.id), FencingToken(row.fencing_token)) for row in rows}
 
 
 def _pending(row: Record) -> Pending:

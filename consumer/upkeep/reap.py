@@ -8,13 +8,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from core.errors import RowRefused
+from consumer.refused import bisected
+from consumer.rest import Rest
 from core.events import StepFailed, UpkeepDone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from consumer.lease import Lease
+    from core.errors import RowRefused
     from core.events import Report
     from core.task import ConsumerId, RunKey
     from db.upkeep import LastBeat, Turn
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 STEP = "reap"
 CHUNK = 1000
 _LONGEST_LEASE = 3600.0
+_SHARE = 20
 
 
 class ReapsTries(Protocol):
@@ -45,6 +48,7 @@ class Reap:
         self._spread = timedelta(seconds=min(1.0, lease.duration / 2))
         self._seen: dict[tuple[ConsumerId, str], float] = {}
         self.period = timedelta(seconds=min(5.0, lease.duration / 2))
+        self._rest = Rest(lease.clock, share=_SHARE, longest=2 * self.period.total_seconds())
         self.look = self.period / 2
         """How long a look at the beats may be behind them."""
 
@@ -55,10 +59,12 @@ class Reap:
             return self.look / 2
         if silent and await self._store.declare_dead(silent):
             await self._store.end_turn(STEP, {}, timedelta())  # the next one is due at once
-        turn = await self._store.take_turn(STEP, self.period)
+        # Two periods at most: a turn that is due later than that is taken by others, who blame a clock (U1).
+        turn = await self._store.take_turn(STEP, max(self.period, timedelta(seconds=self._rest.seconds)))
         if turn is None:
             return self.look
-        dead = await self._store.dead_tries(CHUNK)
+        with self._rest.after_look():
+            dead = await self._store.dead_tries(CHUNK)
         if not dead or not self._lease.unbroken:
             return self.look
         reaped = await self._reap(dead)
@@ -84,15 +90,12 @@ class Reap:
         ]
 
     async def _reap(self, dead: Sequence[RunKey]) -> int:
-        """Take these back; halved when PostgreSQL refuses a row, so that it stays alone (U1)."""
-        try:
-            return await self._store.reap(dead, self._spread)
-        except RowRefused as refused:
-            if len(dead) == 1:
-                self._report(StepFailed(STEP, reason=f"task {dead[0][0]} is refused: {refused.reason}"))
-                return 0
-        middle = len(dead) // 2
-        return await self._reap(dead[:middle]) + await self._reap(dead[middle:])
+        """Take these back; how many there were. One that PostgreSQL refuses stays, alone (U1)."""
+
+        def refused_alone(key: RunKey, refused: RowRefused) -> None:
+            self._report(StepFailed(STEP, reason=f"task {key[0]} is refused: {refused.reason}"))
+
+        return sum(await bisected(dead, lambda some: self._store.reap(some, self._spread), refused_alone))
 
 
 def _lease_of(beat: LastBeat) -> float:

@@ -39,6 +39,8 @@ async def test_a_claim_starts_a_try_and_returns_what_it_needs(world: World) -> N
     assert (found["started_at"], found["updated_at"]) == (START + SECOND, START + SECOND)
     assert await world.claims.held(ME) == {(task.id, 1)}
     assert await world.claims.held(new_consumer_id()) == set()
+    runs = [(task.id, FencingToken(token)) for token in (0, 1, 2)]
+    assert await world.claims.held_among([*runs, (new_task_id(), FencingToken(1))]) == {runs[1]}
 
 
 async def test_only_what_is_pending_due_and_served_is_claimed(world: World) -> None:

@@ -166,9 +166,11 @@ class Twins(RuleBasedStateMachine):
         back = [Return(one, self.token(one, older), delay) for one, older, delay in found]
         self.both(lambda world: world.claims.give_back(back), "tasks")
 
-    @rule(me=consumers)
-    def who_holds_what(self, me: ConsumerId) -> None:
+    @rule(me=consumers, found=each(st.none()))
+    def who_holds_what(self, me: ConsumerId, found: list[Any]) -> None:
+        runs = [(one, self.token(one, older)) for one, older, _ in found]
         self.both(lambda world: world.claims.held(me))
+        self.both(lambda world: world.claims.held_among(runs))
         self.both(lambda world: in_order(world.upkeep.dead_tries(100)))
 
     @rule(me=consumers, late=st.booleans())

@@ -176,3 +176,14 @@ async def test_held_names_the_runs_of_one_consumer(stores: Stores) -> None:
     await stores.claims.finish([Completion(mine[0].id, mine[0].token, None)])
     assert await stores.claims.held(me) == {mine[1].key}
     assert await stores.claims.held(new_consumer_id()) == set()
+
+
+async def test_runs_are_asked_for_by_id_and_token(stores: Stores) -> None:
+    on, done, canceled, back = await stores.claimed(new(), new(), new(), new())
+    await stores.claims.finish([Completion(done.id, done.token, None)])
+    await stores.tasks.cancel(canceled.id)
+    await stores.claims.give_back([Return(back.id, back.token)])
+    [again] = await stores.claims.claim([back.id], consumer=new_consumer_id(), kinds=[ECHO])
+    runs = {on.key, done.key, canceled.key, back.key, again.key, (new_task_id(), on.token)}
+    assert await stores.claims.held_among(runs) == {on.key, again.key}
+    assert await stores.claims.held_among([]) == set()

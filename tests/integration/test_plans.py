@@ -135,6 +135,7 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
             BATCH,
         ),
         "prune": ({"age": 60.0, "ids": _spread(range(ENDED))}, by_key, 2 * BATCH),
+        "held_among": (fenced, by_key, BATCH),
         "locked_among": ({"ids": processing}, by_key, 2 * BATCH),
     }[name]
 
@@ -150,6 +151,7 @@ NAMES = (
         "reap",
         "prune_look",
         "prune",
+        "held_among",
         "locked_among",
     ),
     "depths",

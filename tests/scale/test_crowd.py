@@ -102,6 +102,7 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
             BATCH,
         ),
         "prune": ({"age": 3600.0, "ids": _spread(crowd.ended)}, {KEY}, 2 * BATCH),
+        "held_among": (held, {KEY}, BATCH),
         "locked_among": ({"ids": running}, {KEY}, 2 * BATCH),
         # What health asks.
         "consumers": ({}, set(), 0),
@@ -119,6 +120,7 @@ NAMES = (
         "reap",
         "prune_look",
         "prune",
+        "held_among",
         "locked_among",
     ),
     *("consumers", "queues", "depths"),

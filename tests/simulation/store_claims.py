@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -140,6 +140,10 @@ class SimClaims:
             for row in self._tables.tasks.values()
             if row.status == "processing" and row.consumer_id == consumer
         }
+
+    async def held_among(self, runs: Collection[RunKey]) -> set[RunKey]:
+        found = (self._tables.tasks.get(task_id) for task_id, _ in runs)
+        return {(row.id, FencingToken(row.fencing_token)) for row in found if row is not None} & set(runs)
 
     async def to_finish(self, done: Sequence[Completion]) -> list[tuple[Completion, TaskRow]]:
         """The rows that finish.sql would complete."""

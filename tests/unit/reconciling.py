@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 from consumer.ahead import Ahead
+from consumer.cancel import Compare
 from consumer.complete import Complete
 from consumer.gate import Gate
 from consumer.reconcile import Reconcile
@@ -36,6 +37,7 @@ class Scene:
         self.rows: dict[ConsumerId, set[RunKey]] = {self.lease.consumer: set()}
         self.put_back: list[Return] = []
         self.looks = 0
+        self.look_takes = 0.0
         self.during_the_look: Callable[[], Any] = lambda: None
         self.answers: list[asyncio.Future[list[Claim]]] = []
         self.events = Events()
@@ -58,6 +60,15 @@ class Scene:
             clock=self.clock,
             report=self.events,
         )
+        self.asked: list[set[RunKey]] = []
+        self.during_the_comparison: Callable[[], Any] = lambda: None
+        self.compare = Compare(
+            store=self,
+            running=self.running,
+            ahead=cast("Ahead", SimpleNamespace(keys=lambda: self.ahead)),
+            complete=cast("Complete", self),
+            often=timedelta(seconds=self.lease.duration / 2),
+        )
 
     @property
     def mine(self) -> set[RunKey]:
@@ -67,6 +78,14 @@ class Scene:
         self.looks += 1
         self.during_the_look()
         seen = set(self.rows.get(consumer, ()))
+        await asyncio.sleep(self.look_takes)
+        self.clock.move(self.look_takes)
+        return seen
+
+    async def held_among(self, runs: Collection[RunKey]) -> set[RunKey]:
+        self.asked.append(set(runs))
+        seen = self.mine & set(runs)
+        self.during_the_comparison()
         await asyncio.sleep(0)
         return seen
 

@@ -211,3 +211,15 @@ async def test_a_chunk_of_which_every_row_is_refused_is_not_looked_at_again_at_o
     s.reap = reap  # type: ignore[method-assign]
     assert await s.reap_step.step() == s.reap_step.look
     assert s.ended == 0
+
+
+@virtual
+async def test_a_look_that_takes_long_is_followed_by_a_later_turn_of_which_others_blame_no_clock() -> None:
+    """Beside an old snapshot it steps over what consumers that are gone have run."""
+    s = Scene()
+    for seconds, period in ((0.1, 5), (0.3, 5), (0.3, 5), (9.0, 6), (9.0, 6), (0.1, 10), (0.1, 5)):
+        s.during_the_look = lambda seconds=seconds: s.clock.move(seconds)  # type: ignore[misc]
+        await s.pass_by(2.5)
+        assert s.period == timedelta(seconds=period)
+        s.during_the_look = lambda: None
+        s.beat()

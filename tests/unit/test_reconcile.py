@@ -1,74 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
-from consumer.running import Run, Stop
-from core.errors import OutcomeUnknown
+from core.errors import Hindered, OutcomeUnknown, StoreUnavailable
 from core.events import GivenBack
-from core.task import FencingToken
 from db.claims import Return
 from tests.unit.reconciling import Scene, key
-from tests.unit.support import begun, claim, settled, task_id, virtual
-
-
-@virtual
-async def test_what_runs_and_whose_row_says_so_is_left_alone() -> None:
-    s = Scene()
-    runs = s.runs(1, 2)
-    await s.look()
-    await s.look()
-    assert not any(run.stopping for run in runs)
-    assert s.put_back == []
-
-
-@virtual
-async def test_a_run_whose_row_was_canceled_or_taken_is_stopped() -> None:
-    s = Scene()
-    kept, canceled, taken = s.runs(1, 2, 3)
-    s.mine.difference_update({key(2), key(3)})
-    s.mine.add((task_id(3), FencingToken(3)))
-
-    await s.look()
-
-    assert [run.stop_reason for run in (kept, canceled, taken)] == [None, Stop.CANCELED, Stop.CANCELED]
-    assert s.put_back == []
-
-
-@virtual
-async def test_a_run_whose_outcome_is_being_written_is_left_alone() -> None:
-    s = Scene()
-    [run] = s.runs(1)
-    s.mine.clear()
-    s.writing.add(key(1))
-    await s.look()
-    assert not run.stopping
-
-
-@virtual
-async def test_a_run_that_began_during_the_look_is_left_alone() -> None:
-    s = Scene()
-    begun: list[Run] = []
-
-    def begin() -> None:
-        begun.extend(s.runs(1))
-        s.mine.clear()  # the look saw the rows before
-
-    s.during_the_look = begin
-    await s.look()
-    assert not begun[0].stopping
-
-
-@virtual
-async def test_a_run_that_ended_during_the_look_is_not_remembered_as_canceled() -> None:
-    s = Scene()
-    [run] = s.runs(1)
-    s.mine.clear()
-    s.during_the_look = lambda: s.running.remove(run)
-    await s.look()
-    assert not s.running._canceled_early
+from tests.unit.support import settled, task_id, virtual
 
 
 @virtual
@@ -95,18 +37,6 @@ async def test_what_is_being_given_back_is_not_given_back_again() -> None:
     for _ in range(5):
         await s.look()
     assert s.put_back == [Return(*key(1))]
-
-
-@virtual
-async def test_what_was_canceled_while_it_waited_for_its_slot_is_stopped_when_it_comes_there() -> None:
-    s = Scene()
-    s.ahead = {key(1), key(2)}
-    s.mine.add(key(2))
-    await s.look()
-    for number, stopping in ((1, True), (2, False)):
-        run = begun(claim(number))
-        s.running.start(run, asyncio.sleep(0))
-        assert run.stopping is stopping
 
 
 @virtual
@@ -168,17 +98,6 @@ async def test_a_claim_that_began_after_the_first_look_keeps_no_stray_from_going
 
 
 @virtual
-async def test_who_was_declared_dead_during_the_look_judges_nothing_by_it() -> None:
-    s = Scene()
-    [run] = s.runs(1)
-    s.mine.clear()
-    s.during_the_look = s.lease.ended
-
-    assert await s.look() == timedelta()
-    assert not run.stopping
-
-
-@virtual
 async def test_rows_of_the_former_id_go_back_behind_the_outcomes_of_its_runs() -> None:
     s = Scene()
     s.runs(1)
@@ -232,18 +151,70 @@ async def test_a_look_that_finds_no_store_changes_nothing_and_the_former_id_is_l
 
 
 @virtual
-async def test_a_look_follows_soon_while_something_runs_and_costs_nothing_while_nothing_does() -> None:
+async def test_what_runs_and_whose_row_says_so_is_no_stray() -> None:
     s = Scene()
+    s.runs(1, 2)
+    await s.look()
+    await s.look()
+    assert s.put_back == []
 
-    async def looks(seconds: float) -> int:
-        before, end = s.looks, s.clock() + seconds
-        while s.clock() < end:
-            s.clock.move((await s.reconcile.step()).total_seconds())
-        return s.looks - before
 
-    assert await looks(2 * s.lease.duration) <= 4
-    [run] = s.runs(1)
-    assert await looks(30) >= 15
-    s.mine.clear()
-    await looks(2)
-    assert run.stop_reason is Stop.CANCELED
+@virtual
+async def test_who_was_declared_dead_during_the_look_judges_nothing_by_it() -> None:
+    s = Scene()
+    s.mine.add(key(1))
+    await s.look()
+    s.during_the_look = s.lease.ended
+    assert await s.look() == timedelta()
+    assert s.put_back == []
+
+
+@virtual
+async def test_a_look_follows_soon_while_something_runs_and_seldom_while_nothing_does() -> None:
+    s = Scene()
+    assert await looks(s, 2 * s.lease.duration) <= 4
+    s.runs(1)
+    assert await looks(s, 30) >= 15
+
+
+@virtual
+async def test_a_look_that_takes_long_is_followed_by_a_rest_and_still_finds_what_a_lost_answer_took() -> None:
+    """Beside an old snapshot each look took as long as all that this consumer had run, every second and a half."""
+    s = Scene()
+    s.runs(1)
+    s.during_the_look = lambda: s.clock.move(0.1)
+    assert 15 <= await looks(s, 100) <= 22
+    s.during_the_look = lambda: s.clock.move(9.0)
+    assert 7 <= await looks(s, 300) <= 10
+    s.mine.add(key(2))
+    await looks(s, 2 * (9 + 30 + 2))
+    assert s.put_back == [Return(*key(2))]
+
+
+@virtual
+async def test_a_look_that_postgresql_gives_up_is_followed_by_a_rest_and_one_that_is_silent_by_none() -> None:
+    s = Scene()
+    s.runs(1)
+    for error, fewest, most in (
+        (Hindered("PostgreSQL", "statement timeout"), 3, 6),
+        (OutcomeUnknown("PostgreSQL", "gone"), 30, 100),
+    ):
+
+        def fails(error: Exception = error) -> None:
+            s.clock.move(0.1)
+            raise error
+
+        s.during_the_look = fails
+        assert fewest <= await looks(s, 100) <= most
+        s.clock.move(60)
+
+
+async def looks(s: Scene, seconds: float) -> int:
+    """How many there were in that time."""
+    before, end = s.looks, s.clock() + seconds
+    while s.clock() < end:
+        pause = s.reconcile.period
+        with suppress(StoreUnavailable):
+            pause = await s.reconcile.step()
+        s.clock.move(pause.total_seconds())
+    return s.looks - before
