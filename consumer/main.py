@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import traceback
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,14 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(supervise(processes, settings, registry, queues=queues, report=report))
         set_forks_apart(STOPS)
-        ending = _consume(settings, registry, report, in_family=parent is not None)
-        return loop.leave(ending, finish=log.finish)
+        try:
+            status = _consume(settings, registry, report, in_family=parent is not None)
+        except SluiceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - reported; the beat goes on, and handlers' threads are waited for
+            report(StepFailed("consumer", reason=repr(error), traceback=traceback.format_exc()))
+            loop.end_now(1, finish=log.finish)
+        return loop.leave(status, finish=log.finish)
     except SluiceError as error:
         _say(str(error))
         return 1

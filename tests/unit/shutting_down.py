@@ -12,7 +12,7 @@ from consumer.parts import Parts
 from consumer.running import Run, Running
 from consumer.shutdown import Ending, Shutdown
 from consumer.slots import Slots
-from core.errors import StoreUnavailable
+from core.errors import RowRefused, StoreUnavailable
 from core.task import RunKey, TaskId
 from db.claims import Pending, Return, Written
 from tests.unit.support import Events, begun, claim, now
@@ -34,13 +34,14 @@ class Scene:
         self.pulling, self.scheduling, self.writing = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.waiting, self.unwritten = 0, set[RunKey]()
         self.locked, self.locks = 0, set[int]()
+        self.refuses = set[int]()
         self.ready = self if redis else None
         self.forced = asyncio.Event()
         self.drain = drain
         self.lease = self.claims = self.consumers = self.beat = self
         self.publishing = asyncio.Event()
         self.publisher = SimpleNamespace(
-            again=lambda pending: self.log.append(f"publish {list(pending)}"), close=self.publishing.set
+            again=lambda pending: self.log.append(f"publish {list(pending)}"), close=self._publish
         )
         self.schedule = self.work = self.intake = self.complete = self
         self.gate = self
@@ -85,11 +86,17 @@ class Scene:
         self.waiting = 0
         self.writing.set()
 
+    def _publish(self) -> None:
+        if "publish" not in self.takes:
+            self.publishing.set()
+
     async def give_back(self, what: str | Sequence[Return]) -> Written:
         if isinstance(what, str):
             await self._say(f"give back, {what}")
             return Written(0)
         await self._say(f"give back {[back.id.int for back in what]}")
+        if self.refuses & {back.id.int for back in what}:
+            raise RowRefused("P0001", "never again")
         self.rows = self.rows - {(back.id, back.token) for back in what}
         return Written(len(what), cast("tuple[Pending, ...]", ("pending",)))
 

@@ -74,7 +74,8 @@ async def test_a_handler_that_does_not_end_is_given_back_by_the_last_statement_a
     s.run(1, on_stop=None)
     s.run(2, ends_after=0.1)
     assert await s.shut_down() == Ending(left=0, threads=1, clean=True)
-    assert s.log[-4:] == ["give back [1]", "publish ['pending']", "stop the beat", "unregister me"]
+    last = ["give back [1]", "held by me", "publish ['pending']", "stop the beat", "unregister me"]
+    assert s.log[-5:] == last
     assert now() < 2
 
 
@@ -134,16 +135,44 @@ async def test_a_redis_that_is_away_does_no_harm() -> None:
     assert (await s.shut_down()).clean
 
 
-@virtual
-async def test_everything_that_can_hang_hangs_and_the_end_still_comes_within_a_second_of_the_drain() -> None:
-    s = Scene(drain=5)
-    for what in ("pull", "pull, when cut", "schedule", "complete"):
-        s.takes[what] = FOREVER
-    for what in ("wake", "give back, draining", "give back [1]", "stop the beat", "unregister me"):
-        s.takes[what] = FOREVER
-    s.run(1, on_stop=None)
-    s.waiting = 3
+@pytest.mark.parametrize("wake", [0.0, FOREVER])
+@pytest.mark.parametrize(("drain", "forced"), [(5.0, None), (0.0, None), (25.0, 0.0), (25.0, 3.0)])
+def test_everything_that_can_hang_hangs_and_the_process_has_a_fifth_of_a_second_to_end_in(
+    drain: float, forced: float | None, wake: float
+) -> None:
+    @virtual
+    async def scene() -> None:
+        s = Scene(drain=drain)
+        for what in ("pull", "pull, when cut", "schedule", "complete", "publish"):
+            s.takes[what] = FOREVER
+        for what in ("give back, draining", "locked among [1]", "held by me", "stop the beat"):
+            s.takes[what] = FOREVER
+        s.takes["wake"] = wake
+        s.run(1, on_stop=None)
+        s.waiting = 3
+        if forced is not None:
+            after(forced, s.forced.set)
 
-    assert await s.shut_down() == Ending(left=4, threads=2, clean=False)
-    assert now() < 6
-    assert s.events.of(Drained) == [Drained(left=4)]
+        assert await s.shut_down() == Ending(left=4, threads=2, clean=False)
+        assert now() <= (drain if forced is None else forced) + 0.81
+        assert s.events.of(Drained) == [Drained(left=4)]
+
+    scene()
+
+
+@pytest.mark.parametrize("drain", [0.0, 5.0])
+def test_each_of_the_last_acts_has_a_fair_share_where_others_hang(drain: float) -> None:
+    """Before it had one the last of them had what was left: nothing."""
+
+    @virtual
+    async def scene() -> None:
+        s = Scene(drain=drain)
+        for what in ("wake", "pull, when cut", "schedule", "complete", "give back, draining"):
+            s.takes[what] = FOREVER
+        s.takes |= {"give back [1]": 0.09, "stop the beat": 0.04}
+        s.run(1, on_stop=None)
+        ending = await s.shut_down()
+        assert (ending.left, ending.threads) == (0, 1)
+        assert "give back [1]" in s.log
+
+    scene()

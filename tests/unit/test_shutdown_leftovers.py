@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from consumer.shutdown import Ending
+from core.events import StepFailed
 from tests.unit.shutting_down import FOREVER, Scene, after
-from tests.unit.support import claim, now, virtual
+from tests.unit.support import claim, now, task_id, virtual
 
 
 @virtual
@@ -110,6 +111,35 @@ def test_a_row_that_somebody_holds_locked_keeps_no_neighbour_here(frees: bool) -
 
 
 @virtual
+async def test_what_runs_here_goes_back_even_if_postgresql_does_not_say_in_time_what_else_there_is() -> None:
+    """Beside an old snapshot that look steps over all that this consumer has ever run."""
+    for seconds in (0.1, FOREVER):
+        s = Scene(drain=0)
+        s.run(1, on_stop=None)
+        s.rows = {claim(1).key, claim(7).key}
+        s.takes["held by me"] = seconds
+        ending = await s.shut_down()
+        assert s.rows == (set() if seconds < 1 else {claim(7).key})
+        assert (ending.left, ending.clean) == (0, seconds < 1)
+        assert "publish ['pending', 'pending']" in s.log if seconds < 1 else "publish ['pending']" in s.log
+
+
+@virtual
+async def test_a_row_that_postgresql_refuses_to_take_back_stays_alone() -> None:
+    s = Scene(drain=0)
+    for number in (1, 2, 3, 4):
+        s.run(number, on_stop=None)
+    s.rows = {claim(number).key for number in (1, 2, 3, 4, 7)}
+    s.refuses = {3, 7}
+    ending = await s.shut_down()
+    assert s.rows == {claim(3).key, claim(7).key}
+    assert (ending.left, ending.refused, ending.threads, ending.clean) == (2, 2, 4, False)
+    assert "does not take the rows of 2 tasks back" in ending.complaint
+    told = sorted(event.reason for event in s.events.of(StepFailed))
+    assert told == [f"task {task_id(number)} is refused: never again" for number in (3, 7)]
+
+
+@virtual
 async def test_what_a_claim_that_was_broken_off_may_still_take_makes_the_end_unclean() -> None:
     s = Scene(drain=1)
     s.takes["schedule"] = FOREVER
@@ -130,10 +160,10 @@ async def test_what_it_asked_for_counts_as_left_when_the_database_does_not_say_w
 @virtual
 async def test_an_outcome_that_comes_after_the_writer_has_ended_goes_back_with_the_rest() -> None:
     s = Scene()
-    s.run(1, ends_after=FOREVER, on_stop=0.31)
+    s.run(1, ends_after=FOREVER, on_stop=0.26)
     s.rows = {claim(1).key}
-    s.takes["held by me"] = 0.05
-    after(25.31, lambda: s.hand_in(1))
+    s.takes["locked among [1]"] = 0.05
+    after(25.26, lambda: s.hand_in(1))
 
     assert await s.shut_down() == Ending(left=0, threads=0, clean=True)
     assert s.log.index("close") < s.log.index("1 DRAIN") < s.log.index("give back [1]")
