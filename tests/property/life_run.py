@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from tests.property.life_verbs import Verbs, verbs
 
 EXAMPLES = int(os.environ.get("SLUICE_EXAMPLES", "0"))
-"""How many to try. 0: the same few in every run, and a failure is shown as it is found: making it small takes minutes."""
+"""How many to try. 0: the same few in every run, and a failure is shown as it is found: to make it small takes long."""
 
 
 class Machine(Protocol):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.broken import INTACT as WHOLE_STORE
+from tests.simulation.broken import Broken
 from tests.simulation.broken_twins import (
     Change,
     PushesFirst,
@@ -23,8 +25,6 @@ from tests.simulation.broken_twins import (
     scans_know_no_list,
     slot_released_early,
 )
-from tests.simulation.store_tables import INTACT as WHOLE_STORE
-from tests.simulation.store_tables import Broken
 
 if TYPE_CHECKING:
     from consumer.loops import Loop

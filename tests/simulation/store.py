@@ -11,9 +11,10 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from tests.simulation.broken import INTACT, Broken
 from tests.simulation.store_claims import SimClaims
 from tests.simulation.store_consumers import SimConsumers
-from tests.simulation.store_tables import INTACT, Broken, Tables
+from tests.simulation.store_tables import Tables
 from tests.simulation.store_tasks import SimBrowse, SimTasks
 from tests.simulation.store_transaction import Port, SimTransaction, straight
 from tests.simulation.store_upkeep import SimUpkeep
