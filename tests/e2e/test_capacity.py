@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from core.task import QueueName
 from tests.support.consuming import Consumers
 from tests.support.counting import charged, completed, payload
@@ -36,9 +34,8 @@ async def test_ids_that_a_full_consumer_pulled_ahead_go_to_an_idle_one_within_a_
     end = consumers.file("end")
     slow = [new("nap", payload=payload(until=str(end))) for _ in range(10)]
     await stores.heard()
-    first.send(signal.SIGSTOP)  # else a look may find the rows before they are in their list
-    await stores.submit_and_push([*(new("count") for _ in range(200)), *slow])
-    first.send(signal.SIGCONT)
+    with first.held():
+        await stores.submit_and_push([*(new("count") for _ in range(200)), *slow])
     await eventually(lambda: len(consumers.runs("started")) == 5)
     second = await consumers.start(WORKER_QUEUE_MAXSIZE="5")
     await eventually(lambda: len(consumers.runs("started", pid=second.pid)) == 5, timeout=3)

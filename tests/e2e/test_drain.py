@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.consuming import FULL, OURS, Consumers
+from tests.support.consuming import FULL, OURS, Consumers, lists
 from tests.support.counting import charged, completed, payload, statuses
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
@@ -46,7 +47,8 @@ async def test_running_tasks_may_finish_and_nothing_new_starts(stores: Stores, c
     consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="3")
     await stores.heard()
     naps = [new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(3)]
-    await stores.submit_and_push(naps)
+    with consumer.held():
+        await stores.submit_and_push(naps)
     await eventually(lambda: len(consumers.runs("started")) == 3)
     waiting = await stores.submit_and_push([new("count")])
     consumer.send(signal.SIGTERM)
@@ -54,7 +56,7 @@ async def test_running_tasks_may_finish_and_nothing_new_starts(stores: Stores, c
     consumers.file("end").touch()
     assert await consumer.ended() == 0
     assert await statuses(stores) == {"completed": 3, "pending": 1}
-    assert {str(task_id) for task_id in waiting} <= {*await stores.entries(OURS)}
+    assert await lists(stores, consumer, waiting)
     assert consumers.runs("ran") == []
     assert await stores.browse.consumers() == [], "its row goes with it"
     assert await stores.redis("KEYS", f"{stores.keys.prefix}:wake:*") == []
@@ -65,9 +67,9 @@ async def test_what_does_not_finish_in_time_is_canceled_and_runs_elsewhere_uncha
 ) -> None:
     consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="2", DRAIN_SECONDS="0.3")
     await stores.heard()
-    ids = await stores.submit_and_push(
-        new("nap", payload=payload(until=str(consumers.file("end"))), max_attempts=1) for _ in range(2)
-    )
+    naps = [new("nap", payload=payload(until=str(consumers.file("end"))), max_attempts=1) for _ in range(2)]
+    with consumer.held():
+        ids = await stores.submit_and_push(naps)
     await eventually(lambda: len(consumers.runs("started")) == 2)
     status, seconds = await consumer.stop()
     assert status == 0
@@ -75,7 +77,7 @@ async def test_what_does_not_finish_in_time_is_canceled_and_runs_elsewhere_uncha
     assert len(consumers.runs("canceled")) == 2
     assert await statuses(stores) == {"pending": 2}
     assert await charged(stores) == 0
-    assert {*await stores.entries(OURS)} == {*map(str, ids)}, "on their list again at once"
+    assert await lists(stores, consumer, ids), "on their list again at once"
     consumers.file("end").touch()
     await consumers.start()
     await eventually(lambda: completed(stores, 2))
@@ -85,20 +87,20 @@ async def test_ids_that_wait_for_a_slot_go_back_in_their_order(stores: Stores, c
     """Quick tasks make it pull ahead; then slow ones take every slot while their successors wait."""
     consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="4", DRAIN_SECONDS="0.2", LOG_LEVEL="debug")
     await stores.heard()
-    quick = [new("count") for _ in range(400)]
+    quick = [new("count") for _ in range(200)]
     slow = [new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(12)]
-    consumer.send(signal.SIGSTOP)  # else a look may find the rows before they are in their list
-    await stores.submit_and_push([*quick, *slow])
-    consumer.send(signal.SIGCONT)
+    with consumer.held():
+        await stores.submit_and_push([*quick, *slow])
     await eventually(lambda: len(consumers.runs("started")) == 4)
     status, seconds = await consumer.stop()
     assert status == 0
     assert seconds < 0.2 + GRACE
     assert consumer.events("tasks.given_back"), "some were pulled and never started"
+    assert await lists(stores, consumer, [task.id for task in slow])
     back = [str(task.id) for task in slow]
-    listed = list(reversed(await stores.entries(OURS)))
-    assert sorted(listed) == sorted(back)
-    assert listed[-8:] == back[-8:], "those that never started kept their order behind those that had"
+    listed = [*dict.fromkeys(reversed(await stores.entries(OURS)))]
+    for ahead in (back[4:8], back[8:]):  # what was claimed goes back by its rows, the others by their list
+        assert [task_id for task_id in listed if task_id in ahead] == ahead
     assert len(consumers.runs("started")) == 4
     assert await charged(stores) == 0
 
@@ -110,25 +112,26 @@ async def test_a_claim_in_flight_is_awaited_and_what_it_brings_given_back_or_cou
     consumer = await consumers.start(
         DRAIN_SECONDS="1" if released else "0.2"
     )  # sooner than the lock is given up
-    tasks = [new("count", delay=0.5) for _ in range(5)]
-    await stores.submit(*tasks)
+    await stores.heard()
+    tasks = [new("count") for _ in range(5)]
     async with stores.raw.transaction():
-        await stores.raw.execute("LOCK TABLE tasks IN SHARE ROW EXCLUSIVE MODE")
-        await stores.raw.execute("SELECT pg_sleep(0.5)")  # by then they are due
-        await stores.ready.push({OURS: [task.id for task in tasks]})
-        await stores.waited_for("gate")  # by their ids, or by the rows when a scan comes first
+        with consumer.held():
+            await stores.submit_and_push(tasks)
+            await stores.raw.execute("LOCK TABLE tasks IN SHARE ROW EXCLUSIVE MODE")
+        await stores.waited_for("The only gate")
         began = time.monotonic()
         consumer.send(signal.SIGTERM)
         await consumer.event("consumer.draining")
         if not released:  # it is broken off, and nobody knows what PostgreSQL will make of it
             assert await consumer.ended() == 1
             assert time.monotonic() - began < 0.2 + GRACE
-            assert "will recover 0 to 5 tasks" in consumer.said[-1]
+            # A look of its own may have found the rows as well, and ask for 50 by them.
+            assert re.search("will recover 0 to (5|55) tasks", consumer.said[-1])
     if released:
         assert await consumer.ended() == 0
         assert await statuses(stores) == {"pending": 5}
         assert {(await stores.get(task.id)).fencing_token for task in tasks} == {2}, "claimed and given back"
-        assert set(await stores.entries(OURS)) == {str(task.id) for task in tasks}
+        assert await lists(stores, consumer, [task.id for task in tasks])
         assert await charged(stores) == 0
     assert consumers.runs() == []
     await consumers.start(LEASE_SECONDS="1")

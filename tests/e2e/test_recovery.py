@@ -57,12 +57,11 @@ async def test_a_zombie_that_wrote_through_its_session_takes_no_effect(
     task = new("effect", payload=payload(until=str(end)))
     await stores.submit_and_push([task])
     await eventually(lambda: consumers.runs("wrote"))
-    zombie.send(signal.SIGSTOP)
-    heir = await consumers.start(LEASE_SECONDS="1")
-    await eventually(lambda: len(consumers.runs("wrote", pid=heir.pid)) == 1, timeout=15)
-    end.touch()
-    await eventually(lambda: completed(stores, 1))
-    zombie.send(signal.SIGCONT)
+    with zombie.held():
+        heir = await consumers.start(LEASE_SECONDS="1")
+        await eventually(lambda: len(consumers.runs("wrote", pid=heir.pid)) == 1, timeout=15)
+        end.touch()
+        await eventually(lambda: completed(stores, 1))
     await zombie.event("lease.lost")
     row = await stores.get(task.id)
     assert await effects(stores) == [str(row.fencing_token - 1)]
@@ -79,10 +78,9 @@ async def test_a_consumer_that_was_declared_dead_goes_on_under_a_new_id(
     consumer = await consumers.start(LEASE_SECONDS="1")
     [before] = await eventually(stores.browse.consumers)
     await consumers.start(LEASE_SECONDS="1")
-    consumer.send(signal.SIGSTOP)
     dead = "SELECT count(*) FROM consumers WHERE id = $1 AND expires_at = '-infinity'"
-    await eventually(lambda: stores.raw.fetchval(dead, before.id), timeout=15)
-    consumer.send(signal.SIGCONT)
+    with consumer.held():
+        await eventually(lambda: stores.raw.fetchval(dead, before.id), timeout=15)
 
     async def its_ids() -> set[object]:
         return {one.id for one in await stores.browse.consumers() if one.pid == before.pid}
@@ -104,9 +102,8 @@ async def test_a_thread_that_outlives_the_lease_ends_its_process(
     zombie = await consumers.start(LEASE_SECONDS="1")
     await stores.submit_and_push([new("thread", payload=payload(until=str(consumers.file("end"))))])
     await eventually(lambda: consumers.runs("started"))
-    zombie.send(signal.SIGSTOP)
-    await eventually(lambda: _nobody_lives(stores), timeout=5)
-    zombie.send(signal.SIGCONT)
+    with zombie.held():
+        await eventually(lambda: _nobody_lives(stores), timeout=5)
     assert await zombie.ended(within=5) == 1
     assert any("handlers outlived the lease" in line for line in zombie.said)
     await consumers.start(LEASE_SECONDS="1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 
 import pytest
@@ -106,10 +105,9 @@ async def test_what_a_zombie_brings_back_is_fenced_and_counted(stores: Stores, c
     end = consumers.file("end")
     [task_id] = await stores.submit_and_push([new("nap", payload=payload(until=str(end)))])
     await eventually(lambda: consumers.runs("started"))
-    zombie.send(signal.SIGSTOP)
-    heir = await consumers.start(LEASE_SECONDS="1")
-    await eventually(lambda: len(consumers.runs("started", pid=heir.pid)) == 1, timeout=15)
-    zombie.send(signal.SIGCONT)
+    with zombie.held():
+        heir = await consumers.start(LEASE_SECONDS="1")
+        await eventually(lambda: len(consumers.runs("started", pid=heir.pid)) == 1, timeout=15)
     fenced = await zombie.event("tasks.fenced", within=15)
     assert fenced["n"] == 1
     end.touch()

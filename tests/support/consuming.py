@@ -8,17 +8,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from cli.embedded import Urls
 from consumer.loader import load
+from core.task import TaskId
 from tests.support import launching
 from tests.support.eventually import eventually
-from tests.support.stores import list_of
+from tests.support.stores import Stores, list_of
 
 ROOT = Path(__file__).parents[2]
 FULL = os.environ.get("SLUICE_TEST_FULL") == "1"
@@ -66,6 +67,19 @@ class Consumer:
     def send(self, number: signal.Signals) -> None:
         """A signal, to this process alone."""
         self.process.send_signal(number)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it stand still meanwhile. What is submitted and pushed then comes to it by its list.
+
+        Else its own look may find the rows before their ids are in the list, where these are left behind.
+        """
+        self.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):  # somebody may have killed it
+                self.send(signal.SIGCONT)
 
     async def ended(self, within: float = 10.0) -> int:
         """Its exit status, once it has ended."""
@@ -174,6 +188,18 @@ class Consumers:
     def file(self, name: str) -> Path:
         """A file that handlers may wait for."""
         return self._directory / name
+
+
+async def lists(stores: Stores, consumer: Consumer, ids: Sequence[TaskId]) -> bool:
+    """Whether the consumer's list holds these ids, each once, and no others.
+
+    A consumer that was held for longer than a pop lasts takes Redis for lost. It then claims by the rows, and ids that
+    it did not pop are left behind.
+    """
+    listed = await stores.entries(OURS)
+    if consumer.events("store.lost"):
+        return {*map(str, ids)} <= {*listed}
+    return sorted(listed) == sorted(map(str, ids))
 
 
 @asynccontextmanager
