@@ -129,7 +129,7 @@ async def test_500_submissions_at_once_of_which_postgresql_refuses_one(
     try:
         messages = [str(n) for n in range(500)]
         messages[250] = "unlucky"
-        at_once = asyncio.Semaphore(50)
+        at_once = asyncio.Semaphore(20)
 
         async def posted(message: str) -> tuple[int, str]:
             async with at_once:
