@@ -99,7 +99,7 @@ def _finish(explain: Explain, ids: list[UUID]) -> Awaitable[Cost]:
 
 
 def _look(explain: Explain) -> Awaitable[Cost]:
-    return explain.statement("lanes", queues=[DEFAULT_QUEUE], kinds=[KIND], n=_LANES)
+    return explain.statement("lanes", queues=[DEFAULT_QUEUE], sinces=[""], kinds=[KIND], n=_LANES)
 
 
 async def _promote(explain: Explain) -> Cost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,60 @@ async def test_what_is_read_before_a_program_begins_asks_for_a_cold_start(
     )
     assert isinstance(process, asyncio.subprocess.Process)
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("how", ["0", "3", "SIGKILL", "SIGTERM"])
+async def test_a_command_that_a_shell_starts_begins_and_ends_as_its_module_does(
+    tmp_path: Path, how: str
+) -> None:
+    files = launching.put_command(tmp_path / "portrait", "tests.support.portrait")
+    process = await asyncio.create_subprocess_exec(
+        *(tmp_path / "portrait", how),
+        env=ENVIRONMENT,
+        cwd=tmp_path,
+        pass_fds=files,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    cold = await portrait(how, tmp_path, cold=True)
+    told = json.loads(said)
+    assert told | {"environment": None} == cold[0] | {"environment": None}
+    assert told["environment"].items() >= cold[0]["environment"].items()
+    assert process.returncode == cold[1]
+
+
+async def test_a_signal_to_a_command_that_a_shell_starts_reaches_its_module(tmp_path: Path) -> None:
+    files = launching.put_command(tmp_path / "portrait", "tests.support.portrait")
+    process = await asyncio.create_subprocess_exec(
+        *(tmp_path / "portrait", "stay"),
+        env=ENVIRONMENT,
+        pass_fds=files,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert await process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == -signal.SIGTERM
+
+
+async def test_a_child_is_written_to_and_read_as_any_other(tmp_path: Path) -> None:
+    pipe = asyncio.subprocess.PIPE
+    warm, cold = [
+        await launching.start(
+            *("json.tool", "--compact"),
+            environment=ENVIRONMENT,
+            cwd=tmp_path,
+            cold=cold,
+            stdin=pipe,
+            stdout=pipe,
+        )
+        for cold in (False, True)
+    ]
+    said = [await process.communicate(b'{"a": [1, 2]}') for process in (warm, cold)]
+    assert said == [(b'{"a":[1,2]}\n', b"")] * 2
+    assert warm.returncode == cold.returncode == 0
 
 
 def test_who_asked_for_children_leaves_none_however_it_ends() -> None:

@@ -20,7 +20,7 @@ from tests.support.databases import migrated
 
 pytestmark = pytest.mark.timeout(300)  # half a million rows are made first
 
-SHALLOW, DEEP = 75_000, 200_000
+SHALLOW, DEEP = 75_000, 160_000
 HAS_UUIDV7 = 180_000
 MORE = 1.1
 SPARE = 20

@@ -1,4 +1,7 @@
-"""Each safeguard of the protocol's model is needed: without it, the promise that it is there for breaks."""
+"""The safeguards of the protocol's model are needed: without one, the promise that it is there for breaks.
+
+Here one for each promise; `make model` takes all of them away in turn.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.flag)
+ONE_EACH = {ablation.breaks: ablation for ablation in reversed(ABLATIONS)}.values()
+
+
+@pytest.mark.parametrize("ablation", ONE_EACH, ids=lambda ablation: ablation.flag)
 def test_without_a_safeguard_its_promise_breaks(
     ablation: Ablation, record_property: Callable[[str, object], None]
 ) -> None:

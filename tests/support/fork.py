@@ -28,7 +28,8 @@ def main(fd: str, module: str, *arguments: str) -> int:
         signal.signal(number, lambda number, _: os.kill(pid, number))
     (status,) = _TOLD.unpack(ours.recv(_TOLD.size, socket.MSG_WAITALL))
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        if -status != signal.SIGKILL:  # it has no other handler
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return int(status)
 
