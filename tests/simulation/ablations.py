@@ -72,11 +72,11 @@ ABLATIONS = {
             "R2: every change of status raises the token",
             Broken(no_token_step=True),
             blind_to=("R2",),
-            seen_by=16,
+            seen_by=4,
         ),
         Ablation("beat unfenced", "L1: a beat revives nobody", Broken(beat_unfenced=True), seen_by=8),
         Ablation(
-            "reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True), seen_by=156
+            "reap by a stale look", "U2, R3: reap acts by id and token", Broken(stale_reap=True), seen_by=62
         ),
         Ablation("cancel unguarded", "C1: cancel looks at the status", Broken(cancel_unguarded=True)),
         Ablation(
@@ -95,7 +95,7 @@ ABLATIONS = {
             "unnamed suspects charged",
             "U2: the last crash is charged to the task that was named",
             Broken(unnamed_suspects_charged=True),
-            seen_by=279,
+            seen_by=37,
         ),
         Ablation("no local deadline", "L3: trust ends before the lease", change=no_local_deadline, seen_by=8),
         Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap")),
@@ -103,7 +103,7 @@ ABLATIONS = {
             "dead by the clock",
             "U2: who is dead is measured on a clock that does not step",
             Broken(dead_by_the_clock=True),
-            seen_by=7,
+            seen_by=102,
         ),
         Ablation(
             "lanes behind a limit",
@@ -129,7 +129,7 @@ ABLATIONS = {
             change=completion_repeated_alone,
             seen_by=24,
         ),
-        Ablation("a read decides", "R6: no read decides", change=read_decides, seen_by=55),
+        Ablation("a read decides", "R6: no read decides", change=read_decides, seen_by=20),
         Ablation(
             "cancel without token", "S3: a message names its run", change=cancel_without_token, seen_by=3
         ),
