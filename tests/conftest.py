@@ -22,18 +22,23 @@ RUN = pytest.StashKey[Run]()
 LONG = (
     "chaos/test_chaos.py",
     "docs/test_examples.py",
-    "model/test_model.py",
     "simulation/test_campaign.py",
     "bounded/test_back_pressure.py",
     "bounded/test_base_line.py",
-    "integration/test_depth_plans.py",
     "embedded/test_up.py",
     "embedded/test_up_death.py",
     "e2e/test_recovery.py",
+    "integration/test_depth_plans.py",
+    "scale/test_crowd.py",
+    "model/test_ablations.py",
+    "simulation/test_ablations.py",
+    "hostile/test_handlers.py",
+    "hostile/test_process_state.py",
+    "outages/test_api.py",
     "e2e/test_cpu_bound.py",
     "e2e/test_capacity.py",
 )
-"""Files of more than half a minute: they begin first, so that none is left to run alone at the end."""
+"""Files of twenty seconds or more: they begin first, so that none is left to run alone at the end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

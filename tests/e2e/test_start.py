@@ -18,7 +18,7 @@ from tests.support.stores import Stores, new
 
 
 @pytest.fixture
-def consumers(consumers: Consumers) -> Consumers:
+def cold(consumers: Consumers) -> Consumers:
     """Consumers that begin with an interpreter of their own."""
     consumers.cold = True
     return consumers
@@ -49,9 +49,9 @@ async def _refused(consumers: Consumers, **environment: str) -> str:
     ],
 )
 async def test_a_wrong_setting_is_named_with_what_is_allowed(
-    consumers: Consumers, variable: str, value: str, said: str
+    cold: Consumers, variable: str, value: str, said: str
 ) -> None:
-    assert (await _refused(consumers, **{variable: value})).startswith(said)
+    assert (await _refused(cold, **{variable: value})).startswith(said)
 
 
 async def test_a_module_that_cannot_be_imported_says_why(consumers: Consumers) -> None:
@@ -140,10 +140,10 @@ async def test_a_postgresql_that_is_away_is_waited_for(
         await eventually(lambda: completed(stores, 1))
 
 
-async def test_a_signal_ends_the_waiting_for_postgresql(consumers: Consumers, database_url: str) -> None:
+async def test_a_signal_ends_the_waiting_for_postgresql(cold: Consumers, database_url: str) -> None:
     async with proxied(database_url) as proxy:
         proxy.hang()
-        consumer = await consumers.launch(DATABASE_URL=proxy.url)
+        consumer = await cold.launch(DATABASE_URL=proxy.url)
         await eventually(lambda: proxy.connections)
         status, seconds = await consumer.stop()
     assert status == 0
