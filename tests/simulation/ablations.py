@@ -119,7 +119,7 @@ ABLATIONS = {
             change=scans_know_no_list,
             push_first=True,
         ),
-        Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=489),
+        Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=656),
         Ablation(
             "slot released early", "C2: a slot covers the handler", change=slot_released_early, seen_by=4
         ),
