@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Iterable
 import httpx2
 
 from api.batches import LONGEST, MOST_ROWS_WAITING
+from api.room import WAIT
 from api.schemas.submission import MAX_BATCH
 from tests.api.support import JSON
 from tests.bounded.processes import ApiProcess
@@ -111,11 +112,9 @@ async def test_what_postgresql_does_not_take_is_refused_in_time_and_is_not_kept(
         took = time.monotonic() - began
         await stores.raw.execute("ROLLBACK")
     assert set(counted(responses)) == {503}
-    assert (
-        0
-        < sum("overloaded" in response.text for response in responses)
-        <= MOST_ROWS_WAITING // MAX_BATCH // 2
-    )
+    # As many as there is room for wait; on a busy machine fewer come through the line of large bodies in its time.
+    wait = min(MOST_ROWS_WAITING // MAX_BATCH, int(WAIT.total_seconds() / one))
+    assert 0 < sum("overloaded" in response.text for response in responses) <= batches - wait
     assert took < batches * one + LONGEST.total_seconds() + 2, (
         "all of them are read, and wait as long as they may"
     )
