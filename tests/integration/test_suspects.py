@@ -28,7 +28,8 @@ async def test_a_suspect_is_found_without_a_walk_past_others(stores: Stores, sus
     """Behind the end of its lane: all that is looked at is what the suspect's own index gives."""
     await stores.submit(*(new() for _ in range(SUSPECTS)))
     await stores.raw.execute("UPDATE tasks SET crashes = 2")
-    for index in ("ix_tasks_suspects", "ix_tasks_lanes"):  # the planner compares their sizes, which other tests leave
+    # The planner compares the sizes of both, which other tests may have left large.
+    for index in ("ix_tasks_suspects", "ix_tasks_lanes"):
         await stores.raw.execute(f"REINDEX INDEX {index}")
     values = {
         "queues": ["default"],
