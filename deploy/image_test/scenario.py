@@ -121,7 +121,8 @@ async def _healthy(container: Container, image: Image) -> None:
 
 async def _documentation(client: httpx2.AsyncClient) -> None:
     page = await client.get("/docs")
-    loaded = re.findall(r"""(?:src|href)=["'](/[^"']+)["']""", page.text)
+    links = re.findall(r"""(?:src|href)=["']([^"':]+)["']""", page.text)  # relative ones; `data:` is no link
+    loaded = [page.url.join(link).path for link in links]
     if page.status_code != httpx2.codes.OK or not loaded:
         raise Failure(f"/docs answered {page.status_code} and loads {loaded}")
     for asset in ("/openapi.json", *loaded):
