@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.task import ConsumerId, RunKey
 
 _OFTEN = timedelta(seconds=1.5)
+"""How soon a look follows while it may find something: a task whose claim had no answer should not wait for long."""
 _SHARE = 50
 _LONGEST_REST = 30.0
 """Seconds: what a claim took whose answer was lost waits about as long as what a dead consumer held, by default."""
@@ -65,7 +66,7 @@ class Reconcile:
         self._claims_before = 0
         self._half_lease = lease.duration / 2
         self._looked_at = -math.inf
-        self._rest = Rest(clock, share=_SHARE, longest=_LONGEST_REST)
+        self._rest = Rest(clock)
         self.period = min(_OFTEN, timedelta(seconds=self._half_lease))
 
     async def step(self) -> timedelta:
@@ -75,9 +76,9 @@ class Reconcile:
         """
         young = self._clock() - self._looked_at < self._half_lease - EARLY
         expected = self._here() or self._strays or self._seen_under != self._lease.consumer
-        if (young and not expected) or not self._rest.over:
+        if (young and not expected) or self._rest.left > 0:
             return self.period
-        with self._rest.after_look():
+        with self._rest.after_look(lambda cost: min(cost * _SHARE, _LONGEST_REST)):
             return await self.look()
 
     async def look(self) -> timedelta:

@@ -9,42 +9,44 @@ from typing import TYPE_CHECKING
 from core.errors import Hindered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from core.clock import Clock
 
 
 class Rest:
-    """`share` times as long as a look took, `longest` seconds at most. Waiting for a silent server costs it nothing.
+    """Follows each look, and is as long as its cost asks for. Waiting for a silent server costs PostgreSQL nothing.
 
-    What two looks in a row took is their cost. One alone may have waited for a processor, or for pages from a disk.
+    What two looks in a row took is their cost. One alone may have waited for a processor, or for pages from a disk;
+    one that PostgreSQL gave up for its time limit is witness enough.
     """
 
-    def __init__(self, clock: Clock, *, share: int, longest: float) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._share = share
-        self._longest = longest
         self._took = 0.0
         self._over_at = -math.inf
         self.seconds = 0.0
         """How long the rest after the last look is."""
 
     @property
-    def over(self) -> bool:
-        """Whether the next look may follow."""
-        return self._clock() >= self._over_at
+    def left(self) -> float:
+        """Seconds until the next look may follow; not above 0 when it may."""
+        return self._over_at - self._clock()
 
     @contextmanager
-    def after_look(self) -> Iterator[None]:
-        """Time the look within. One that PostgreSQL gave up for its time limit costs the longest rest."""
+    def after_look(self, length: Callable[[float], float]) -> Iterator[None]:
+        """Time the look within. `length`: the seconds to rest after a look that cost so many."""
         began = self._clock()
         try:
             yield
         except Hindered:
-            self._begin(math.inf)
+            self._took = math.inf
+            self._begin(began, length)
             raise
-        self._begin(self._clock() - began)
+        self._begin(began, length)
 
-    def _begin(self, took: float) -> None:
-        self.seconds, self._took = min(min(took, self._took) * self._share, self._longest), took
-        self._over_at = self._clock() + self.seconds
+    def _begin(self, began: float, length: Callable[[float], float]) -> None:
+        now = self._clock()
+        took, before = now - began, self._took
+        self._took, self.seconds = took, length(min(took, before))
+        self._over_at = now + self.seconds

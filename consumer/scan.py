@@ -8,12 +8,12 @@ until somebody served it (U4).
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
-from core.errors import Hindered
+from consumer.rest import Rest
 from core.task import TaskId
 from db.claims import NO_HINTS, Hints
 from db.rows import Place
@@ -40,12 +40,10 @@ _FIRST = TaskId(UUID(int=0))
 _SHORTEST_REST = timedelta(milliseconds=1)
 """A rest that a timedelta cannot tell from none would have the look repeated at once."""
 _FIRST_PAUSE = timedelta(milliseconds=50)
-_SHARE = 20
-"""A look is followed by a pause of so many times its own duration, times the number of consumers: all of them take a
-twentieth of one core of PostgreSQL's, also while an old snapshot keeps it from forgetting what a look passes over."""
+_TWENTIETH, _HALF = 20, 2
+"""Of one core of PostgreSQL's: the rest after a look, in times of what the look costs all consumers."""
 _LONG_REST = 3.0
-"""Seconds: beyond them a lost hint would wait for too long. Up to half of a core is spent instead."""
-_LARGEST_SHARE = 2
+"""Seconds: beyond them a lost hint would wait for too long."""
 _LONGEST_REST = 60.0
 """Seconds: what is lost must be found, whatever it costs."""
 
@@ -88,11 +86,9 @@ class Scan:
         self._audiences = audiences
         self._consumers = consumers
         self._bell = bell
-        self._clock = clock
         self._lanes: dict[Lane, Place] = {}
         self._since = ""
-        self._not_before = -math.inf
-        self._took = 0.0
+        self._rest = Rest(clock)
         self._pause = timedelta()
 
     @property
@@ -109,16 +105,10 @@ class Scan:
 
         That is `every`, less after a find, and more where a look takes long. One round trip; raises StoreUnavailable.
         """
-        began = self._clock()
-        if began < self._not_before:
-            return max(timedelta(seconds=self._not_before - began), _SHORTEST_REST)
-        try:
+        if (left := self._rest.left) > 0:
+            return max(timedelta(seconds=left), _SHORTEST_REST)
+        with self._rest.after_look(partial(self._seconds_after, every)):
             found = await self._store.lanes(self._queues, self._kinds, MOST_LANES, since=self._since)
-        except Hindered:
-            self._took = math.inf  # its limit is witness enough
-            self._pay_for(began, every)
-            raise
-        self._pay_for(began, every)
         self._since = ""
         if len(found) == MOST_LANES:  # others may be behind them: they come first next time
             last, _ = found[-1]
@@ -129,17 +119,15 @@ class Scan:
         self._pause = min(max(2 * self._pause, _FIRST_PAUSE), every)
         return self._pause
 
-    def _pay_for(self, began: float, every: timedelta) -> None:
-        """Rest after a look that PostgreSQL worked for; waiting for a server that is silent costs it nothing.
+    def _seconds_after(self, every: timedelta, cost: float) -> float:
+        """How long to rest after a look of this cost: consumers, who all look, take a twentieth of a core together.
 
-        What two looks in a row took is their cost. One alone may have waited for a processor, or for pages from a disk.
+        They take up to half of one where that is needed for short rests, and a whole one while rows are the only way.
         """
-        now = self._clock()
-        took, before = now - began, self._took
-        of_all = min(took, before) * max(1, self._consumers())
-        rest = of_all if every is ALONE else of_all * _SHARE
-        rest = min(rest, max(_LONG_REST, of_all * _LARGEST_SHARE), _LONGEST_REST)
-        self._not_before, self._took = now + rest, took
+        of_all = cost * max(1, self._consumers())
+        if every is ALONE:
+            return min(of_all, _LONGEST_REST)
+        return min(of_all * _TWENTIETH, max(_LONG_REST, of_all * _HALF), _LONGEST_REST)
 
     async def claim(self, n: int, popped: Popped | None) -> int:
         """Claim up to `n` due tasks that no list will bring; how many came.

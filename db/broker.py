@@ -38,9 +38,8 @@ class Broker:
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.commands = _client(url, connections, answer=COMMAND_SECONDS)
         self.blocking = _client(url, 1, answer=BLOCK_SECONDS + 1.0)
-        self.messages = _client(
-            url, 2, answer=None
-        )  # for one that listens, and one that tries whether it may
+        # For one that listens, and one that tries whether it may.
+        self.messages = _client(url, 2, answer=None)
 
     async def cut(self) -> None:
         """Break every connection off; the next command makes a new one. What is in flight fails."""

@@ -48,7 +48,8 @@ class Reap:
         self._spread = timedelta(seconds=min(1.0, lease.duration / 2))
         self._seen: dict[tuple[ConsumerId, str], float] = {}
         self.period = timedelta(seconds=min(5.0, lease.duration / 2))
-        self._rest = Rest(lease.clock, share=_SHARE, longest=2 * self.period.total_seconds())
+        self._rest = Rest(lease.clock)
+        self._longest_rest = 2 * self.period.total_seconds()
         self.look = self.period / 2
         """How long a look at the beats may be behind them."""
 
@@ -63,7 +64,7 @@ class Reap:
         turn = await self._store.take_turn(STEP, max(self.period, timedelta(seconds=self._rest.seconds)))
         if turn is None:
             return self.look
-        with self._rest.after_look():
+        with self._rest.after_look(lambda cost: min(cost * _SHARE, self._longest_rest)):
             dead = await self._store.dead_tries(CHUNK)
         if not dead or not self._lease.unbroken:
             return self.look

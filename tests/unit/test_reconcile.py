@@ -195,13 +195,13 @@ async def test_a_look_that_takes_long_is_followed_by_a_rest_and_still_finds_what
 async def test_a_look_that_postgresql_gives_up_is_followed_by_a_rest_and_one_that_is_silent_by_none() -> None:
     s = Scene()
     s.runs(1)
-    for error, fewest, most in (
-        (Hindered("PostgreSQL", "statement timeout"), 3, 6),
-        (OutcomeUnknown("PostgreSQL", "gone"), 30, 100),
+    for error, took, fewest, most in (
+        (Hindered("PostgreSQL", "statement timeout"), 10.0, 2, 4),
+        (OutcomeUnknown("PostgreSQL", "gone"), 0.1, 30, 100),
     ):
 
-        def fails(error: Exception = error) -> None:
-            s.clock.move(0.1)
+        def fails(error: Exception = error, took: float = took) -> None:
+            s.clock.move(took)
             raise error
 
         s.during_the_look = fails

@@ -85,5 +85,5 @@ async def test_a_rest_of_almost_nothing_lets_time_pass() -> None:
     s = Scene({})
     s.took = 0.1
     await s.scan.look(ALONE)
-    await asyncio.sleep(s.scan._not_before - now() - 1e-9)
+    await asyncio.sleep(s.scan._rest.left - 1e-9)
     assert await s.scan.look(ALONE) > timedelta()
