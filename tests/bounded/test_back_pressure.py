@@ -42,12 +42,16 @@ def counted(responses: Iterable[httpx2.Response]) -> Counter[int]:
 
 async def test_a_flood_of_batches_is_taken_as_far_as_it_can_be(api: ApiProcess, stores: Stores) -> None:
     async with watched(api) as peak:
-        found = await answers(
+        responses = await asyncio.gather(
             *(api.client.post("/tasks/batch", content=BATCH, headers=JSON) for _ in range(16))
         )
+    found = counted(responses)
     assert set(found) == {201, 503}
     assert peak.memory < MEBIBYTES
-    assert await stores.raw.fetchval("SELECT count(*) FROM tasks") == found[201] * 10_000
+    batches, rest = divmod(await stores.raw.fetchval("SELECT count(*) FROM tasks"), 10_000)
+    unsure = sum("maybe-accepted" in response.text for response in responses)
+    assert rest == 0
+    assert found[201] <= batches <= found[201] + unsure, "who was told that nothing was done finds nothing"
     await eventually(api.alive)
     assert (await api.client.post("/tasks/batch", content=BATCH, headers=JSON)).status_code == 201
 

@@ -8,6 +8,8 @@ from tests.support.counting import charged, completed, payload
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
 
+TURNS = 5
+
 
 async def test_seven_of_fifty_run_at_once_and_an_idle_consumer_gets_work_within_a_second(
     stores: Stores, consumers: Consumers
@@ -29,21 +31,35 @@ async def test_seven_of_fifty_run_at_once_and_an_idle_consumer_gets_work_within_
 async def test_ids_that_a_full_consumer_pulled_ahead_go_to_an_idle_one_within_a_second(
     stores: Stores, consumers: Consumers
 ) -> None:
-    """Quick handlers made it look ahead; then slow ones came, and their successors wait in its memory."""
+    """Quick handlers made it look ahead; then slow ones came, and their successors wait in its memory.
+
+    On a busy machine quick ones may not be quick enough for it to look ahead: then the next turn has to show it.
+    """
+    for turn in range(1, TURNS + 1):
+        if await _given_back_ahead(stores, consumers, turn):
+            break
+    else:
+        raise AssertionError("it never looked ahead")
+    assert max(run["running"] for run in consumers.runs("started")) == 5
+    assert await charged(stores) == 0
+
+
+async def _given_back_ahead(stores: Stores, consumers: Consumers, turn: int) -> bool:
+    """Whether what a full consumer had claimed ahead was given back; an idle one had it within a second."""
     first = await consumers.start(WORKER_QUEUE_MAXSIZE="5", LOG_LEVEL="debug")
-    end = consumers.file("end")
+    end = consumers.file(f"end-{turn}")
     slow = [new("nap", payload=payload(until=str(end))) for _ in range(10)]
     await stores.heard()
     with first.held():
         await stores.submit_and_push([*(new("count") for _ in range(200)), *slow])
-    await eventually(lambda: len(consumers.runs("started")) == 5)
+    await eventually(lambda: len(consumers.runs("started", pid=first.pid)) == 5)
     second = await consumers.start(WORKER_QUEUE_MAXSIZE="5")
     await eventually(lambda: len(consumers.runs("started", pid=second.pid)) == 5, timeout=3)
     end.touch()
-    await eventually(lambda: completed(stores, 210))
-    assert first.events("tasks.given_back", why="full, claimed ahead")
-    assert max(run["running"] for run in consumers.runs("started")) == 5
-    assert await charged(stores) == 0
+    await eventually(lambda: completed(stores, 210 * turn))
+    for consumer in (first, second):
+        assert (await consumer.stop())[0] == 0
+    return bool(first.events("tasks.given_back", why="full, claimed ahead"))
 
 
 async def test_threads_and_children_count_as_handlers(stores: Stores, consumers: Consumers) -> None:
