@@ -19,7 +19,7 @@ from db.faults import postgresql_in_our_words
 from db.start import refuse_read_only
 from db.statements import statement
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision, oldest first. The first digit is the major: within one, a schema serves the code before it."""
 
 HEAD = REVISIONS[-1]

@@ -7,7 +7,8 @@
 -- whatever is due is taken.
 -- A row that somebody made due since ever counts as due since the first instant that our side can name.
 -- The walk passes over what one more crash would poison (2 is SUSPECTED_AFTER_CRASHES). Of those lanes' suspects one may
--- begin, the :suspect th, at the head of its lane wherever the last claim of it ended; none when :suspect is 0 (U2).
+-- begin, the :suspect th, at the head of its lane wherever the last claim of it ended; none when :suspect is 0 (U2). It is
+-- asked for in the words of its own index, so that no plan looks for it in another.
 WITH young AS MATERIALIZED (
   SELECT LEAST(now(), max(run_at) - CAST(:slack AS double precision) * interval '1 second') AS since
     FROM tasks
@@ -20,8 +21,7 @@ suspect AS MATERIALIZED (
    CROSS JOIN LATERAL (
      SELECT id
        FROM tasks
-      WHERE status = 'pending'
-        AND crashes >= 2
+      WHERE CASE WHEN status = 'pending' THEN crashes >= 2 END
         AND queue = lane.queue
         AND kind = lane.kind
         AND priority = lane.priority

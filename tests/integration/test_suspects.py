@@ -25,12 +25,15 @@ class Ours:
 
 @pytest.mark.parametrize("suspect", [0, 1])
 async def test_a_suspect_is_found_without_a_walk_past_others(stores: Stores, suspect: int) -> None:
-    """Behind the end of its lane: all that is looked at is what the suspect's own index gives."""
+    """Behind the end of its lane: all that is looked at is what the suspect's own index gives.
+
+    Also where that index is larger than the one of all that wait: a wave of crashes leaves dead entries in it.
+    """
     await stores.submit(*(new() for _ in range(SUSPECTS)))
-    await stores.raw.execute("UPDATE tasks SET crashes = 2")
-    # The planner compares the sizes of both, which other tests may have left large.
-    for index in ("ix_tasks_suspects", "ix_tasks_lanes"):
-        await stores.raw.execute(f"REINDEX INDEX {index}")
+    for _ in range(3):
+        await stores.raw.execute("UPDATE tasks SET crashes = 2")
+    await stores.raw.execute("REINDEX INDEX ix_tasks_lanes")
+    await stores.raw.execute("ANALYZE tasks")
     values = {
         "queues": ["default"],
         "kinds": ["echo"],
