@@ -1,4 +1,4 @@
-"""`gauged.py MODULE ARGUMENTS` is `python -m MODULE`, but SIGUSR1 has it write to the file GAUGE what it holds.
+"""This and a module's name with its arguments is `python -m MODULE`, but SIGUSR1 has it write what it holds to file GAUGE.
 
 Named in HANDLERS it does the same for a consumer, and has handlers that leave things to be cleared up.
 """

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ import httpx2
 import psutil
 
 from cli.embedded import Urls
+from tests.support import launching
 from tests.support.consuming import ROOT
 from tests.support.eventually import eventually
 
 START_SECONDS = 30.0
-GAUGED = str(ROOT / "tests" / "bounded" / "gauged.py")
+GAUGED = "tests.bounded.gauged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Held:
 
 
 async def held(pid: int, gauge: Path) -> Held:
-    """What the process `pid` holds now. It was started by gauged.py, with GAUGE naming `gauge`."""
+    """What the process `pid` holds now. It runs gauged.py, with GAUGE naming `gauge`."""
     gauge.unlink(missing_ok=True)
     process = psutil.Process(pid)
     process.send_signal(signal.SIGUSR1)
@@ -56,7 +56,7 @@ async def held(pid: int, gauge: Path) -> Held:
 class ApiProcess:
     """`said` holds what it wrote on stderr."""
 
-    def __init__(self, process: asyncio.subprocess.Process, gauge: Path) -> None:
+    def __init__(self, process: launching.Process, gauge: Path) -> None:
         self.process = process
         self.gauge = gauge
         self.said: list[str] = []
@@ -112,14 +112,8 @@ async def api_process(urls: Urls, prefix: str, directory: Path, **settings: Any)
         "LOG_FORMAT": "json",
         "GAUGE": str(gauge),
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", GAUGED, "api", "--port", "0"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env={**environment, **settings},
-        cwd=directory,
-        limit=1 << 24,
+    process = await launching.start(
+        *(GAUGED, "api", "--port", "0"), environment={**environment, **settings}, cwd=directory
     )
     api = ApiProcess(process, gauge)
     async with asyncio.TaskGroup() as group:

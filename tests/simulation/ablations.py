@@ -84,12 +84,14 @@ ABLATIONS = {
             "attempt goes up at the claim",
             Broken(claim_not_counted=True),
             blind_to=("INV-9",),
+            seen_by=30,
         ),
         Ablation(
             "crash not counted",
             "U2: a crash is counted, three are enough",
             Broken(crash_not_counted=True),
             blind_to=("U2 crashes",),
+            seen_by=26,
         ),
         Ablation(
             "unnamed suspects charged",
@@ -98,7 +100,7 @@ ABLATIONS = {
             seen_by=37,
         ),
         Ablation("no local deadline", "L3: trust ends before the lease", change=no_local_deadline, seen_by=8),
-        Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap")),
+        Ablation("no reaper", "U2: the tries of the dead are taken back", change=drop("reap"), seen_by=18),
         Ablation(
             "dead by the clock",
             "U2: who is dead is measured on a clock that does not step",
@@ -110,14 +112,17 @@ ABLATIONS = {
             "S4: a look pays for no row that nobody serves",
             Broken(lanes_behind_a_limit=True),
         ),
-        Ablation("no reconcile", "L4: a lost claim answer is found", change=drop("reconcile"), seen_by=29),
-        Ablation("no scan", "U4: rows whose hint is lost are found", change=scans_know_no_list),
-        Ablation("scan of the unpublished", "U4: level-triggered", change=scans_forget_what_was_pushed),
+        Ablation("no reconcile", "L4: a lost claim answer is found", change=drop("reconcile"), seen_by=36),
+        Ablation("no scan", "U4: rows whose hint is lost are found", change=scans_know_no_list, seen_by=46),
+        Ablation(
+            "scan of the unpublished", "U4: level-triggered", change=scans_forget_what_was_pushed, seen_by=46
+        ),
         Ablation(
             "push before the commit",
             "A1: ids are pushed after the commit",
             change=scans_know_no_list,
             push_first=True,
+            seen_by=46,
         ),
         Ablation("beats stop first", "C3: the beat stops last", change=beats_stop_first, seen_by=656),
         Ablation(
