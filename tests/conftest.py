@@ -30,8 +30,6 @@ LONG = (
     "e2e/test_recovery.py",
     "integration/test_depth_plans.py",
     "scale/test_crowd.py",
-    "model/test_ablations.py",
-    "simulation/test_ablations.py",
     "hostile/test_handlers.py",
     "hostile/test_process_state.py",
     "outages/test_api.py",

@@ -1,4 +1,4 @@
-"""This and a module's name with its arguments is `python -m MODULE`, but SIGUSR1 has it write what it holds to file GAUGE.
+"""With a module's name and arguments it is `python -m MODULE`, but SIGUSR1 has it write what it holds to file GAUGE.
 
 Named in HANDLERS it does the same for a consumer, and has handlers that leave things to be cleared up.
 """

@@ -138,6 +138,7 @@ async def test_a_killed_consumer_takes_its_fork_server_and_all_that_handlers_sta
     assert len(everybody) >= 3, "the resource tracker, the child and what it started"
     if stopped:
         server.suspend()
+        await eventually(lambda: server.status() == psutil.STATUS_STOPPED)
     consumer.send(signal.SIGKILL)
     await consumer.ended()
     await eventually(lambda: all(map(gone, [server.pid, *everybody])))

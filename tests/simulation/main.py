@@ -1,4 +1,7 @@
-"""`tools/simulate`: run many seeds, all ablations, or one seed with its trace. Exits 1 when a rule was broken."""
+"""`tools/simulate`: run many seeds and leave each safeguard out in turn, or run one seed with its trace.
+
+Exits 1 when a rule was broken, and when nobody notices that a safeguard is left out.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import multiprocessing
 import os
 import sys
 from functools import partial
+from multiprocessing.pool import Pool
 
 from tests.simulation.ablations import ABLATIONS, INTACT
-from tests.simulation.campaign import Summary, campaign, catch, live
+from tests.simulation.campaign import Lived, Summary, campaign, catch, live
 from tests.simulation.world import World
 
 _BAR = 40
@@ -22,10 +26,11 @@ def main() -> int:
     options = _options()
     if options.seed is not None:
         return _replay(options.seed, options.without)
-    if options.ablations:
-        return _ablations()
-    seeds = range(options.begin, options.begin + options.seeds)
-    return _campaign(seeds, options.without, processes=options.processes)
+    with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
+        if options.ablations:
+            return _ablations(pool)
+        seeds = range(options.begin, options.begin + options.seeds)
+        return _campaign(pool, seeds, options.without) or (0 if options.without else _ablations(pool))
 
 
 def _options() -> argparse.Namespace:
@@ -36,8 +41,10 @@ def _options() -> argparse.Namespace:
         "--processes", type=int, default=os.cpu_count(), help="that run them, one for each processor"
     )
     parser.add_argument("--seed", type=int, help="one world, with its trace")
-    parser.add_argument("--without", default="", choices=["", *ABLATIONS], help="leave this safeguard out")
-    parser.add_argument("--ablations", action="store_true", help="leave each safeguard out in turn")
+    parser.add_argument(
+        "--without", default="", choices=["", *ABLATIONS], help="leave this safeguard out, and no other"
+    )
+    parser.add_argument("--ablations", action="store_true", help="leave each safeguard out, and no more")
     return parser.parse_args()
 
 
@@ -56,7 +63,7 @@ def _replay(seed: int, without: str) -> int:
     return 1 if history.violations else 0
 
 
-def _campaign(seeds: range, without: str, *, processes: int) -> int:
+def _campaign(pool: Pool, seeds: range, without: str) -> int:
     def told(summary: Summary) -> None:
         failure = summary.failures[-1] if summary.failures else None
         if failure is not None and failure.seed == seeds[summary.seeds - 1]:
@@ -66,8 +73,7 @@ def _campaign(seeds: range, without: str, *, processes: int) -> int:
         _draw(summary.seeds, len(seeds), f"{len(summary.failures)} failed")
 
     run = partial(live, ablation=ABLATIONS.get(without, INTACT))
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        summary = campaign(pool.imap(run, seeds, _CHUNK), told=told)
+    summary = campaign(pool.imap(run, seeds, _CHUNK), told=told)
     _clear()
     _say(str(summary))
     for mark, count in sorted(summary.marks.items()):
@@ -77,17 +83,21 @@ def _campaign(seeds: range, without: str, *, processes: int) -> int:
     return 1 if summary.failures else 0
 
 
-def _ablations() -> int:
+def _ablations(pool: Pool) -> int:
     missed = 0
-    for number, ablation in enumerate(ABLATIONS.values()):
-        _draw(number, len(ABLATIONS), ablation.name)
-        caught = catch(ablation)
+    for number, (name, caught) in enumerate(pool.imap(_caught, ABLATIONS)):
         _clear()
         missed += caught is None
         told = f"seed {caught.seed}: {caught.violations[0]}" if caught else "MISSED"
-        _say(f"{ablation.name:30} {told}")
+        _say(f"{name:30} {told}")
+        _draw(number + 1, len(ABLATIONS), "safeguards left out")
+    _clear()
     _say(f"{len(ABLATIONS) - missed} of {len(ABLATIONS)} caught")
     return 1 if missed else 0
+
+
+def _caught(name: str) -> tuple[str, Lived | None]:
+    return name, catch(ABLATIONS[name])
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import psutil
+
 from cli.embedded import Urls
 from consumer.loader import load
 from core.task import TaskId
@@ -167,6 +169,7 @@ class Consumers:
             if consumer.process.returncode is None:
                 consumer.process.kill()
             await consumer.process.wait()
+        _end_sessions({consumer.pid for consumer in self.started})
         if self._reading:
             await asyncio.wait(self._reading, timeout=1)
         for reading in self._reading:
@@ -188,6 +191,14 @@ class Consumers:
     def file(self, name: str) -> Path:
         """A file that handlers may wait for."""
         return self._directory / name
+
+
+def _end_sessions(leaders: set[int]) -> None:
+    """Kill all of the sessions that these led: when a test fails, one of them may be computing for ever."""
+    for pid in psutil.pids() if leaders else ():
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) in leaders:
+                os.kill(pid, signal.SIGKILL)
 
 
 async def lists(stores: Stores, consumer: Consumer, ids: Sequence[TaskId]) -> bool:
