@@ -76,7 +76,8 @@ def _share(figure: Figure, ratio: float) -> float:
         by_value = figure.value / figure.suffices if figure.suffices else 0.0
         return max(ratio / figure.target, by_value, 1e-3)
     if figure.most is not None:
-        return figure.most / max(ratio, 1e-3)
+        by_value = figure.suffices / max(figure.value, 1e-3) if figure.suffices else 0.0
+        return max(figure.most / max(ratio, 1e-3), by_value)
     return 1 / max(figure.value / (figure.at_most or 1.0) * ratio / (figure.ratio or 1.0), 1e-3)
 
 

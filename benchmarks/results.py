@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 from typing import Any
 
@@ -99,10 +100,9 @@ class Figure:
     @property
     def within(self) -> bool:
         """Whether the ratio is what it should be, if that is said, or our value enough without it."""
-        if self.suffices is not None and self.value >= self.suffices:
-            return True
-        enough = self.target is None or self.ratio >= self.target
-        return enough and (self.most is None or self.ratio <= self.most)
+        enough = self.target is None or self.ratio >= self.target or self.value >= (self.suffices or inf)
+        little = self.most is None or self.ratio <= self.most or self.value <= (self.suffices or 0)
+        return enough and little
 
 
 def counted(runs: Sequence[Run]) -> list[Run]:

@@ -104,7 +104,7 @@ def aim(figure: Figure) -> str:
     instead = "" if figure.suffices is None else f" or {figure.suffices:,.0f} {figure.unit}"
     aims = (
         "" if figure.target is None else f"≥ {figure.target:g}{instead}",
-        "" if figure.most is None else f"≤ {figure.most:g}",
+        "" if figure.most is None else f"≤ {figure.most:g}{instead}",
         "" if figure.at_most is None else f"≤ {figure.at_most:g} {figure.unit}",
     )
     return ", ".join(word for word in aims if word)

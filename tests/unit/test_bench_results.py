@@ -60,6 +60,14 @@ def test_a_value_that_suffices_needs_no_ratio(suffices: float | None, met: bool)
     assert aim(figure) == ("≥ 3" if suffices is None else "≥ 3 or 20 ms")
 
 
+@pytest.mark.parametrize(("suffices", "met"), [(None, False), (19.9, False), (20.0, True)])
+def test_a_value_that_is_little_enough_needs_no_ratio(suffices: float | None, met: bool) -> None:
+    runs = [run("ours", 20.0), run("theirs", 10.0)]
+    (figure,) = figures(runs, [Comparison("x", "w", "ours", "theirs", most=1.5, suffices=suffices)])
+    assert figure.met is met
+    assert aim(figure) == ("≤ 1.5" if suffices is None else "≤ 1.5 or 20 ms")
+
+
 def test_a_comparison_stands_beside_something() -> None:
     with pytest.raises(ValueError, match="beside nothing"):
         Comparison("x", "w", "ours", None)
