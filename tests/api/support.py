@@ -13,6 +13,7 @@ import httpx2
 import uvicorn
 
 from api.main import create_app
+from api.server import KEEP_ALIVE_SECONDS
 from cli.embedded import Urls
 from core.settings import ApiSettings, load
 
@@ -38,7 +39,13 @@ class QuietServer(uvicorn.Server):
 async def serving(chosen: ApiSettings) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the application on a real socket; it is stopped in order at the end."""
     config = uvicorn.Config(
-        create_app(chosen), http="httptools", ws="none", lifespan="on", log_config=None, access_log=False
+        create_app(chosen),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,  # uvicorn's own five seconds are the client's as well: a race
     )
     server = QuietServer(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

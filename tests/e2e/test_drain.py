@@ -130,7 +130,9 @@ async def test_a_claim_in_flight_is_awaited_and_what_it_brings_given_back_or_cou
     if released:
         assert await consumer.ended() == 0
         assert await statuses(stores) == {"pending": 5}
-        assert {(await stores.get(task.id)).fencing_token for task in tasks} == {2}, "claimed and given back"
+        # A look of its own may have claimed them before.
+        tokens = {(await stores.get(task.id)).fencing_token for task in tasks}
+        assert tokens in ({2}, {4}), "each time they were claimed they were given back"
         assert await lists(stores, consumer, [task.id for task in tasks])
         assert await charged(stores) == 0
     assert consumers.runs() == []

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import chain, repeat
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -130,8 +131,8 @@ def test_each_scene_of_lists_says_how_many_runs_it_makes() -> None:
 
 
 def _place(answers: Sequence[dict[str, Any]], queues: int) -> Place:
-    """One whose API gives these answers and whose database holds so many queues."""
-    said = iter(answers)
+    """One whose API gives these answers, the last for ever, and whose database holds so many queues."""
+    said = chain(answers, repeat(answers[-1]))
 
     async def get(_: str) -> SimpleNamespace:
         answer = next(said)
@@ -168,6 +169,7 @@ async def test_health_must_name_every_queue_and_have_counted_each_in_the_end(
     monkeypatch: pytest.MonkeyPatch, last: list[dict[str, Any]], queues: int, met: tuple[bool, bool]
 ) -> None:
     monkeypatch.setattr(look, "_LOOKS", 2)
+    monkeypatch.setattr(look, "_MOST_LOOKS", 4)
     monkeypatch.setattr(look, "_STALE", 0)
     monkeypatch.setattr(look, "_meter", contextmanager(lambda _: iter([SimpleNamespace(facts={})])))
     first = {"queues": {"a": COUNTED, "b": NEVER, "c": NEVER}}
