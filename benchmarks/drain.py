@@ -26,8 +26,9 @@ OURS, BARE, SESSIONS = "sluice", "bare statements", "one task per transaction"
 COMPARISONS = (
     Comparison("drain, one consumer process", WORKLOAD, OURS, BARE, target=0.6),
     Comparison("drain, one consumer process", WORKLOAD, OURS, SESSIONS, target=15),
-    Comparison("drain, CPU per task beyond the bare driver's", BEYOND, OURS, BARE, most=2.5, suffices=25),
+    Comparison("drain, CPU per task beyond the bare driver's", BEYOND, OURS, BARE, most=4, suffices=25),
 )
+"""25 µs were five times the bare driver's own on the machine for which they were set."""
 SESSIONS_POOL = 5
 _FEWER = 20
 
