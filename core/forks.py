@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 def set_forks_apart(numbers: Iterable[signal.Signals]) -> None:
-    """From now on a process forked from this one takes the signals `numbers` as if Python had just started.
+    """From now on the signals `numbers` end a process that is forked from this one, as if nobody heeded them.
 
-    It also ends when this one does, in whatever way, unless it has made itself the leader of a session; and so do those
-    that are forked from it in turn. Call it once per process.
+    SIGINT as well, and without a KeyboardInterrupt: raised before the forked function begins, it would be lost in a hook
+    or caught by what called the function that forked, and the process would run on. Such a process also ends when this
+    one does, in whatever way, unless it has made itself the leader of a session; and so do those that are forked from it
+    in turn. Call it once per process.
     """
     forks = _Forks(numbers)
     os.register_at_fork(before=forks.before, after_in_parent=forks.in_parent, after_in_child=forks.in_child)
@@ -47,13 +49,10 @@ class _Forks:
 
     def in_child(self) -> None:
         """Begin anew, before anything else is done here."""
-        first = self._now.parent == self._owner
-        if first:
+        if self._now.parent == self._owner:
             signal.set_wakeup_fd(-1)
             for number in self._numbers:
                 signal.signal(number, signal.SIG_DFL)
         if os.getsid(0) == self._session:
             follow_parent(self._now.parent, self._session)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._now.mask)
-        if first and signal.SIGINT in self._numbers:  # not before: what it raises in here is lost
-            signal.signal(signal.SIGINT, signal.default_int_handler)
