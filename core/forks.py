@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def set_forks_apart(numbers: Iterable[signal.Signals]) -> None:
     """From now on the signals `numbers` end a process that is forked from this one, as if nobody heeded them.
 
-    SIGINT as well, and without a KeyboardInterrupt: raised before the forked function begins, it would be lost in a hook
-    or caught by what called the function that forked, and the process would run on. Such a process also ends when this
-    one does, in whatever way, unless it has made itself the leader of a session; and so do those that are forked from it
-    in turn. Call it once per process.
+    SIGINT as well, and without a KeyboardInterrupt: raised before the forked function begins, it would be lost in a
+    hook or caught by what called the function that forked, and the process would run on. Such a process also ends when
+    this one does, in whatever way, unless it has made itself the leader of a session; and so do those that are forked
+    from it in turn. Call it once per process.
     """
     forks = _Forks(numbers)
     os.register_at_fork(before=forks.before, after_in_parent=forks.in_parent, after_in_child=forks.in_child)
