@@ -15,6 +15,7 @@ from core.task import TaskId
 from tests.support.consuming import HANDLERS, Consumer, Consumers
 from tests.support.counting import charged, payload, statuses
 from tests.support.eventually import eventually
+from tests.support.families import family, gone
 from tests.support.stores import Stores, new
 
 GRACE = 1.0
@@ -40,11 +41,6 @@ def fork_server(consumer: Consumer) -> psutil.Process:
     return server
 
 
-def family(consumer: Consumer) -> list[int]:
-    """The process and all below it."""
-    return [consumer.pid, *(process.pid for process in psutil.Process(consumer.pid).children(recursive=True))]
-
-
 def has_taken_signals(pid: int) -> bool:
     """Whether what was sent to the process has arrived there."""
     try:
@@ -54,20 +50,13 @@ def has_taken_signals(pid: int) -> bool:
     return not any(int(mask, 16) for mask in re.findall("Pnd:\t(.+)", facts))
 
 
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 @pytest.mark.parametrize("number", STOPS)
 async def test_a_signal_to_the_group_drains_and_lets_what_computes_end(
     stores: Stores, consumers: Consumers, number: signal.Signals
 ) -> None:
     consumer = await consumers.start()
     await computing(stores, consumers, 2)
-    everybody = family(consumer)
+    everybody = family(consumer.pid)
     os.killpg(consumer.pid, number)
     await consumer.event("consumer.draining")
     await eventually(lambda: all(map(has_taken_signals, everybody)))
@@ -83,7 +72,7 @@ async def test_a_signal_to_every_process_drains_and_lets_what_computes_end(
     """As a service manager does that signals a whole unit, parents and children alike."""
     parent = await consumers.start("--processes", "1")
     await computing(stores, consumers, 2)
-    everybody = family(parent)
+    everybody = family(parent.pid)
     for pid in everybody:
         os.kill(pid, signal.SIGTERM)
     await parent.event("consumer.draining")

@@ -11,6 +11,7 @@ import pytest
 from tests.support.consuming import Consumer, Consumers
 from tests.support.counting import payload, statuses
 from tests.support.eventually import eventually
+from tests.support.families import gone
 from tests.support.stores import Stores, new
 
 LEAVING = "tests.support.leaving"
@@ -27,13 +28,6 @@ async def left(stores: Stores, consumers: Consumers, consumer: Consumer, kind: s
 
 async def _is_completed(stores: Stores) -> bool:
     return await statuses(stores) == {"completed": 1}
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.mark.parametrize(

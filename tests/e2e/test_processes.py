@@ -12,6 +12,7 @@ from tests.support.consuming import HANDLERS, Consumers
 from tests.support.counting import charged, payload, statuses
 from tests.support.databases import named
 from tests.support.eventually import eventually
+from tests.support.families import children, family, gone
 from tests.support.proxy import proxied
 from tests.support.stores import Stores, new
 
@@ -28,25 +29,16 @@ async def _all_live(stores: Stores) -> set[int]:
     return pids if len(pids) == N else set()
 
 
-def _alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 async def test_a_child_that_is_killed_is_replaced_within_two_seconds(
     stores: Stores, consumers: Consumers
 ) -> None:
     parent = await consumers.start("--processes", str(N), LEASE_SECONDS="2")
     pids = await eventually(lambda: _all_live(stores))
-    assert pids == {child.pid for child in psutil.Process(parent.pid).children()}
+    assert pids == children(parent.pid)
     victim = min(pids)
     began = time.monotonic()
     psutil.Process(victim).kill()
-    await eventually(
-        lambda: len({child.pid for child in psutil.Process(parent.pid).children()} - {victim}) == N
-    )
+    await eventually(lambda: len(children(parent.pid) - {victim}) == N)
     assert time.monotonic() - began < 2
     await parent.event("consumer.replaced", status=-signal.SIGKILL)
     await eventually(lambda: _replaced(stores, pids, victim), timeout=20)
@@ -76,7 +68,7 @@ async def test_a_signal_to_the_parent_drains_every_child(
     assert await parent.ended() == 0
     assert await statuses(stores) == {"completed": 2 * N}
     assert await charged(stores) == 0
-    assert not any(map(_alive, pids))
+    assert all(map(gone, pids))
 
 
 async def test_killing_the_parent_takes_everybody_along(stores: Stores, consumers: Consumers) -> None:
@@ -86,11 +78,11 @@ async def test_killing_the_parent_takes_everybody_along(stores: Stores, consumer
         new(kind, payload=payload(until=never)) for kind in ("thread", "compute") * 2
     )
     await eventually(lambda: len(consumers.runs("started")) == 4, timeout=20)
-    everybody = [process.pid for process in psutil.Process(parent.pid).children(recursive=True)]
+    everybody = family(parent.pid)[1:]
     assert len(everybody) >= 2 + 2, "children, and the children of their computing"
     parent.send(signal.SIGKILL)
     await parent.ended()
-    await eventually(lambda: not any(map(_alive, everybody)))
+    await eventually(lambda: all(map(gone, everybody)))
 
 
 async def test_children_that_cannot_start_end_the_parent_with_their_reason(consumers: Consumers) -> None:

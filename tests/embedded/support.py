@@ -19,24 +19,12 @@ import psutil
 from cli.embedded import Urls
 from tests.support import launching
 from tests.support.eventually import eventually
+from tests.support.families import family, gone
 
 _IMPORTS = "import signal, sys, cli.supervise.child as c, cli.embedded as e, cli.embedded.__main__ as m"
 _END = "sys.exit(m.main())"
 PIPE_BOND = f"{_IMPORTS}; c.BOND = 'pipe'; {_END}"
 NO_BOND = f"{_IMPORTS}; e.Postgres.death_signal = e.Valkey.death_signal = signal.SIGCONT; {_END}"
-
-
-def gone(pid: int) -> bool:
-    """Whether the process has ended (a zombie that its parent has not looked at has)."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def family(pid: int) -> list[int]:
-    """The process and all its descendants."""
-    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
 @dataclass

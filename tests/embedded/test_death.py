@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 import redis.asyncio as redis
 
-from tests.embedded.support import NO_BOND, PIPE_BOND, gone, hosted
+from tests.embedded.support import NO_BOND, PIPE_BOND, hosted
 from tests.support.eventually import eventually
+from tests.support.families import gone
 
 
 @pytest.mark.parametrize(

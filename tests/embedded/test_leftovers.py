@@ -14,7 +14,8 @@ import redis.asyncio as redis
 from cli.embedded import Servers
 from cli.embedded.place import Place
 from cli.supervise.child import Child
-from tests.embedded.support import gone, setting
+from tests.embedded.support import setting
+from tests.support.families import gone
 
 
 @pytest.mark.parametrize("file", ["*.manifest", "*.incr.aof"])

@@ -14,8 +14,9 @@ import redis.asyncio as redis
 from cli.embedded import Servers, Urls
 from cli.supervise.lock import Held
 from core.errors import ConfigurationError
-from tests.embedded.support import family, gone, setting
+from tests.embedded.support import setting
 from tests.support.eventually import eventually
+from tests.support.families import family, gone
 
 
 async def note(urls: Urls, word: str) -> None:

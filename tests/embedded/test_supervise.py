@@ -18,8 +18,8 @@ from cli.supervise.listen import check_address, reachable
 from cli.supervise.lock import Held, hold
 from cli.supervise.output import Output
 from core.errors import ConfigurationError
-from tests.embedded.support import gone
 from tests.support.eventually import eventually
+from tests.support.families import gone
 
 SLEEP = "/bin/sleep"
 

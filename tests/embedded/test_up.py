@@ -14,9 +14,10 @@ import pytest
 from cli.embedded import Servers
 from cli.embedded.place import make_home
 from cli.supervise.lock import hold
-from tests.embedded.support import gone, start_up, up
+from tests.embedded.support import start_up, up
 from tests.embedded.up_client import completed, post, reached, task
 from tests.support.eventually import eventually
+from tests.support.families import gone
 
 
 async def test_tasks_are_completed_and_ctrl_c_waits_for_the_last_and_leaves_nothing(root: Path) -> None:

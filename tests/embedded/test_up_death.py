@@ -11,9 +11,10 @@ import asyncpg
 import httpx2
 import pytest
 
-from tests.embedded.support import Up, gone, up
+from tests.embedded.support import Up, up
 from tests.embedded.up_client import completed, post, reachable
 from tests.support.eventually import eventually
+from tests.support.families import gone
 
 
 async def test_parts_that_are_killed_are_started_again(used_root: Path) -> None:

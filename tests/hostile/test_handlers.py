@@ -18,6 +18,7 @@ from tests.hostile.handlers import RAISED, RETURNED
 from tests.support.consuming import ROOT, Consumer, Consumers
 from tests.support.counting import over, payload
 from tests.support.eventually import eventually
+from tests.support.families import family, gone
 from tests.support.stores import Stores, new
 
 HANDLERS = "tests.hostile.handlers"
@@ -113,10 +114,10 @@ async def test_children_that_die_in_any_way_fail_their_own_task(stores: Stores, 
         return all([(await stores.get(task.id)).status == "failed" for task in tasks])
 
     await eventually(failed, timeout=20)
-    servers = psutil.Process(consumer.pid).children(recursive=True)  # and what watches over the fork server
+    servers = family(consumer.pid)[1:]  # and what watches over the fork server
     for server in servers:
-        server.send_signal(signal.SIGKILL)
-    await eventually(lambda: all(_ended(server) for server in servers))
+        os.kill(server, signal.SIGKILL)
+    await eventually(lambda: all(map(gone, servers)))
     again = new("raise.child", payload=payload(what="MemoryError"), max_attempts=1)
     await stores.submit_and_push([again])
     await eventually(lambda: _failed_with(stores, again.id, "MemoryError"), timeout=20)
@@ -151,11 +152,6 @@ async def test_a_fork_server_that_dies_as_it_is_asked_for_a_child_fails_no_task(
 
 async def _is_processing(stores: Stores, task_id: TaskId) -> bool:
     return (await stores.get(task_id)).status is Status.PROCESSING
-
-
-def _ended(process: psutil.Process) -> bool:
-    """Whether its sockets and pipes are closed; its parent may not have asked for its status yet."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 async def _failed_with(stores: Stores, task_id: object, kind: str) -> bool:

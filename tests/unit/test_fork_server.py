@@ -17,6 +17,7 @@ from core.outcome import Canceled, Failed, Failure, Outcome, Succeeded, TimedOut
 from core.signals import GROUP
 from core.task import JsonText
 from tests.support.eventually import eventually
+from tests.support.families import gone
 from tests.unit import cpu_handlers
 from tests.unit.forking import Scene, outcome_of, pids_told
 
@@ -36,13 +37,6 @@ async def children() -> AsyncIterator[Children]:
 def server_of(children: Children) -> psutil.Process:
     [server] = children._servers
     return psutil.Process(server._process.pid)
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def test_a_stopped_fork_server_holds_up_no_cancel_and_another_takes_its_place(
