@@ -164,7 +164,9 @@ class Connection(HttpToolsProtocol):
             self.transport.close()  # nothing was asked
 
     def on_response_complete(self) -> None:
-        """A request has its answer, and the next its turn."""
+        """A request has its answer, and the next its turn. Of a body that nobody asked for nothing is kept."""
+        if self._current is not None:
+            self._current.body = bytearray()
         super().on_response_complete()
         if self._holding.size:
             self._weigh()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
@@ -90,6 +90,18 @@ async def flooded(api: ApiProcess, kind: str) -> AsyncIterator[None]:
         for writer in writers:
             if writer is not None:
                 writer.transport.abort()
+
+
+async def test_a_body_that_nobody_asked_for_is_not_kept_beyond_its_answer(api: ApiProcess) -> None:
+    unread = b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 60_000
+    before = (await api.held()).memory
+    async with AsyncExitStack() as connections:
+        for _ in range(CONNECTIONS):
+            reader, writer = await asyncio.open_connection(*api.place)
+            connections.callback(writer.close)
+            writer.write(unread)
+            assert b"200" in await reader.readline()
+        assert (await api.held()).memory < before + CONNECTIONS * 60_000 / 2**20 / 2
 
 
 @pytest.mark.timeout(120)
