@@ -37,11 +37,11 @@ run: install ## PostgreSQL, Valkey, the API on http://127.0.0.1:8000 and a consu
 	@$(BIN)/sluice up $(ARGS)
 
 .PHONY: test
-test: install ## The whole test suite
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: install ## The whole test suite; what it takes too long for is in make scale, simulate, fuzz and chaos
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/scale $(ARGS)
 
 .PHONY: scale
-scale: install ## Plans beside more rows and lists than the suite has: make scale ROWS=5000000 LISTS=50000
+scale: install ## Statements beside millions of rows and many lists: make scale ROWS=5000000 LISTS=50000
 	@SLUICE_TEST_ROWS='$(ROWS)' SLUICE_TEST_LISTS='$(LISTS)' $(BIN)/python -m pytest tests/scale $(ARGS)
 
 .PHONY: simulate

@@ -5,7 +5,7 @@ lying. To have another one held to that: a line in `_asked`.
 How soon a consumer starts what it serves is measured by `make bench ARGS="--only lists"`; here it is whether, within a
 time that only a walk exceeds which never gets through.
 
-`make scale ROWS=5000000 LISTS=50000` asks the same of more.
+`make scale ROWS=5000000 LISTS=50000` asks the same of more rows and lists.
 """
 
 from __future__ import annotations
