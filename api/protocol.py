@@ -111,8 +111,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(HeadTooLarge(MOST_HEAD_BYTES, MOST_HEADERS))
             raise NotHttp
         self._message_bytes = size + HEADER_BYTES * len(self.headers)
-        self._head_bytes = 0
-        self._head_since, self._in_head = None, False
+        self._head_bytes, self._head_since, self._in_head = 0, None, False
         self._upgrading = self.parser.should_upgrade()
         if self._upgrading:
             return
@@ -165,8 +164,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """A request has its answer, and the next its turn. Of a body that nobody asked for nothing is kept."""
-        if self._current is not None:
-            self._current.body = bytearray()
+        cast("RequestResponseCycle", self._current).body = bytearray()
         super().on_response_complete()
         if self._holding.size:
             self._weigh()

@@ -61,12 +61,19 @@ def main(parent: int, control: int, modules: Sequence[str]) -> NoReturn:
     resource_tracker.ensure_running()  # the children's own would be killed with them, and clean nothing up
     gc.collect()
     gc.freeze()
-    with socket.socket(fileno=control) as channel:
+    with _inherited(control) as channel:
         server = _Server(channel, parent)
         try:
             server.run()
         finally:
             server.end()
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    """Return the socket, which waits for as long as it takes, whatever default a module has set for sockets."""
+    channel = socket.socket(fileno=descriptor)
+    channel.settimeout(None)
+    return channel
 
 
 class _Server:
@@ -135,7 +142,7 @@ class _Server:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for end in (self._control, self._woken, self._wakes):
                 end.close()
-            with socket.socket(fileno=descriptor) as channel:
+            with _inherited(descriptor) as channel:
                 live(channel, parent)
             os._exit(0)
         except BaseException:  # noqa: BLE001 - the server's loop is not to go on here

@@ -100,12 +100,13 @@ async def test_a_child_process_is_killed_on_cancel_and_on_timeout(
 ) -> None:
     await consumers.start()
     never = str(consumers.file("never"))
+    first = new("compute")  # the fork server takes its time to start
     canceled = new("compute", payload=payload(until=never))
-    late = new(
-        "compute", payload=payload(until=never), timeout=4.0, max_attempts=1
-    )  # a child takes its time to start
+    late = new("compute", payload=payload(until=never), timeout=4.0, max_attempts=1)
+    await stores.submit_and_push([first])
+    await eventually(lambda: _is(stores, first, Status.COMPLETED))
     await stores.submit_and_push([canceled, late])
-    await eventually(lambda: len(consumers.runs("started")) == 2)
+    await eventually(lambda: len(consumers.runs("started")) == 3)
     pids = {run["id"]: run["pid"] for run in consumers.runs("started")}
     _, at = await _cancel(stores, canceled.id)
     await eventually(lambda: not psutil.pid_exists(pids[str(canceled.id)]), timeout=2)

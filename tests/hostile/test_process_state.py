@@ -36,6 +36,7 @@ SET_UP = {
         "asyncio.set_event_loop_policy(Policy())"
     ),
     "a timeout of sockets": "import socket\nsocket.setdefaulttimeout(0.001)",
+    "sockets that do not wait": "import socket\nsocket.setdefaulttimeout(0)",
     "a locale": "import locale\nlocale.setlocale(locale.LC_ALL, 'C.UTF-8')",
     "signals by default": (
         "import signal\nfor name in ('SIGTERM', 'SIGINT', 'SIGPIPE', 'SIGCHLD', 'SIGHUP'):\n"
