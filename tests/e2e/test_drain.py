@@ -44,7 +44,7 @@ async def test_of_two_consumers_one_is_stopped_in_the_middle_and_each_task_runs_
 
 
 async def test_running_tasks_may_finish_and_nothing_new_starts(stores: Stores, consumers: Consumers) -> None:
-    consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="3")
+    consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="3", LOG_LEVEL="debug")
     await stores.heard()
     naps = [new("nap", payload=payload(until=str(consumers.file("end")))) for _ in range(3)]
     with consumer.held():
@@ -65,7 +65,7 @@ async def test_running_tasks_may_finish_and_nothing_new_starts(stores: Stores, c
 async def test_what_does_not_finish_in_time_is_canceled_and_runs_elsewhere_uncharged(
     stores: Stores, consumers: Consumers
 ) -> None:
-    consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="2", DRAIN_SECONDS="0.3")
+    consumer = await consumers.start(WORKER_QUEUE_MAXSIZE="2", DRAIN_SECONDS="0.3", LOG_LEVEL="debug")
     await stores.heard()
     naps = [new("nap", payload=payload(until=str(consumers.file("end"))), max_attempts=1) for _ in range(2)]
     with consumer.held():
@@ -109,9 +109,8 @@ async def test_ids_that_wait_for_a_slot_go_back_in_their_order(stores: Stores, c
 async def test_a_claim_in_flight_is_awaited_and_what_it_brings_given_back_or_counted(
     stores: Stores, consumers: Consumers, released: bool
 ) -> None:
-    consumer = await consumers.start(
-        DRAIN_SECONDS="1" if released else "0.2"
-    )  # sooner than the lock is given up
+    drain = "1" if released else "0.2"  # sooner than the lock is given up
+    consumer = await consumers.start(DRAIN_SECONDS=drain, LOG_LEVEL="debug")
     await stores.heard()
     tasks = [new("count") for _ in range(5)]
     async with stores.raw.transaction():
