@@ -84,7 +84,11 @@ class Api:
             raise ConfigurationError(f"SLUICE_URL is {self.url!r}: {why}") from None
         try:
             self._http = httpx2.Client(
-                base_url=base, timeout=_TIMEOUT, trust_env=not _is_loopback(url), transport=transport
+                base_url=base,
+                timeout=_TIMEOUT,
+                trust_env=not _is_loopback(url),
+                verify=base.scheme != "http",  # certificates take longer to read than an answer
+                transport=transport,
             )
         except (httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
             raise ConfigurationError(_unusable(error)) from None

@@ -21,7 +21,6 @@ from tests.support.stores import Stores, open_stores
 
 RUN = pytest.StashKey[Run]()
 LONG = (
-    "chaos/test_chaos.py",
     "docs/test_examples.py",
     "bounded/test_back_pressure.py",
     "bounded/test_base_line.py",

@@ -58,7 +58,7 @@ async def serving(
     process = await start(urls, *arguments, cold=False, **settings)
     try:
         url = (await logged(process, "api.listening"))["url"]
-        async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+        async with httpx2.AsyncClient(verify=False, base_url=url, trust_env=False, timeout=30) as client:
 
             async def ready() -> bool:
                 try:

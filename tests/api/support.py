@@ -54,7 +54,7 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[httpx2.AsyncClient]:
             group.create_task(server.serve(sockets=[listener]))
             try:
                 async with httpx2.AsyncClient(
-                    base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30
+                    verify=False, base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30
                 ) as client:
                     yield client
             finally:

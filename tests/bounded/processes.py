@@ -60,7 +60,7 @@ class ApiProcess:
         self.process = process
         self.gauge = gauge
         self.said: list[str] = []
-        self.client = httpx2.AsyncClient()
+        self.client = httpx2.AsyncClient(verify=False)
 
     @property
     def pid(self) -> int:
@@ -120,7 +120,9 @@ async def api_process(urls: Urls, prefix: str, directory: Path, **settings: Any)
         group.create_task(api.read())
         try:
             url = await eventually(api.listening, timeout=START_SECONDS)
-            async with httpx2.AsyncClient(base_url=str(url), trust_env=False, timeout=30) as client:
+            async with httpx2.AsyncClient(
+                verify=False, base_url=str(url), trust_env=False, timeout=30
+            ) as client:
                 api.client = client
 
                 async def ready() -> bool:

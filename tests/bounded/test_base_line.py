@@ -99,7 +99,7 @@ async def leave_in_the_middle(api: ApiProcess) -> None:
 async def test_an_api_comes_back_to_its_base_line(api: ApiProcess, stores: Stores) -> None:
     limits = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
     async with httpx2.AsyncClient(
-        base_url=str(api.client.base_url), trust_env=False, timeout=30, limits=limits
+        verify=False, base_url=str(api.client.base_url), trust_env=False, timeout=30, limits=limits
     ) as client:
         for _ in range(2):
             await load(client)

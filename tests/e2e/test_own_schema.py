@@ -75,7 +75,9 @@ async def _serving(
         start_new_session=True,
     )
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with httpx2.AsyncClient(
+            verify=False, base_url=f"http://127.0.0.1:{port}", trust_env=False
+        ) as client:
 
             async def consumes() -> bool:
                 assert process.returncode is None

@@ -44,7 +44,7 @@ async def test_everything_accepted_before_a_kill_is_completed_after_the_next_sta
     accepted: list[str] = []
 
     async def submit(running: Up) -> None:
-        async with httpx2.AsyncClient(base_url=running.url) as client:
+        async with httpx2.AsyncClient(verify=False, base_url=running.url) as client:
             while True:
                 try:
                     answer = await client.post("/tasks", json={"message": "load"})

@@ -11,14 +11,14 @@ from tests.support.eventually import eventually
 
 
 async def post(running: Up, **fields: Any) -> str:
-    async with httpx2.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(verify=False, base_url=running.url) as client:
         answer = await client.post("/tasks", json=fields)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
 
 async def task(running: Up, task_id: str) -> dict[str, Any]:
-    async with httpx2.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(verify=False, base_url=running.url) as client:
         answer = await client.get(f"/tasks/{task_id}")
         answer.raise_for_status()
         return dict(answer.json())
@@ -37,7 +37,7 @@ async def completed(running: Up, task_id: str, *, timeout: float = 20) -> None:
 
 async def reachable(running: Up) -> bool:
     try:
-        async with httpx2.AsyncClient(base_url=running.url) as client:
+        async with httpx2.AsyncClient(verify=False, base_url=running.url) as client:
             return (await client.get("/readyz")).status_code == 200
     except httpx2.HTTPError:
         return False
