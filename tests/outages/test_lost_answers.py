@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
+from redis import Redis
 
 from core.task import Status, TaskId
 from tests.outages.conftest import Everything
@@ -15,14 +17,17 @@ from tests.support.proxy import Proxy
 from tests.support.stores import Stores, new
 
 
-def lose_answer_to(proxy: Proxy, words: bytes) -> Callable[[], bool]:
-    """From the next command with these words on nothing is answered; whether it was sent."""
+def lose_answer_to(
+    proxy: Proxy, words: bytes, *, before: Callable[[], object] = lambda: None
+) -> Callable[[], bool]:
+    """From the next command with these words on, after `before`, nothing is answered; whether it was sent."""
     sent = False
 
     def look(data: bytes) -> None:
         nonlocal sent
         if words in data and not sent:
             sent = True
+            before()
             proxy.lose_answers()
 
     proxy.on_sent = look
@@ -84,11 +89,13 @@ async def test_a_finish_whose_answer_is_lost_is_sent_again_and_counts_once(every
 async def test_ids_whose_pop_was_not_answered_are_found_again(everything: Everything, answer: str) -> None:
     """Redis has given them away and nobody has them: their rows say that they wait."""
     e = everything
-    popping = lose_answer_to(e.redis, b"BLMPOP")
     consumer = await e.consumers.start(LEASE_SECONDS="2")
-    await e.stores.heard()
-    await eventually(popping)
-    await e.stores.submit_and_push(new("count") for _ in range(20))
+    ready = e.stores.keys.ready(await e.stores.heard())
+    tasks = [new("count") for _ in range(20)]
+    await e.stores.submit(*tasks)
+    with Redis.from_url(e.own.urls.redis_url) as redis:
+        pushed = partial(redis.lpush, ready, *(str(task.id) for task in tasks))
+        await eventually(lose_answer_to(e.redis, b"BLMPOP", before=pushed))
     await eventually(lambda: _empty(e.stores))
     if answer == "lost":
         break_off(e.redis)
