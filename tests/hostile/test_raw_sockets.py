@@ -26,9 +26,10 @@ async def test_pipelined_requests_are_answered_in_their_order(api: ApiProcess) -
 async def test_what_follows_a_broken_request_is_not_heard_and_what_came_before_is_answered(
     api: ApiProcess,
 ) -> None:
-    for broken in (b"NONSENSE\r\n\r\n", post(b"zz\r\n", CHUNKED), b"GET /" + b"a" * (200 << 10)):
+    for broken in (b"NONSENSE\r\n\r\n", post(b"zz\r\n", CHUNKED), b"GET /" + b"a" * (70 << 10)):
         slow = post(BODY, b"Content-Length: 16")
-        answer = await say(api, slow + LIVEZ + broken, LAST)
+        # In one piece: what came after the end of a connection would reset it, and take answers along that nobody read.
+        answer = await say(api, slow + LIVEZ + broken + LAST)
         assert statuses(answer)[:2] == [201, 200]
         assert set(statuses(answer)[2:]) <= {400, 431}
         assert len(statuses(answer)) <= 3
