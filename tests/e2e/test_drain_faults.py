@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -91,9 +92,11 @@ async def test_without_postgresql_it_is_out_in_time_and_says_how_many_tasks_it_l
     status, seconds = await consumer.stop()
     assert status == 1
     assert seconds < 0.5 + GRACE
-    assert consumer.said == [
-        "sluice consumer: PostgreSQL did not answer while stopping; other consumers will recover 3 tasks"
-    ]
+    [said] = consumer.said
+    why, _, left = said.partition("; ")
+    assert why == "sluice consumer: PostgreSQL did not answer while stopping"
+    # A look that is under way may have taken a task for each free slot.
+    assert re.fullmatch("other consumers will recover 3( to 5)? tasks", left)
     assert await statuses(stores) == {"processing": 3}
     consumers.file("end").touch()
     await consumers.start(LEASE_SECONDS="1")

@@ -17,9 +17,9 @@ from tests.support.stores import Stores, new, open_stores
 
 DRAIN, GRACE = 0.5, 1.0
 LEFT = re.compile(
-    "sluice consumer: PostgreSQL did not answer while stopping; other consumers will recover 3( to 100)? tasks"
+    "sluice consumer: PostgreSQL did not answer while stopping; other consumers will recover 3( to (53|100))? tasks"
 )
-"""A claim without an answer, made because Redis is away, may have taken a task for each free slot or none."""
+"""A claim without an answer may have taken none, or one for each free slot, or as many as a look asks for."""
 
 
 @pytest.mark.parametrize("mode", [READONLY, KILLED], ids=str)
