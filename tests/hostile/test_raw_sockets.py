@@ -26,10 +26,13 @@ async def test_pipelined_requests_are_answered_in_their_order(api: ApiProcess) -
 async def test_what_follows_a_broken_request_is_not_heard_and_what_came_before_is_answered(
     api: ApiProcess,
 ) -> None:
-    for broken in (b"NONSENSE\r\n\r\n", post(b"zz\r\n", CHUNKED), b"GET /" + b"a" * (70 << 10)):
+    for broken in (b"NONSENSE\r\n\r\n", post(b"zz\r\n", CHUNKED), b"GET /" + b"a" * (200 << 10)):
         slow = post(BODY, b"Content-Length: 16")
-        # In one piece: what came after the end of a connection would reset it, and take answers along that nobody read.
-        answer = await say(api, slow + LIVEZ + broken + LAST)
+        answer = b""
+        for _ in range(5):
+            answer = await say(api, slow + LIVEZ + broken, LAST)
+            if len(statuses(answer)) > 1:
+                break  # else what came after the end has reset the connection, and taken answers along that wait here
         assert statuses(answer)[:2] == [201, 200]
         assert set(statuses(answer)[2:]) <= {400, 431}
         assert len(statuses(answer)) <= 3
