@@ -15,13 +15,19 @@ from alembic.util import CommandError
 from sqlalchemy import Column, Connection
 from sqlalchemy.dialects.postgresql import JSON
 
-from core.errors import SluiceError
-from core.settings import DatabaseSettings, SchemaSettings, load
-from db.driver import path_with
-from db.migrating import enter, make_migration_engine, make_room, migration_in_our_words, migration_lock
-from db.models import Base
-from db.schema import VERSION_TABLE
-from db.start import await_postgresql
+from sluice.core.errors import SluiceError
+from sluice.core.settings import DatabaseSettings, SchemaSettings, load
+from sluice.db.driver import path_with
+from sluice.db.migrating import (
+    enter,
+    make_migration_engine,
+    make_room,
+    migration_in_our_words,
+    migration_lock,
+)
+from sluice.db.models import Base
+from sluice.db.schema import VERSION_TABLE
+from sluice.db.start import await_postgresql
 
 log = logging.getLogger("alembic.env")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from core.command_line import count, end_at_signals, port
+from sluice.core.command_line import count, end_at_signals, port
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--listener", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     end_at_signals()
-    from api import server  # noqa: PLC0415 - a wrong option is told before anything heavy is imported
+    from sluice.api import server  # noqa: PLC0415 - a wrong option is told before anything heavy is imported
 
     if options.parent is not None:
         return server.run_worker(

@@ -1,4 +1,4 @@
-"""Tasks as response bodies. They are written straight from core.task.Task, in the order of its fields.
+"""Tasks as response bodies. They are written straight from sluice.core.task.Task, in the order of its fields.
 
 A response model would read every value once more to write it: at 64 connections that is a tenth of the throughput.
 """
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from core.task import FencingToken, Status, Task
+from sluice.core.task import FencingToken, Status, Task
 
 if TYPE_CHECKING:
-    from api.schemas.submission import Submission
-    from core.task import NewTask
-    from db.tasks import Accepted
+    from sluice.api.schemas.submission import Submission
+    from sluice.core.task import NewTask
+    from sluice.db.tasks import Accepted
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 """An instant without a zone is PostgreSQL's infinity, as asyncpg has it."""

@@ -11,15 +11,15 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from api.patience import Patience
-from api.schemas.submission import MAX_BATCH
-from api.shared import Shared
-from core.errors import StoreUnavailable
+from sluice.api.patience import Patience
+from sluice.api.schemas.submission import MAX_BATCH
+from sluice.api.shared import Shared
+from sluice.core.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from api.submissions import Submissions
-    from core.task import NewTask, TaskId
-    from db.tasks import Accepted
+    from sluice.api.submissions import Submissions
+    from sluice.core.task import NewTask, TaskId
+    from sluice.db.tasks import Accepted
 
 LONGEST = timedelta(seconds=20)
 """How long a batch may take, whoever answers."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import ClientDisconnect
 
-from api.encoding import decoder
-from api.room import SMALL_BYTES
-from core.errors import SluiceError
+from sluice.api.encoding import decoder
+from sluice.api.room import SMALL_BYTES
+from sluice.core.errors import SluiceError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from api.encoding import Gunzip
-    from api.room import Share
+    from sluice.api.encoding import Gunzip
+    from sluice.api.room import Share
 
 THROWN_AWAY_BYTES = 64 << 20
 """How much of an over-long body is read for nothing, so that the client gets to read its answer."""

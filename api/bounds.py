@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from api.errors import Trailers
+from sluice.api.errors import Trailers
 
 SPARE_FILES = 100
 """File descriptors that connections leave for the stores, the log and the library."""

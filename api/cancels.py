@@ -6,13 +6,13 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import StoreUnavailable
-from core.events import StoreLost
-from core.task import Status
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import StoreLost
+from sluice.core.task import Status
 
 if TYPE_CHECKING:
-    from core.events import Report
-    from core.task import Task
+    from sluice.core.events import Report
+    from sluice.core.task import Task
 
 LIMIT = timedelta(milliseconds=250)
 """How long an answer may wait for Redis: the handler is to be canceled within 100 ms of it."""

@@ -8,17 +8,17 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from api.batches import Batches
-from api.cancels import Cancels
-from api.health import Health
-from api.kinds import Kinds
-from api.line import Line
-from api.patience import Patience
-from api.room import Room
-from api.submissions import Submissions
-from db.browse import Browse
-from db.publisher import Publisher
-from db.tasks import Tasks
+from sluice.api.batches import Batches
+from sluice.api.cancels import Cancels
+from sluice.api.health import Health
+from sluice.api.kinds import Kinds
+from sluice.api.line import Line
+from sluice.api.patience import Patience
+from sluice.api.room import Room
+from sluice.api.submissions import Submissions
+from sluice.db.browse import Browse
+from sluice.db.publisher import Publisher
+from sluice.db.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)

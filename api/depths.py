@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-    from core.task import QueueName
-    from db.browse import Depth
+    from sluice.core.task import QueueName
+    from sluice.db.browse import Depth
 
 MOST_NAMED = 1000
 BUDGET = timedelta(milliseconds=25)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from core.errors import SluiceError
+from sluice.core.errors import SluiceError
 
 PIECE = 64 << 10
 """Bytes made at once, however little they were made of."""

@@ -17,9 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from api.body import BodyTooLarge, NotJsonMedia
-from api.encoding import NotGzip, UnknownEncoding
-from api.findings import (
+from sluice.api.body import BodyTooLarge, NotJsonMedia
+from sluice.api.encoding import NotGzip, UnknownEncoding
+from sluice.api.findings import (
     Finding,
     Invalid,
     InvalidParameters,
@@ -30,10 +30,10 @@ from api.findings import (
     of_kind,
     parameter_flaws,
 )
-from api.strict_json import NotJson, Unsound
-from api.submissions import MaybeAccepted
-from core import errors
-from core.errors import SluiceError
+from sluice.api.strict_json import NotJson, Unsound
+from sluice.api.submissions import MaybeAccepted
+from sluice.core import errors
+from sluice.core.errors import SluiceError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from api.schemas.submission import Misfit
-from api.strict_json import MOST_FLAWS
-from core.errors import Flaw, PayloadRefused, SluiceError, UnknownKind
+from sluice.api.schemas.submission import Misfit
+from sluice.api.strict_json import MOST_FLAWS
+from sluice.core.errors import Flaw, PayloadRefused, SluiceError, UnknownKind
 
 LONGEST_STEP = 100
 """Characters of a key that a pointer shows; the key is the client's, and may be as long as the body."""

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from api.errors import TABLE, respond
-from api.routes.direct import LoneRoute
+from sluice.api.errors import TABLE, respond
+from sluice.api.routes.direct import LoneRoute
 
 
 def install(app: FastAPI) -> None:

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from api.depths import Depths
-from api.patience import Patience
-from api.shared import Shared
-from core.errors import (
+from sluice.api.depths import Depths
+from sluice.api.patience import Patience
+from sluice.api.shared import Shared
+from sluice.core.errors import (
     CommandRefused,
     ConfigurationError,
     SluiceError,
     StoreUnavailable,
     TakesNoWrites,
 )
-from core.task import QueueName
+from sluice.core.task import QueueName
 
 if TYPE_CHECKING:
-    from api.depths import Counted
-    from db.browse import Depth, LiveConsumer
+    from sluice.api.depths import Counted
+    from sluice.db.browse import Depth, LiveConsumer
 
 FRESH_SECONDS = 1.0
 LOOK = timedelta(seconds=1.5)

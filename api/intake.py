@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from api.findings import Invalid, flaws_of
-from api.schemas.submission import MAX_BATCH, Batch, StatusChange, Submission
-from api.strict_json import MOST_FLAWS, decode
-from core.errors import Flaw
-from core.ids import new_task_id
-from core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName
+from sluice.api.findings import Invalid, flaws_of
+from sluice.api.schemas.submission import MAX_BATCH, Batch, StatusChange, Submission
+from sluice.api.strict_json import MOST_FLAWS, decode
+from sluice.core.errors import Flaw
+from sluice.core.ids import new_task_id
+from sluice.core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName
 
 if TYPE_CHECKING:
-    from api.room import Room
-    from db.browse import Served
+    from sluice.api.room import Room
+    from sluice.db.browse import Served
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import jsonschema_rs
 
-from api.patience import Patience
-from api.strict_json import MOST_FLAWS
-from core.errors import Flaw, PayloadRefused, StoreUnavailable, UnknownKind
-from core.events import StepFailed
+from sluice.api.patience import Patience
+from sluice.api.strict_json import MOST_FLAWS
+from sluice.core.errors import Flaw, PayloadRefused, StoreUnavailable, UnknownKind
+from sluice.core.events import StepFailed
 
 if TYPE_CHECKING:
-    from core.events import Report
-    from core.task import Kind
-    from db.browse import Served
+    from sluice.core.events import Report
+    from sluice.core.task import Kind
+    from sluice.db.browse import Served
 
 FRESH_SECONDS = 2.0
 """An older cache decides nothing while PostgreSQL answers."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from core.errors import Overloaded
+from sluice.core.errors import Overloaded
 
 _AGAIN = timedelta(seconds=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from core.errors import ConfigurationError
+from sluice.core.errors import ConfigurationError
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""

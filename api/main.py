@@ -13,32 +13,32 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import handlers, openapi
-from api.batches import LONGEST, MOST_ROWS_WAITING, Batches
-from api.cancels import Cancels
-from api.deps import Services
-from api.health import Health
-from api.kinds import Kinds
-from api.line import Line
-from api.middleware import Courtesy
-from api.patience import Patience
-from api.room import Room
-from api.routes import docs, health, tasks
-from api.submissions import Submissions
-from core.settings import ApiSettings
-from core.stop import StopOrder
-from core.telemetry.report import Reporter
-from db import schema
-from db.broker import Broker
-from db.browse import Browse
-from db.consumers import Consumers
-from db.keys import Keys
-from db.publisher import Publisher
-from db.ready import ReadyLists
-from db.roster import Roster
-from db.session import Database, Limits, make_engine
-from db.signals import Signals
-from db.tasks import Tasks
+from sluice.api import handlers, openapi
+from sluice.api.batches import LONGEST, MOST_ROWS_WAITING, Batches
+from sluice.api.cancels import Cancels
+from sluice.api.deps import Services
+from sluice.api.health import Health
+from sluice.api.kinds import Kinds
+from sluice.api.line import Line
+from sluice.api.middleware import Courtesy
+from sluice.api.patience import Patience
+from sluice.api.room import Room
+from sluice.api.routes import docs, health, tasks
+from sluice.api.submissions import Submissions
+from sluice.core.settings import ApiSettings
+from sluice.core.stop import StopOrder
+from sluice.core.telemetry.report import Reporter
+from sluice.db import schema
+from sluice.db.broker import Broker
+from sluice.db.browse import Browse
+from sluice.db.consumers import Consumers
+from sluice.db.keys import Keys
+from sluice.db.publisher import Publisher
+from sluice.db.ready import ReadyLists
+from sluice.db.roster import Roster
+from sluice.db.session import Database, Limits, make_engine
+from sluice.db.signals import Signals
+from sluice.db.tasks import Tasks
 
 Beside = Callable[[StopOrder], AbstractAsyncContextManager[None]]
 """What else this process does while it serves; entered first, left last. It ends by the order that it is given."""
@@ -86,7 +86,7 @@ def create_app(
     stop = stop or StopOrder()
     app = Api(
         title="Sluice",
-        version=version("sluice"),
+        version=version("sluice-tasks"),
         description=openapi.DESCRIPTION,
         lifespan=partial(_lifespan, settings, beside or nullcontext, stop),
         docs_url=None,

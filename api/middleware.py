@@ -7,7 +7,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from api.body import THROWN_AWAY_BYTES
+from sluice.api.body import THROWN_AWAY_BYTES
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from api.errors import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow, Trailers
-from api.schemas.problem import Problem
-from api.schemas.submission import Batch, StatusChange, Submission
-from api.schemas.task import TaskOut
-from core.errors import Overloaded
+from sluice.api.errors import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow, Trailers
+from sluice.api.schemas.problem import Problem
+from sluice.api.schemas.submission import Batch, StatusChange, Submission
+from sluice.api.schemas.task import TaskOut
+from sluice.core.errors import Overloaded
 
 DESCRIPTION = """\
 A durable task service. A `201` means that the task is on disk: it will be run, whatever process or server dies, until

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from api.schemas.submission import KindName, Queue
-from core.task import Status, TaskId
+from sluice.api.schemas.submission import KindName, Queue
+from sluice.core.task import Status, TaskId
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from core.errors import OutcomeUnknown
+from sluice.core.errors import OutcomeUnknown
 
 T = TypeVar("T")
 

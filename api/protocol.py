@@ -14,10 +14,10 @@ import httptools
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from api.bounds import NO_MORE, Flow, most_connections, without_offer
-from api.errors import HeadTooLarge, NotHttp, TooSlow, Trailers, respond
-from api.room import FREE_BYTES, HEADER_BYTES, SMALL_BYTES, WAITING_BYTES, Holding, Room
-from core.errors import Overloaded
+from sluice.api.bounds import NO_MORE, Flow, most_connections, without_offer
+from sluice.api.errors import HeadTooLarge, NotHttp, TooSlow, Trailers, respond
+from sluice.api.room import FREE_BYTES, HEADER_BYTES, SMALL_BYTES, WAITING_BYTES, Holding, Room
+from sluice.core.errors import Overloaded
 
 HEAD_SECONDS = 10.0
 """How long a request line and its headers may take, from the connection or the first byte on."""

@@ -14,8 +14,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
-from api.line import Line
-from core.errors import Overloaded
+from sluice.api.line import Line
+from sluice.core.errors import Overloaded
 
 T = TypeVar("T")
 

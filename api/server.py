@@ -14,27 +14,27 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from api import listen
-from api.main import LIMITS, Beside, create_app
-from api.protocol import Connection, end_overdue
-from core import family, loop
-from core.errors import SluiceError, StoreUnavailable
-from core.events import Report, StoreLost
-from core.forks import set_forks_apart
-from core.mortal import die_with_parent
-from core.settings import ApiSettings, load
-from core.signals import STOPS, on_stops
-from core.stop import StopOrder
-from core.telemetry import log
-from core.telemetry.report import Reporter
-from db import schema
-from db.broker import Broker
-from db.keys import Keys
-from db.ready import ReadyLists
-from db.session import Database, make_engine
-from db.start import await_postgresql
+from sluice.api import listen
+from sluice.api.main import LIMITS, Beside, create_app
+from sluice.api.protocol import Connection, end_overdue
+from sluice.core import family, loop
+from sluice.core.errors import SluiceError, StoreUnavailable
+from sluice.core.events import Report, StoreLost
+from sluice.core.forks import set_forks_apart
+from sluice.core.mortal import die_with_parent
+from sluice.core.settings import ApiSettings, load
+from sluice.core.signals import STOPS, on_stops
+from sluice.core.stop import StopOrder
+from sluice.core.telemetry import log
+from sluice.core.telemetry.report import Reporter
+from sluice.db import schema
+from sluice.db.broker import Broker
+from sluice.db.keys import Keys
+from sluice.db.ready import ReadyLists
+from sluice.db.session import Database, make_engine
+from sluice.db.start import await_postgresql
 
-CONSUMER = "cli.api_with_consumer:consumer_beside"
+CONSUMER = "sluice.cli.api_with_consumer:consumer_beside"
 """Named, not imported: the API and the consumer know nothing of each other."""
 REQUESTS_END_SECONDS = 5
 """How long a stop waits for requests, and what takes longer is cut off: a slow body, or a batch on a busy server.
@@ -170,7 +170,7 @@ async def _run(
     if workers == 1:
         return await _serve(settings, listener, beside, stop)
     arguments = ["--listener", str(listener.fileno()), *([] if beside is None else ["--with-consumer"])]
-    return await family.supervise(workers, "api", arguments, pass_fds=[listener.fileno()])
+    return await family.supervise(workers, "sluice.api", arguments, pass_fds=[listener.fileno()])
 
 
 async def _serve(settings: ApiSettings, listener: socket.socket, beside: Beside | None, stop: Stop) -> int:

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from core.errors import Flaw, SluiceError
-from core.task import MAX_NESTING
+from sluice.core.errors import Flaw, SluiceError
+from sluice.core.task import MAX_NESTING
 
 MOST_FLAWS = 100
 """Findings after which the search ends: an answer is to be read, and to stay small."""

@@ -14,13 +14,13 @@ from datetime import timedelta
 from sys import getsizeof
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import OutcomeUnknown, Overloaded, RowRefused, StoreUnavailable
-from core.events import Submitted
+from sluice.core.errors import OutcomeUnknown, Overloaded, RowRefused, StoreUnavailable
+from sluice.core.events import Submitted
 
 if TYPE_CHECKING:
-    from core.events import Report
-    from core.task import NewTask, TaskId
-    from db.tasks import Accepted
+    from sluice.core.events import Report
+    from sluice.core.task import NewTask, TaskId
+    from sluice.db.tasks import Accepted
 
 PATIENCE = timedelta(seconds=1.5)
 """How long a submission may take: its 503 is out within two seconds."""

@@ -17,7 +17,7 @@ from benchmarks.lists.scenes import SCENES
 from benchmarks.results import Figure, Run, counted, figures
 from benchmarks.stage import Stage
 from benchmarks.workloads import USUAL, WORKLOADS
-from core.errors import SluiceError
+from sluice.core.errors import SluiceError
 
 RESULTS = Path(__file__).parent / "results"
 OPTIONS = ("runs", "tasks", "repeats", "concurrency", "wide", "seconds", "future", "rows", "queues", "scene")

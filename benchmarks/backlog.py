@@ -20,7 +20,7 @@ from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import Stage
 from benchmarks.stretch import Stretch, submit, work_off
-from core.task import DEFAULT_PRIORITY
+from sluice.core.task import DEFAULT_PRIORITY
 
 WORKLOAD = "backlog"
 OTHER, SAME, EMPTY = "backlog of another priority", "backlog in the same list", "empty table"

@@ -20,9 +20,9 @@ from redis.asyncio import Redis
 
 from benchmarks.handlers import KIND
 from benchmarks.preload import LIST, ids, values
-from core.ids import new_consumer_id
-from core.settings import StoreSettings, load
-from db.statements import positional
+from sluice.core.ids import new_consumer_id
+from sluice.core.settings import StoreSettings, load
+from sluice.db.statements import positional
 
 Record = asyncpg.Record
 _CONNECTIONS = 2

@@ -21,8 +21,8 @@ import asyncpg
 import uvloop
 
 from benchmarks.load import Client, build
-from core.settings import StoreSettings, load
-from db.statements import positional
+from sluice.core.settings import StoreSettings, load
+from sluice.db.statements import positional
 
 Answered = Callable[[str, int], None]
 CANCELED, ENDED = 200, 409

@@ -17,8 +17,8 @@ import asyncpg
 from benchmarks.handlers import KIND
 from benchmarks.preload import LIST, MESSAGE, PAYLOAD
 from benchmarks.stage import DATABASE, Stage
-from cli.embedded.postgres import DATABASE as MIGRATED
-from core.task import Kind
+from sluice.cli.embedded.postgres import DATABASE as MIGRATED
+from sluice.core.task import Kind
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Say = Callable[[str], None]

@@ -19,11 +19,11 @@ from benchmarks.preload import MESSAGE, PAYLOAD, settle, values
 from benchmarks.recorded import AT_DEPTH, AT_SHALLOW
 from benchmarks.results import Comparison, Run
 from benchmarks.stage import BrokenRun, Stage
-from consumer.upkeep import promote, prune, reap
-from core.task import DEFAULT_QUEUE, PRIORITIES, Kind
-from db.browse import DEPTH_CAP
-from db.claims import SLACK
-from db.upkeep import BEGINNING
+from sluice.consumer.upkeep import promote, prune, reap
+from sluice.core.task import DEFAULT_QUEUE, PRIORITIES, Kind
+from sluice.db.browse import DEPTH_CAP
+from sluice.db.claims import SLACK
+from sluice.db.upkeep import BEGINNING
 
 SHALLOW = 100_000
 _BATCH = 100

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.deep import Connection
-from db.browse import Browse
-from db.session import Database, make_engine
-from db.statements import positional
+from sluice.db.browse import Browse
+from sluice.db.session import Database, make_engine
+from sluice.db.statements import positional
 
 # Without the clock in every node: reading it takes longer than many of the nodes do.
 _EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY ON, FORMAT JSON) "

@@ -16,7 +16,7 @@ from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import BrokenRun, Stage
 from benchmarks.waiting import wait_in_line
-from core.task import Kind
+from sluice.core.task import Kind
 
 WORKLOAD = "failures"
 CLEAN, FINAL, AGAIN = "none fails", "a tenth fails for good", "a tenth is tried again"

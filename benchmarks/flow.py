@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from benchmarks.bare import Bare
 from benchmarks.handlers import KIND
 from benchmarks.preload import LIST, ids, values
-from core.settings import StoreSettings, load
+from sluice.core.settings import StoreSettings, load
 
 CONSUMING = 2
 _LOOK = 0.002

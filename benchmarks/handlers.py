@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from consumer import Context, Discard, Retry, handler
-from core.task import Kind
+from sluice import Context, Discard, Retry, handler
+from sluice.core.task import Kind
 
 KIND = Kind("bench.nothing")
 SLEEPS = {milliseconds: Kind(f"bench.sleep_{milliseconds}") for milliseconds in (1, 25, 100)}

@@ -15,7 +15,7 @@ from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import Stage
 from benchmarks.stretch import submit, work_off
-from core.task import DEFAULT_PRIORITY
+from sluice.core.task import DEFAULT_PRIORITY
 
 WORKLOAD = "history"
 FULL, EMPTY = "finished rows", "empty table"

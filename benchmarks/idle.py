@@ -25,7 +25,7 @@ from benchmarks.relay import Relay
 from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import DATABASE, BrokenRun, Program, Stage
-from db.statements import positional
+from sluice.db.statements import positional
 
 OURS = "sluice"
 STATEMENTS, COMMANDS, WAKE = "idle, statements", "idle, commands", "idle, wake"

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.handlers import KIND
 from benchmarks.preload import MESSAGE, PAYLOAD
 from benchmarks.stage import ROOT, BrokenRun, Stage
-from cli.embedded.binaries import POSTGRESQL, find
+from sluice.cli.embedded.binaries import POSTGRESQL, find
 
 SELECT_ONE = "SELECT 1;\n"
 INSERT_ONE = "".join(

@@ -6,18 +6,18 @@ import asyncpg
 
 from benchmarks.handlers import KIND
 from benchmarks.stage import Stage
-from consumer.loader import load
-from core.audience import Audiences, Signature
-from core.ids import new_task_id
-from core.task import (
+from sluice.consumer.loader import load
+from sluice.core.audience import Audiences, Signature
+from sluice.core.ids import new_task_id
+from sluice.core.task import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_PRIORITY,
     DEFAULT_QUEUE,
     DEFAULT_TIMEOUT_SECONDS,
     Kind,
 )
-from db.keys import Keys
-from db.statements import positional
+from sluice.db.keys import Keys
+from sluice.db.statements import positional
 
 HANDLERS = "benchmarks.handlers"
 _AUDIENCES = Audiences([Signature.of([DEFAULT_QUEUE], load([HANDLERS]))])

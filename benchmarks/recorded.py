@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.results import Figure, Run
-from core.errors import SluiceError
+from sluice.core.errors import SluiceError
 
 AT_DEPTH, AT_SHALLOW = "very many rows", "few rows"
 """The sides of what a statement costs."""

@@ -20,13 +20,13 @@ from redis.asyncio import Redis
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from api.schemas.submission import Submission
-from api.schemas.task import TaskOut
 from benchmarks.preload import LIST
-from core.ids import new_task_id
-from core.settings import StoreSettings, load
-from core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, Status
-from db.models import TaskRow
+from sluice.api.schemas.submission import Submission
+from sluice.api.schemas.task import TaskOut
+from sluice.core.ids import new_task_id
+from sluice.core.settings import StoreSettings, load
+from sluice.core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, Status
+from sluice.db.models import TaskRow
 
 
 def task(new: Submission, task_id: UUID, at: datetime) -> TaskOut:

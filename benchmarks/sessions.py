@@ -16,8 +16,8 @@ import uvloop
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from core.ids import new_consumer_id
-from core.settings import DatabaseSettings, load
+from sluice.core.ids import new_consumer_id
+from sluice.core.settings import DatabaseSettings, load
 
 # Taking the oldest pending row is the usual form. Popping an id from Redis first was tried: a fifth slower.
 CLAIM = text("""

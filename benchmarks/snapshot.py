@@ -14,7 +14,7 @@ from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import BrokenRun, Stage
 from benchmarks.stretch import submit, work_off
-from core.task import DEFAULT_PRIORITY
+from sluice.core.task import DEFAULT_PRIORITY
 
 WORKLOAD = "snapshot"
 HELD, CLEAN = "old snapshot held", "no snapshot held"

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from redis.asyncio import Redis
 
-from cli.embedded import Servers, Urls
-from cli.migrate import upgrade
-from cli.supervise.child import Child
-from core.errors import SluiceError
-from core.settings import environment
+from sluice.cli.embedded import Servers, Urls
+from sluice.cli.migrate import upgrade
+from sluice.cli.supervise.child import Child
+from sluice.core.errors import SluiceError
+from sluice.core.settings import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".build" / "bench"

@@ -18,9 +18,9 @@ from benchmarks.cpu import Meter
 from benchmarks.handlers import KIND
 from benchmarks.preload import ids, list_of, settle, values
 from benchmarks.stage import BrokenRun, Stage, until
-from core.ids import new_task_id
-from core.task import DEFAULT_QUEUE
-from db.statements import positional
+from sluice.core.ids import new_task_id
+from sluice.core.task import DEFAULT_QUEUE
+from sluice.db.statements import positional
 
 _CHUNK = 5000
 _IN_FLIGHT = 1000

@@ -15,14 +15,14 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from api.deps import Services
-from api.main import create_app
-from api.protocol import Connection
-from api.server import Server, Stop
-from api.submissions import HandOver, Submissions, SubmitsTasks
-from core.settings import ApiSettings, load
-from core.task import NewTask, TaskId
-from db.tasks import Accepted
+from sluice.api.deps import Services
+from sluice.api.main import create_app
+from sluice.api.protocol import Connection
+from sluice.api.server import Server, Stop
+from sluice.api.submissions import HandOver, Submissions, SubmitsTasks
+from sluice.core.settings import ApiSettings, load
+from sluice.core.task import NewTask, TaskId
+from sluice.db.tasks import Accepted
 
 
 class Unbatched:

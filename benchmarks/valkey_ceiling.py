@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import uvloop
 from redis.asyncio import Redis
 
-from core.ids import new_task_id
-from core.settings import StoreSettings, load
+from sluice.core.ids import new_task_id
+from sluice.core.settings import StoreSettings, load
 
 _KEY = "bench:ceiling"
 _BATCH = 100

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from benchmarks.preload import LIST, ids, settle, values
 from benchmarks.stage import Stage
-from core.task import Kind
-from db.statements import positional
+from sluice.core.task import Kind
+from sluice.db.statements import positional
 
 _CHUNK = 5000
 

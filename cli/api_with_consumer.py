@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-from consumer import loader
-from consumer.registry import Registry
-from consumer.serve import serve
-from consumer.shutdown import Ending
-from core import loop
-from core.settings import ConsumerSettings, load
-from core.stop import StopOrder
-from core.telemetry import log
-from core.telemetry.report import Reporter
+from sluice.consumer import loader
+from sluice.consumer.registry import Registry
+from sluice.consumer.serve import serve
+from sluice.consumer.shutdown import Ending
+from sluice.core import loop
+from sluice.core.settings import ConsumerSettings, load
+from sluice.core.stop import StopOrder
+from sluice.core.telemetry import log
+from sluice.core.telemetry.report import Reporter
 
 
 def consumer_beside() -> Callable[[StopOrder], AbstractAsyncContextManager[None]]:

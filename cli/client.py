@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from core.errors import ConfigurationError, SluiceError
-from core.settings import without_userinfo
+from sluice.core.errors import ConfigurationError, SluiceError
+from sluice.core.settings import without_userinfo
 
 Task = dict[str, Any]
 """A task as the API shows it."""

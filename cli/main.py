@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from cli import options
-from cli.options import Output
-from core.command_line import end_at_signals
-from core.errors import SluiceError
+from sluice.cli import options
+from sluice.cli.options import Output
+from sluice.core.command_line import end_at_signals
+from sluice.core.errors import SluiceError
 
 app = typer.Typer(
     help="A durable task service: HTTP in, PostgreSQL as the truth, Redis for speed. `sluice up` runs all of it here.",
@@ -31,7 +31,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - how typer calls it
     if wanted:
         from importlib.metadata import version as installed
 
-        typer.echo(f"sluice {installed('sluice')}")
+        typer.echo(f"sluice {installed('sluice-tasks')}")
         raise typer.Exit
 
 
@@ -58,7 +58,7 @@ def up(
 
     Servers that DATABASE_URL and REDIS_URL name are used instead of embedded ones. Data lives in .sluice/.
     """
-    from cli import up as command
+    from sluice.cli import up as command
 
     raise typer.Exit(command.run(ephemeral=ephemeral, host=host, port=port, workers=workers))
 
@@ -73,7 +73,7 @@ def api(
 ) -> None:
     """Run the API. Needs DATABASE_URL and REDIS_URL."""
     end_at_signals()
-    from api import server
+    from sluice.api import server
 
     raise typer.Exit(server.run(host=host, port=port, workers=workers, with_consumer=with_consumer))
 
@@ -86,7 +86,7 @@ def consumer(
 ) -> None:
     """Run a consumer. Needs DATABASE_URL and REDIS_URL; HANDLERS names your modules."""
     end_at_signals()
-    from consumer import main as command
+    from sluice.consumer import main as command
 
     raise typer.Exit(command.run(queues=queues, processes=processes))
 
@@ -94,7 +94,7 @@ def consumer(
 @app.command(rich_help_panel=RUN)
 def migrate() -> None:
     """Bring the database to the newest schema. Needs only DATABASE_URL; safe from many places at once."""
-    from cli import migrate as command
+    from sluice.cli import migrate as command
 
     raise typer.Exit(command.run())
 
@@ -129,8 +129,8 @@ def submit(
     """
     if message is None and kind is None:
         raise typer.BadParameter("give a MESSAGE, or a --kind that needs none")
-    from cli import tasks
-    from cli.submission import Submission, read_payload
+    from sluice.cli import tasks
+    from sluice.cli.submission import Submission, read_payload
 
     submission = Submission(
         message=message,
@@ -152,7 +152,7 @@ def submit(
 @app.command(rich_help_panel=ASK)
 def show(task_id: options.TaskId, *, output: options.Printed = Output.TABLE) -> None:
     """Print one task. -o json prints one object."""
-    from cli import tasks
+    from sluice.cli import tasks
 
     raise typer.Exit(tasks.show(str(task_id), as_json=output is Output.JSON))
 
@@ -168,7 +168,7 @@ def list_(
     output: options.Printed = Output.TABLE,
 ) -> None:
     """Print tasks, newest first. -o json prints one array."""
-    from cli import tasks
+    from sluice.cli import tasks
 
     filters = {name: value for name, value in (("status", status), ("kind", kind), ("queue", queue)) if value}
     as_json = output is Output.JSON
@@ -178,7 +178,7 @@ def list_(
 @app.command(rich_help_panel=ASK)
 def cancel(task_ids: options.TaskIds, *, output: options.Printed = Output.TABLE) -> None:
     """Cancel tasks: what waits never starts, what runs is stopped. -o json prints one array."""
-    from cli import tasks
+    from sluice.cli import tasks
 
     raise typer.Exit(tasks.cancel([str(task_id) for task_id in task_ids], as_json=output is Output.JSON))
 
@@ -186,7 +186,7 @@ def cancel(task_ids: options.TaskIds, *, output: options.Printed = Output.TABLE)
 @app.command(rich_help_panel=ASK)
 def retry(task_ids: options.TaskIds, *, output: options.Printed = Output.TABLE) -> None:
     """Run failed or canceled tasks again, with a fresh budget of tries. -o json prints one array."""
-    from cli import tasks
+    from sluice.cli import tasks
 
     raise typer.Exit(tasks.retry([str(task_id) for task_id in task_ids], as_json=output is Output.JSON))
 
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except SluiceError as error:
-        from cli import render
+        from sluice.cli import render
 
         render.error(str(error))
         return 1

@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from core.errors import ConfigurationError, SchemaBehind
-from core.settings import DatabaseSettings, load
-from db import migrating
-from db.faults import sqlstate
-from db.schema import HEAD, Found, judge, look
-from db.start import await_postgresql
+from sluice.core.errors import ConfigurationError, SchemaBehind
+from sluice.core.settings import DatabaseSettings, load
+from sluice.db import migrating
+from sluice.db.faults import sqlstate
+from sluice.db.schema import HEAD, Found, judge, look
+from sluice.db.start import await_postgresql
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _TRIES = 6
@@ -73,7 +73,7 @@ async def upgrade(database_url: str, *, schema: str = "", say: Callable[[str], N
 
 def run() -> int:
     """The command: migrate the database that DATABASE_URL names and say what happened."""
-    from cli import render
+    from sluice.cli import render
 
     settings = load(DatabaseSettings)
     url = settings.database_url.get_secret_value()
@@ -89,8 +89,8 @@ def run() -> int:
 
 def migrations() -> Path:
     """The folder of env.py and versions/: inside the installed package, else beside alembic.ini in a checkout."""
-    spec = find_spec("db")
-    package = Path(next(iter((spec and spec.submodule_search_locations) or ())))
+    spec = find_spec("sluice.db")
+    package = Path(next(iter((spec and spec.submodule_search_locations) or ()))).resolve()
     for folder in (package / "migrations", package.parent / "alembic"):
         if (folder / "env.py").is_file():
             return folder

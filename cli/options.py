@@ -9,9 +9,9 @@ from uuid import UUID
 
 from typer import Argument, BadParameter, Option
 
-from core.command_line import HIGHEST_PORT, MOST_PROCESSES
-from core.names import queues, split
-from core.task import Status
+from sluice.core.command_line import HIGHEST_PORT, MOST_PROCESSES
+from sluice.core.names import queues, split
+from sluice.core.task import Status
 
 
 class Output(StrEnum):

@@ -17,11 +17,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cli.client import ApiRefused, ApiUnreachable
-from cli.render import STYLES, stderr
-from cli.watch import Watch
-from core.errors import SluiceError
-from core.task import TERMINAL
+from sluice.cli.client import ApiRefused, ApiUnreachable
+from sluice.cli.render import STYLES, stderr
+from sluice.cli.watch import Watch
+from sluice.core.errors import SluiceError
+from sluice.core.task import TERMINAL
 
 _SHORTEST = 0.02
 _LONGEST = 0.5

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.client import Task
-from cli.text import printable, to_json
+from sluice.cli.client import Task
+from sluice.cli.text import printable, to_json
 
 STYLES = {
     "pending": "yellow",

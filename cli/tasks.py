@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from cli import render
-from cli.client import PAGE_LIMIT, Api, ApiRefused, Task
-from cli.progress import Bar, wait
-from cli.submission import Submission
-from cli.text import to_json
-from cli.watch import Watch
-from core.errors import SluiceError
-from core.settings import ClientSettings, load
+from sluice.cli import render
+from sluice.cli.client import PAGE_LIMIT, Api, ApiRefused, Task
+from sluice.cli.progress import Bar, wait
+from sluice.cli.submission import Submission
+from sluice.cli.text import to_json
+from sluice.cli.watch import Watch
+from sluice.core.errors import SluiceError
+from sluice.core.settings import ClientSettings, load
 
 
 def submit(submission: Submission, *, waits: bool, wait_timeout: float | None, as_json: bool) -> int:

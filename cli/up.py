@@ -9,19 +9,19 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from cli import welcome
-from cli.embedded import Servers, Urls
-from cli.embedded.place import make_home
-from cli.supervise.keep import Part, keep
-from cli.supervise.listen import check_address, reachable
-from cli.supervise.lock import hold
-from cli.supervise.output import Output
-from cli.supervise.program import Program
-from cli.supervise.signals import Stopping
-from core.clock import boottime
-from core.command_line import here
-from core.errors import SluiceError
-from core.settings import ApiSettings, ConsumerSettings, UpSettings, environment, load
+from sluice.cli import welcome
+from sluice.cli.embedded import Servers, Urls
+from sluice.cli.embedded.place import make_home
+from sluice.cli.supervise.keep import Part, keep
+from sluice.cli.supervise.listen import check_address, reachable
+from sluice.cli.supervise.lock import hold
+from sluice.cli.supervise.output import Output
+from sluice.cli.supervise.program import Program
+from sluice.cli.supervise.signals import Stopping
+from sluice.core.clock import boottime
+from sluice.core.command_line import here
+from sluice.core.errors import SluiceError
+from sluice.core.settings import ApiSettings, ConsumerSettings, UpSettings, environment, load
 
 BEYOND_DRAIN = 10.0  # seconds a program may take longer than DRAIN_SECONDS before it is killed
 UNUSED = "postgresql://"  # stands for the embedded server while settings are only checked
@@ -162,7 +162,7 @@ class Family:
         )
 
     async def _migrate(self, urls: Urls) -> None:
-        from cli.migrate import upgrade
+        from sluice.cli.migrate import upgrade
 
         await upgrade(urls.database_url, schema=self._options.schema, say=self.output.say)
 
@@ -177,8 +177,10 @@ class Family:
         if options.log_format is None and self.output.on_terminal:
             settings["LOG_FORMAT"] = "console"  # they write to a pipe, a person reads it
         return (
-            Program("api", ("--workers", str(options.workers)), environment=settings, output=self.output),
-            Program("consumer", (), environment=settings, output=self.output),
+            Program(
+                "sluice.api", ("--workers", str(options.workers)), environment=settings, output=self.output
+            ),
+            Program("sluice.consumer", (), environment=settings, output=self.output),
         )
 
     async def _announce(self, urls: Urls, port: int) -> None:

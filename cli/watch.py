@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from cli.client import PAGE_LIMIT, Api, Task
-from core.task import TERMINAL
+from sluice.cli.client import PAGE_LIMIT, Api, Task
+from sluice.core.task import TERMINAL
 
 _FEW = 5
 """Up to here, asking for each by id is cheaper than reading a page of other people's tasks."""

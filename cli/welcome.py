@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 
 LOOK = 0.05
 ANSWER = 2.0  # seconds for one answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from core.command_line import count, end_at_signals, queues
+from sluice.core.command_line import count, end_at_signals, queues
 
 
 def main() -> int:
@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     end_at_signals()
-    from consumer.main import run  # noqa: PLC0415 - a wrong option is told before anything heavy is imported
+    from sluice.consumer.main import run  # noqa: PLC0415 - a wrong option is told before anything heavy is imported
 
     return run(queues=options.queues, processes=options.processes, parent=options.parent)
 

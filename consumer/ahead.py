@@ -10,17 +10,17 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from consumer.periodic import EARLY
-from consumer.slots import UNSTARTED
-from consumer.suspects import suspected
+from sluice.consumer.periodic import EARLY
+from sluice.consumer.slots import UNSTARTED
+from sluice.consumer.suspects import suspected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from consumer.pace import Pace
-    from consumer.slots import Slots
-    from core.clock import Clock
-    from core.task import Claim, ConsumerId, RunKey
+    from sluice.consumer.pace import Pace
+    from sluice.consumer.slots import Slots
+    from sluice.core.clock import Clock
+    from sluice.core.task import Claim, ConsumerId, RunKey
 
 _WORTH_A_CLAIM = 50
 """Tasks for which a statement of their own pays. Measured at 10 and 100 slots only."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from consumer.complete import Write
-    from core.task import RunKey, TaskId
+    from sluice.consumer.complete import Write
+    from sluice.core.task import RunKey, TaskId
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0

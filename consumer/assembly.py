@@ -8,37 +8,37 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from consumer.ahead import Ahead
-from consumer.complete import Complete
-from consumer.execute import Execute
-from consumer.gate import Gate
-from consumer.lease import Beat, Lease
-from consumer.lists import Lists
-from consumer.pace import Pace
-from consumer.parts import Machine, Parts
-from consumer.periodic import Stopping
-from consumer.presence import Presence
-from consumer.pull import Pull
-from consumer.reconcile import Reconcile
-from consumer.running import Running
-from consumer.scan import Scan
-from consumer.schedule import Hint, Schedule
-from consumer.sessions import Sessions
-from consumer.slots import Slots
-from consumer.suspects import Suspects
-from consumer.watch import Heartbeat, Watch
-from consumer.work import Work
-from db.consumers import Registration
+from sluice.consumer.ahead import Ahead
+from sluice.consumer.complete import Complete
+from sluice.consumer.execute import Execute
+from sluice.consumer.gate import Gate
+from sluice.consumer.lease import Beat, Lease
+from sluice.consumer.lists import Lists
+from sluice.consumer.pace import Pace
+from sluice.consumer.parts import Machine, Parts
+from sluice.consumer.periodic import Stopping
+from sluice.consumer.presence import Presence
+from sluice.consumer.pull import Pull
+from sluice.consumer.reconcile import Reconcile
+from sluice.consumer.running import Running
+from sluice.consumer.scan import Scan
+from sluice.consumer.schedule import Hint, Schedule
+from sluice.consumer.sessions import Sessions
+from sluice.consumer.slots import Slots
+from sluice.consumer.suspects import Suspects
+from sluice.consumer.watch import Heartbeat, Watch
+from sluice.consumer.work import Work
+from sluice.db.consumers import Registration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor
 
-    from consumer.cpu.children import Children
-    from consumer.registry import Registry
-    from consumer.stores import Stores
-    from core.events import Report
-    from core.settings import ConsumerSettings
+    from sluice.consumer.cpu.children import Children
+    from sluice.consumer.registry import Registry
+    from sluice.consumer.stores import Stores
+    from sluice.core.events import Report
+    from sluice.core.settings import ConsumerSettings
 
 
 def assemble(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from consumer.running import Stop
+from sluice.consumer.running import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
-    from consumer.ahead import Ahead
-    from consumer.complete import Complete
-    from consumer.periodic import Bell, Stopping
-    from consumer.running import Running
-    from core.task import RunKey
+    from sluice.consumer.ahead import Ahead
+    from sluice.consumer.complete import Complete
+    from sluice.consumer.periodic import Bell, Stopping
+    from sluice.consumer.running import Running
+    from sluice.core.task import RunKey
 
 _OFTEN = timedelta(seconds=1.5)
 """How late a cancel may be seen whose message was lost or refused."""

@@ -10,20 +10,20 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, assert_never, cast
 
-from consumer.apart import Apart
-from consumer.refused import instead_of
-from core.errors import Hindered, RowRefused, StoreUnavailable
-from core.events import Fenced, Finished, OutcomeRefused, RowsLocked, StoreBack, StoreLost
-from core.outcome import storable
-from db.claims import Completion, Failing, Return, Written
+from sluice.consumer.apart import Apart
+from sluice.consumer.refused import instead_of
+from sluice.core.errors import Hindered, RowRefused, StoreUnavailable
+from sluice.core.events import Fenced, Finished, OutcomeRefused, RowsLocked, StoreBack, StoreLost
+from sluice.core.outcome import storable
+from sluice.db.claims import Completion, Failing, Return, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from consumer.periodic import Bell
-    from core.events import Report
-    from core.task import RunKey, TaskId
-    from db.claims import Pending
+    from sluice.consumer.periodic import Bell
+    from sluice.core.events import Report
+    from sluice.core.task import RunKey, TaskId
+    from sluice.db.claims import Pending
 
 Write = Completion | Failing | Return
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from core.ids import plain
-from core.task import TaskId
-from core.telemetry.log import handler_logger
+from sluice.core.ids import plain
+from sluice.core.task import TaskId
+from sluice.core.telemetry.log import handler_logger
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from consumer.running import Run
-    from consumer.sessions import Sessions
-    from core.clock import Clock
-    from core.task import FencingToken, Kind
+    from sluice.consumer.running import Run
+    from sluice.consumer.sessions import Sessions
+    from sluice.core.clock import Clock
+    from sluice.core.task import FencingToken, Kind
 
 
 class Context:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from core.task import MAX_AHEAD_DAYS
+from sluice.core.task import MAX_AHEAD_DAYS
 
 _LONGEST = timedelta(days=MAX_AHEAD_DAYS)
 

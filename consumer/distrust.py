@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from consumer.running import Stop
+from sluice.consumer.running import Stop
 
 if TYPE_CHECKING:
-    from consumer.ahead import Ahead
-    from consumer.lease import Lease
-    from consumer.running import Running
+    from sluice.consumer.ahead import Ahead
+    from sluice.consumer.lease import Lease
+    from sluice.consumer.running import Running
 
 
 class Distrust:

@@ -16,25 +16,25 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from consumer.context import DetachedContext
-from consumer.control import Discard, Retry, Snooze
-from consumer.cpu.child import ChildDied
-from consumer.registry import LOOP, THREAD
-from consumer.result import UnstorableResult, encode
-from consumer.running import Run, Stop
-from consumer.timeouts import Timeouts
-from core.events import TryFailed
-from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+from sluice.consumer.context import DetachedContext
+from sluice.consumer.control import Discard, Retry, Snooze
+from sluice.consumer.cpu.child import ChildDied
+from sluice.consumer.registry import LOOP, THREAD
+from sluice.consumer.result import UnstorableResult, encode
+from sluice.consumer.running import Run, Stop
+from sluice.consumer.timeouts import Timeouts
+from sluice.core.events import TryFailed
+from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from contextvars import Context as Variables
 
-    from consumer.context import Context
-    from consumer.cpu.children import Children
-    from consumer.registry import Handler
-    from core.events import Report
+    from sluice.consumer.context import Context
+    from sluice.consumer.cpu.children import Children
+    from sluice.consumer.registry import Handler
+    from sluice.core.events import Report
 
 GRACE_SECONDS = 1.0
 """How long a canceled coroutine may tidy up before its row is written without it."""

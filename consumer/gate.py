@@ -8,20 +8,20 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
-from consumer.suspects import suspected
-from core.errors import RowRefused, StoreUnavailable
-from core.events import Claimed, StepFailed
-from core.task import TaskId
-from db.claims import Lane
-from db.rows import Place
+from sluice.consumer.suspects import suspected
+from sluice.core.errors import RowRefused, StoreUnavailable
+from sluice.core.events import Claimed, StepFailed
+from sluice.core.task import TaskId
+from sluice.db.claims import Lane
+from sluice.db.rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from consumer.lease import Lease
-    from core.events import Report
-    from core.task import Claim, ConsumerId, Kind
-    from db.claims import Batch, Hints
+    from sluice.consumer.lease import Lease
+    from sluice.core.events import Report
+    from sluice.core.task import Claim, ConsumerId, Kind
+    from sluice.db.claims import Batch, Hints
 
 _MOST_REFUSED = 10
 """How many refused rows one claim by the rows passes over: each costs it several statements."""

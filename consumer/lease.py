@@ -8,17 +8,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import Hindered, StoreUnavailable
-from core.events import LeaseLost, StoreBack, StoreLost
-from core.ids import new_consumer_id
+from sluice.core.errors import Hindered, StoreUnavailable
+from sluice.core.events import LeaseLost, StoreBack, StoreLost
+from sluice.core.ids import new_consumer_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.clock import Clock
-    from core.events import Report
-    from core.task import ConsumerId
-    from db.consumers import Registration
+    from sluice.core.clock import Clock
+    from sluice.core.events import Report
+    from sluice.core.task import ConsumerId
+    from sluice.db.consumers import Registration
 
 
 class Beats(Protocol):

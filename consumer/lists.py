@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.audience import Audiences, ready_list
-from core.task import PRIORITIES
+from sluice.core.audience import Audiences, ready_list
+from sluice.core.task import PRIORITIES
 
 if TYPE_CHECKING:
-    from core.audience import Signature
-    from core.clock import Clock
-    from core.task import ReadyList
+    from sluice.core.audience import Signature
+    from sluice.core.clock import Clock
+    from sluice.core.task import ReadyList
 
 MOST_STREAMS = 24
 """Streams that one pop asks, ten lists each. Where there are more they take turns."""

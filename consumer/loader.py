@@ -13,19 +13,19 @@ from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from consumer.registry import MARK, Handler, Mark, Registry, handlers_of, marking
-from consumer.signature import place, written
-from core.command_line import here
-from core.errors import ConfigurationError
+from sluice.consumer.registry import MARK, Handler, Mark, Registry, handlers_of, marking
+from sluice.consumer.signature import place, written
+from sluice.core.command_line import here
+from sluice.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import ModuleType
 
-    from core.task import Kind
+    from sluice.core.task import Kind
 
-BUILT_IN = "consumer.handlers.builtin"
-_OURS = frozenset({"api", "cli", "consumer", "core", "db"})
+BUILT_IN = "sluice.consumer.handlers.builtin"
+_OURS = "sluice"
 _LIBRARIES = ("<", *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 
 
@@ -66,7 +66,7 @@ def _import(name: str) -> ModuleType:
                 f"HANDLERS: {name} needs the module {missing.name}, which is missing"
             ) from missing
         top = name.partition(".")[0]
-        taken = f"; the name {top} is taken by a part of Sluice: rename your package" if top in _OURS else ""
+        taken = f"; {_OURS} is the name of Sluice itself: rename your package" if top == _OURS else ""
         raise ConfigurationError(
             f"HANDLERS: there is no module {name} on the import path or in {here()}{taken}"
         ) from missing

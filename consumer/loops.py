@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from consumer.cancel import Compare, Listener
-from consumer.distrust import Distrust
-from consumer.upkeep.promote import STEP as PROMOTE
-from consumer.upkeep.promote import Promote
-from consumer.upkeep.prune import STEP as PRUNE
-from consumer.upkeep.prune import Prune
-from consumer.upkeep.reap import STEP as REAP
-from consumer.upkeep.reap import Reap
+from sluice.consumer.cancel import Compare, Listener
+from sluice.consumer.distrust import Distrust
+from sluice.consumer.upkeep.promote import STEP as PROMOTE
+from sluice.consumer.upkeep.promote import Promote
+from sluice.consumer.upkeep.prune import STEP as PRUNE
+from sluice.consumer.upkeep.prune import Prune
+from sluice.consumer.upkeep.reap import STEP as REAP
+from sluice.consumer.upkeep.reap import Reap
 
 if TYPE_CHECKING:
-    from consumer.parts import Parts
-    from consumer.periodic import Bell, Step, Stopping
-    from consumer.stores import Stores
-    from core.events import Report
-    from core.settings import ConsumerSettings
+    from sluice.consumer.parts import Parts
+    from sluice.consumer.periodic import Bell, Step, Stopping
+    from sluice.consumer.stores import Stores
+    from sluice.core.events import Report
+    from sluice.core.settings import ConsumerSettings
 
 STEPS = (PROMOTE, REAP, PRUNE)
 _TICK = timedelta(seconds=0.5)

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from consumer import loader
-from consumer.processes import supervise
-from consumer.serve import serve
-from core import family, loop
-from core.errors import SluiceError
-from core.events import StepFailed
-from core.forks import set_forks_apart
-from core.mortal import die_with_parent
-from core.settings import ConsumerSettings, load
-from core.signals import STOPS, on_stops
-from core.stop import StopOrder
-from core.telemetry import log
-from core.telemetry.report import Reporter
+from sluice.consumer import loader
+from sluice.consumer.processes import supervise
+from sluice.consumer.serve import serve
+from sluice.core import family, loop
+from sluice.core.errors import SluiceError
+from sluice.core.events import StepFailed
+from sluice.core.forks import set_forks_apart
+from sluice.core.mortal import die_with_parent
+from sluice.core.settings import ConsumerSettings, load
+from sluice.core.signals import STOPS, on_stops
+from sluice.core.stop import StopOrder
+from sluice.core.telemetry import log
+from sluice.core.telemetry.report import Reporter
 
 if TYPE_CHECKING:
-    from consumer.registry import Registry
-    from consumer.shutdown import Ending
-    from core.events import Report
+    from sluice.consumer.registry import Registry
+    from sluice.consumer.shutdown import Ending
+    from sluice.core.events import Report
 
 
 def run(*, queues: str | None = None, processes: int | None = None, parent: int | None = None) -> int:

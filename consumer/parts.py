@@ -6,31 +6,31 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
-from consumer.transaction import Transaction
-from consumer.watch import BeatThread
-from core.clock import Clock, boottime
+from sluice.consumer.transaction import Transaction
+from sluice.consumer.watch import BeatThread
+from sluice.core.clock import Clock, boottime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consumer.ahead import Ahead
-    from consumer.complete import Complete
-    from consumer.gate import Gate
-    from consumer.lease import Lease
-    from consumer.periodic import Bell, Stopping
-    from consumer.presence import Presence
-    from consumer.pull import Pull
-    from consumer.reconcile import Reconcile
-    from consumer.running import Running
-    from consumer.schedule import Schedule
-    from consumer.sessions import MakesTransaction
-    from consumer.slots import Slots
-    from consumer.watch import CarriesHeartbeat, Heartbeat, Watch
-    from consumer.work import Work
-    from db.claims import Claims
-    from db.consumers import Consumers
-    from db.publisher import Publisher
-    from db.ready import ReadyLists
+    from sluice.consumer.ahead import Ahead
+    from sluice.consumer.complete import Complete
+    from sluice.consumer.gate import Gate
+    from sluice.consumer.lease import Lease
+    from sluice.consumer.periodic import Bell, Stopping
+    from sluice.consumer.presence import Presence
+    from sluice.consumer.pull import Pull
+    from sluice.consumer.reconcile import Reconcile
+    from sluice.consumer.running import Running
+    from sluice.consumer.schedule import Schedule
+    from sluice.consumer.sessions import MakesTransaction
+    from sluice.consumer.slots import Slots
+    from sluice.consumer.watch import CarriesHeartbeat, Heartbeat, Watch
+    from sluice.consumer.work import Work
+    from sluice.db.claims import Claims
+    from sluice.db.consumers import Consumers
+    from sluice.db.publisher import Publisher
+    from sluice.db.ready import ReadyLists
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from core.errors import StoreUnavailable
-from core.events import StepFailed, StoreBack, StoreLost
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import StepFailed, StoreBack, StoreLost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from random import Random
 
-    from core.events import Report
+    from sluice.core.events import Report
 
 Step: TypeAlias = "Callable[[], Awaitable[timedelta]]"
 """One round. It returns how long to wait for the next."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import StoreUnavailable
-from core.events import StoreBack, StoreLost
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import StoreBack, StoreLost
 
 if TYPE_CHECKING:
-    from core.events import Report
+    from sluice.core.events import Report
 
 _LOOK = timedelta(seconds=1)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumer.serve import prepare
-from consumer.stores import Stores
-from core import family
+from sluice.consumer.serve import prepare
+from sluice.consumer.stores import Stores
+from sluice.core import family
 
 if TYPE_CHECKING:
-    from consumer.registry import Registry
-    from core.events import Report
-    from core.settings import ConsumerSettings
+    from sluice.consumer.registry import Registry
+    from sluice.core.events import Report
+    from sluice.core.settings import ConsumerSettings
 
 
 async def supervise(
@@ -23,7 +23,7 @@ async def supervise(
     """
     return await family.supervise(
         n,
-        "consumer",
+        "sluice.consumer",
         ["--queues", queues] if queues is not None else [],
         look=_look(settings, registry, report),
     )

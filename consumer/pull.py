@@ -6,26 +6,26 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from consumer.scan import ALONE, BUSY, IDLE, Popped
-from consumer.schedule import Hint
-from core.errors import StoreUnavailable
-from core.events import Scanned, StoreLost
+from sluice.consumer.scan import ALONE, BUSY, IDLE, Popped
+from sluice.consumer.schedule import Hint
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import Scanned, StoreLost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from consumer.ahead import Ahead
-    from consumer.gate import Gate
-    from consumer.lists import Lists
-    from consumer.pace import Pace
-    from consumer.periodic import Bell, Stopping
-    from consumer.presence import Presence
-    from consumer.scan import Scan
-    from consumer.slots import Slots
-    from core.clock import Clock
-    from core.events import Report
-    from core.task import ReadyList, TaskId
+    from sluice.consumer.ahead import Ahead
+    from sluice.consumer.gate import Gate
+    from sluice.consumer.lists import Lists
+    from sluice.consumer.pace import Pace
+    from sluice.consumer.periodic import Bell, Stopping
+    from sluice.consumer.presence import Presence
+    from sluice.consumer.scan import Scan
+    from sluice.consumer.slots import Slots
+    from sluice.core.clock import Clock
+    from sluice.core.events import Report
+    from sluice.core.task import ReadyList, TaskId
 
 _LOOK_AGAIN = 0.05
 _POPS_EVERY = 0.05

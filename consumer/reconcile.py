@@ -6,20 +6,20 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from consumer.periodic import EARLY
-from consumer.rest import Rest
-from core.events import GivenBack
-from db.claims import Return
+from sluice.consumer.periodic import EARLY
+from sluice.consumer.rest import Rest
+from sluice.core.events import GivenBack
+from sluice.db.claims import Return
 
 if TYPE_CHECKING:
-    from consumer.ahead import Ahead
-    from consumer.complete import Complete
-    from consumer.gate import Gate
-    from consumer.lease import Lease
-    from consumer.running import Running
-    from core.clock import Clock
-    from core.events import Report
-    from core.task import ConsumerId, RunKey
+    from sluice.consumer.ahead import Ahead
+    from sluice.consumer.complete import Complete
+    from sluice.consumer.gate import Gate
+    from sluice.consumer.lease import Lease
+    from sluice.consumer.running import Running
+    from sluice.core.clock import Clock
+    from sluice.core.events import Report
+    from sluice.core.task import ConsumerId, RunKey
 
 _OFTEN = timedelta(seconds=1.5)
 """How soon a look follows while it may find something: a task whose claim had no answer should not wait for long."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
-from core.errors import RowRefused
-from core.outcome import Failure, storable
-from core.task import MAX_ERROR_BYTES
-from db.claims import Completion, Failing, Return
+from sluice.core.errors import RowRefused
+from sluice.core.outcome import Failure, storable
+from sluice.core.task import MAX_ERROR_BYTES
+from sluice.db.claims import Completion, Failing, Return
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from consumer.complete import Write
+    from sluice.consumer.complete import Write
 
 T = TypeVar("T")
 R = TypeVar("R")

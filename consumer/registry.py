@@ -15,10 +15,17 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import TypeAdapter
 
-from consumer.payload.schema import payload_schema
-from consumer.signature import check_travels, on_loop, payload_of, place, written
-from core.errors import ConfigurationError
-from core.task import KIND_PATTERN, MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, JsonText, Kind
+from sluice.consumer.payload.schema import payload_schema
+from sluice.consumer.signature import check_travels, on_loop, payload_of, place, written
+from sluice.core.errors import ConfigurationError
+from sluice.core.task import (
+    KIND_PATTERN,
+    MAX_ATTEMPTS,
+    MAX_TIMEOUT_SECONDS,
+    MIN_TIMEOUT_SECONDS,
+    JsonText,
+    Kind,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__sluice_handler__"

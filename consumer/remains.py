@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumer.refused import bisected
-from core.events import StepFailed
-from db.claims import Return
+from sluice.consumer.refused import bisected
+from sluice.core.events import StepFailed
+from sluice.db.claims import Return
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from consumer.parts import Parts
-    from core.errors import RowRefused
-    from core.events import Report
-    from core.task import RunKey
-    from db.claims import Pending
+    from sluice.consumer.parts import Parts
+    from sluice.core.errors import RowRefused
+    from sluice.core.events import Report
+    from sluice.core.task import RunKey
+    from sluice.db.claims import Pending
 
 
 class Remains:

@@ -6,12 +6,12 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from core.errors import Hindered
+from sluice.core.errors import Hindered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from core.clock import Clock
+    from sluice.core.clock import Clock
 
 
 class Rest:

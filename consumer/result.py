@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel
 
-from core.task import MAX_NESTING, MAX_RESULT_BYTES, JsonText
+from sluice.core.task import MAX_NESTING, MAX_RESULT_BYTES, JsonText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from consumer.transaction import OwnTransaction
-    from core.task import Claim, ConsumerId, RunKey
+    from sluice.consumer.transaction import OwnTransaction
+    from sluice.core.task import Claim, ConsumerId, RunKey
 
 _REMEMBERED = 10_000
 

@@ -13,21 +13,21 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
-from consumer.rest import Rest
-from core.task import TaskId
-from db.claims import NO_HINTS, Hints
-from db.rows import Place
+from sluice.consumer.rest import Rest
+from sluice.core.task import TaskId
+from sluice.db.claims import NO_HINTS, Hints
+from sluice.db.rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from consumer.gate import Gate
-    from consumer.periodic import Bell
-    from core.audience import Audiences
-    from core.clock import Clock
-    from core.task import Kind, QueueName, ReadyList
-    from db.claims import Lane
+    from sluice.consumer.gate import Gate
+    from sluice.consumer.periodic import Bell
+    from sluice.core.audience import Audiences
+    from sluice.core.clock import Clock
+    from sluice.core.task import Kind, QueueName, ReadyList
+    from sluice.db.claims import Lane
 
 ALONE = timedelta(seconds=0.3)
 """How often rows are looked at while they are the only way to find work."""

@@ -6,20 +6,20 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from consumer.slots import UNSTARTED
-from core.errors import StoreUnavailable
-from core.events import GivenBack, StoreLost
+from sluice.consumer.slots import UNSTARTED
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import GivenBack, StoreLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from consumer.ahead import Ahead
-    from consumer.gate import Gate
-    from consumer.periodic import Bell, Stopping
-    from consumer.slots import Slots
-    from core.clock import Clock
-    from core.events import Report
-    from core.task import ReadyList, TaskId
+    from sluice.consumer.ahead import Ahead
+    from sluice.consumer.gate import Gate
+    from sluice.consumer.periodic import Bell, Stopping
+    from sluice.consumer.slots import Slots
+    from sluice.core.clock import Clock
+    from sluice.core.events import Report
+    from sluice.core.task import ReadyList, TaskId
 
 _PAUSE = 0.05
 

@@ -9,27 +9,27 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from consumer.assembly import assemble
-from consumer.cpu.children import Children
-from consumer.loops import STEPS, loops
-from consumer.parts import Machine
-from consumer.periodic import every
-from consumer.shutdown import Ending, Shutdown
-from consumer.stores import Stores
-from core.events import ConsumerStarted, StoreLost
-from core.stop import StopOrder
-from db.consumers import ServedKind
-from db.schema import check
-from db.start import await_postgresql
+from sluice.consumer.assembly import assemble
+from sluice.consumer.cpu.children import Children
+from sluice.consumer.loops import STEPS, loops
+from sluice.consumer.parts import Machine
+from sluice.consumer.periodic import every
+from sluice.consumer.shutdown import Ending, Shutdown
+from sluice.consumer.stores import Stores
+from sluice.core.events import ConsumerStarted, StoreLost
+from sluice.core.stop import StopOrder
+from sluice.db.consumers import ServedKind
+from sluice.db.schema import check
+from sluice.db.start import await_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from consumer.loops import Loop
-    from consumer.parts import Parts
-    from consumer.registry import Registry
-    from core.events import Report
-    from core.settings import ConsumerSettings
+    from sluice.consumer.loops import Loop
+    from sluice.consumer.parts import Parts
+    from sluice.consumer.registry import Registry
+    from sluice.core.events import Report
+    from sluice.core.settings import ConsumerSettings
 
 MAX_THREADS = 1000
 

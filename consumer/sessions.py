@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from consumer.transaction import OwnTransaction, Transaction
+from sluice.consumer.transaction import OwnTransaction, Transaction
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-    from consumer.lease import Lease
-    from consumer.running import Run, Running
+    from sluice.consumer.lease import Lease
+    from sluice.consumer.running import Run, Running
 
 MakesTransaction = Callable[["AsyncEngine", float, float], OwnTransaction]
 """From the engine behind ctx.session(), the task's timeout, and how long a ROLLBACK may take, both in seconds.

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from consumer.remains import Remains
-from consumer.running import Stop
-from core.errors import SluiceError
-from core.events import Drained, Draining
+from sluice.consumer.remains import Remains
+from sluice.consumer.running import Stop
+from sluice.core.errors import SluiceError
+from sluice.core.events import Drained, Draining
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
 
-    from consumer.parts import Parts
-    from core.events import Report
+    from sluice.consumer.parts import Parts
+    from sluice.core.events import Report
 
 LAST_ACTS = timedelta(milliseconds=800)
 """What is left after DRAIN_SECONDS for canceled handlers to end and for last words. The process ends in what remains

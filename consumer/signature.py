@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from core.errors import ConfigurationError
+from sluice.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,22 +8,22 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from db.broker import Broker
-from db.claims import Claims
-from db.consumers import Consumers
-from db.keys import Keys
-from db.publisher import Publisher
-from db.ready import ReadyLists
-from db.roster import Roster
-from db.session import DEFAULT_LIMITS, Database, Limits, make_engine
-from db.signals import Signals
-from db.upkeep import Upkeep
+from sluice.db.broker import Broker
+from sluice.db.claims import Claims
+from sluice.db.consumers import Consumers
+from sluice.db.keys import Keys
+from sluice.db.publisher import Publisher
+from sluice.db.ready import ReadyLists
+from sluice.db.roster import Roster
+from sluice.db.session import DEFAULT_LIMITS, Database, Limits, make_engine
+from sluice.db.signals import Signals
+from sluice.db.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from core.events import Report
-    from core.settings import ConsumerSettings
+    from sluice.core.events import Report
+    from sluice.core.settings import ConsumerSettings
 
 HOT_CONNECTIONS = 5
 """Claim, complete, reconcile, and two for the upkeep steps: each is one short statement. A suspect's name is rare."""

@@ -9,18 +9,18 @@ import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import StoreUnavailable
-from core.events import StepFailed
-from core.task import SUSPECTED_AFTER_CRASHES
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import StepFailed
+from sluice.core.task import SUSPECTED_AFTER_CRASHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from consumer.running import Run
-    from core.clock import Clock
-    from core.events import Report
-    from core.task import Claim, ConsumerId, RunKey
+    from sluice.consumer.running import Run
+    from sluice.core.clock import Clock
+    from sluice.core.events import Report
+    from sluice.core.task import Claim, ConsumerId, RunKey
 
 WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off, in the mean and at most."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from consumer.running import Stop
+from sluice.consumer.running import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consumer.running import Run
+    from sluice.consumer.running import Run
 
 _LOOK_SECONDS = 1.0
 _NEAR_SECONDS = 2 * _LOOK_SECONDS

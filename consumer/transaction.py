@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.claims import finish_values
-from db.session import DEFAULT_LIMITS
-from db.statements import statement
+from sluice.db.claims import finish_values
+from sluice.db.session import DEFAULT_LIMITS
+from sluice.db.statements import statement
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
-    from db.claims import Completion
-    from db.driver import Connection
+    from sluice.db.claims import Completion
+    from sluice.db.driver import Connection
 
 
 _ANSWER_SECONDS = DEFAULT_LIMITS.answer.total_seconds()

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from core.outcome import Failure, storable
-from core.retry import DEFAULT_POLICY
-from core.task import MAX_ERROR_BYTES
+from sluice.core.outcome import Failure, storable
+from sluice.core.retry import DEFAULT_POLICY
+from sluice.core.task import MAX_ERROR_BYTES
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from random import Random
 
-    from core.task import TaskId
+    from sluice.core.task import TaskId
 
 FREE = 5
 """So many tries in a row may go back uncharged. An outage of PostgreSQL costs a task one."""

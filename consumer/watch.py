@@ -11,8 +11,8 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Protocol
 
-from consumer.periodic import Stopping, every
-from core.events import LoopStalled
+from sluice.consumer.periodic import Stopping, every
+from sluice.core.events import LoopStalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from random import Random
 
-    from consumer.lease import Beat, Lease
-    from core.clock import Clock
-    from core.events import Report
-    from core.task import ConsumerId, RunKey
+    from sluice.consumer.lease import Beat, Lease
+    from sluice.core.clock import Clock
+    from sluice.core.events import Report
+    from sluice.core.task import ConsumerId, RunKey
 
 STALL_REPORTED_SECONDS = 5.0
 STALL_ENDS_AFTER_LEASES = 10

@@ -10,33 +10,33 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from consumer.context import Context
-from consumer.running import Run
-from consumer.suspects import WAITS, suspected
-from consumer.uncharged import Uncharged
-from core.errors import StoreUnavailable
-from core.events import Fenced, GivenBack, StepFailed, TryFailed
-from core.outcome import Failed, Failure, Outcome, Succeeded
-from core.retry import FailForGood, GiveBack, RetryLater, verdict
-from db.claims import Completion, Failing, Return
-from db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
+from sluice.consumer.context import Context
+from sluice.consumer.running import Run
+from sluice.consumer.suspects import WAITS, suspected
+from sluice.consumer.uncharged import Uncharged
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import Fenced, GivenBack, StepFailed, TryFailed
+from sluice.core.outcome import Failed, Failure, Outcome, Succeeded
+from sluice.core.retry import FailForGood, GiveBack, RetryLater, verdict
+from sluice.db.claims import Completion, Failing, Return
+from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from random import Random
 
-    from consumer.complete import Complete, Write
-    from consumer.execute import Execute
-    from consumer.lease import Lease
-    from consumer.registry import Registry
-    from consumer.running import Running
-    from consumer.sessions import Sessions
-    from consumer.slots import Slots
-    from consumer.suspects import Suspects
-    from consumer.transaction import OwnTransaction
-    from core.clock import Clock
-    from core.events import Report
-    from core.task import Claim, ConsumerId, Kind
+    from sluice.consumer.complete import Complete, Write
+    from sluice.consumer.execute import Execute
+    from sluice.consumer.lease import Lease
+    from sluice.consumer.registry import Registry
+    from sluice.consumer.running import Running
+    from sluice.consumer.sessions import Sessions
+    from sluice.consumer.slots import Slots
+    from sluice.consumer.suspects import Suspects
+    from sluice.consumer.transaction import OwnTransaction
+    from sluice.core.clock import Clock
+    from sluice.core.events import Report
+    from sluice.core.task import Claim, ConsumerId, Kind
 
 
 _AT_ONCE = timedelta()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from core.task import Kind, QueueName, ReadyList
+from sluice.core.task import Kind, QueueName, ReadyList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

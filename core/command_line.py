@@ -7,9 +7,9 @@ import os
 import signal
 from pathlib import Path
 
-from core import names
-from core.errors import ConfigurationError
-from core.signals import stops
+from sluice.core import names
+from sluice.core.errors import ConfigurationError
+from sluice.core.signals import stops
 
 HIGHEST_PORT = 65535
 MOST_PROCESSES = 256

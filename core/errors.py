@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from core.task import Status, TaskId
+    from sluice.core.task import Status, TaskId
 
 
 class SluiceError(Exception):

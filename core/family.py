@@ -10,10 +10,10 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from core.command_line import here
-from core.leftovers import end_session
-from core.signals import HURRY, STOP, on_stops
-from core.telemetry.log import logger
+from sluice.core.command_line import here
+from sluice.core.leftovers import end_session
+from sluice.core.signals import HURRY, STOP, on_stops
+from sluice.core.telemetry.log import logger
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -55,7 +55,7 @@ async def supervise(
     to find it, and is raised here: a child that ends later was well once, and is replaced.
     """
     command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
-    family = Family(n, module, command, pass_fds)
+    family = Family(n, module.rpartition(".")[2], command, pass_fds)
     on_stops(asyncio.get_running_loop(), family.stop)
     if look is not None:
         await family.first(look)

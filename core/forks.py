@@ -11,7 +11,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from core.mortal import follow_parent
+from sluice.core.mortal import follow_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

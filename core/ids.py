@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import uuid
 
-from core.task import ConsumerId, TaskId
+from sluice.core.task import ConsumerId, TaskId
 
 if sys.version_info >= (3, 14):
     _uuid7 = uuid.uuid7

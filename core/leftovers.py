@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.clock import boottime
+from sluice.core.clock import boottime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from core.task import Status
+from sluice.core.task import Status
 
 
 class Transition(NamedTuple):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, TypeVar
 
-from core.leftovers import end_started
+from sluice.core.leftovers import end_started
 
 T = TypeVar("T")
 _THREADS_END_SECONDS = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.task import QUEUE_PATTERN
+from sluice.core.task import QUEUE_PATTERN
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from core.task import MAX_ERROR_BYTES, JsonText
+from sluice.core.task import MAX_ERROR_BYTES, JsonText
 
 
 @dataclass(frozen=True, slots=True)

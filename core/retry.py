@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
-from core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
+from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
 
 if TYPE_CHECKING:
     from random import Random

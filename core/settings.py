@@ -11,9 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core import names
-from core.errors import ConfigurationError
-from core.task import QueueName
+from sluice.core import names
+from sluice.core.errors import ConfigurationError
+from sluice.core.task import QueueName
 
 _POSTGRESQL_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")

@@ -16,8 +16,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 
-from core.errors import ConfigurationError
-from db.faults import from_redis
+from sluice.core.errors import ConfigurationError
+from sluice.db.faults import from_redis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import UUID, Select, case, column, func, select, table, text
 
-from core.ids import plain
-from core.task import (
+from sluice.core.ids import plain
+from sluice.core.task import (
     MAX_ATTEMPTS,
     MAX_TIMEOUT_SECONDS,
     MIN_TIMEOUT_SECONDS,
@@ -19,8 +19,8 @@ from core.task import (
     Task,
     TaskId,
 )
-from db.faults import postgresql_in_our_words
-from db.rows import to_task
+from sluice.db.faults import postgresql_in_our_words
+from sluice.db.rows import to_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from core.task import ConsumerId
-    from db.session import Database
+    from sluice.core.task import ConsumerId
+    from sluice.db.session import Database
 
     Columns = Mapping[str, Any]
 

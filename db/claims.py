@@ -8,15 +8,15 @@ from datetime import timedelta
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from core.task import SUSPECTED_AFTER_CRASHES, Claim, FencingToken, Kind, QueueName, RunKey, TaskId
-from db.rows import Place, to_claims
+from sluice.core.task import SUSPECTED_AFTER_CRASHES, Claim, FencingToken, Kind, QueueName, RunKey, TaskId
+from sluice.db.rows import Place, to_claims
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from core.outcome import Failure
-    from core.task import ConsumerId, JsonText
-    from db.session import Database, Record
+    from sluice.core.outcome import Failure
+    from sluice.core.task import ConsumerId, JsonText
+    from sluice.db.session import Database, Record
 
 SLACK = timedelta(seconds=3)
 """How much longer than a listed task another one must wait to count as lost: hints do not come in the order of rows."""

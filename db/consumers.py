@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.audience import Signature
+from sluice.core.audience import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from core.task import ConsumerId, JsonText, Kind, QueueName, RunKey
-    from db.session import Database
+    from sluice.core.task import ConsumerId, JsonText, Kind, QueueName, RunKey
+    from sluice.db.session import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from core.errors import ConfigurationError
+from sluice.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

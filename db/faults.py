@@ -11,7 +11,7 @@ import redis.exceptions
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import (
+from sluice.core.errors import (
     CommandRefused,
     Hindered,
     OutcomeUnknown,

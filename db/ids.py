@@ -7,7 +7,7 @@ from uuid import UUID
 
 from asyncpg.pgproto import pgproto
 
-from core.task import TaskId
+from sluice.core.task import TaskId
 
 
 def to_id(text: str) -> TaskId:

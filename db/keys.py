@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from core.task import ReadyList
+    from sluice.core.task import ReadyList
 
 
 @dataclass(frozen=True, slots=True)

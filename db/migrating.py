@@ -14,11 +14,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from core.errors import ConfigurationError, SluiceError, StoreUnavailable
-from db.driver import path_with
-from db.faults import from_postgresql, sqlstate
-from db.schema import FORMER_VERSION_TABLE, VERSION_TABLE, Found, look, quoted, versions
-from db.session import Limits, make_engine
+from sluice.core.errors import ConfigurationError, SluiceError, StoreUnavailable
+from sluice.db.driver import path_with
+from sluice.db.faults import from_postgresql, sqlstate
+from sluice.db.schema import FORMER_VERSION_TABLE, VERSION_TABLE, Found, look, quoted, versions
+from sluice.db.session import Limits, make_engine
 
 LOCK = 0x536C75696365
 """Any number nobody else uses: "Sluice" in ASCII."""

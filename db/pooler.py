@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, cast
 
-from core.errors import ConfigurationError
+from sluice.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import asyncpg

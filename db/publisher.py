@@ -12,17 +12,17 @@ from datetime import timedelta
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from core.errors import StoreUnavailable
-from core.events import PublishFailed
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import PublishFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
-    from core.audience import Audiences
-    from core.events import Report
-    from core.task import Kind, NewTask, QueueName, ReadyList, Task, TaskId
-    from db.claims import Pending
-    from db.tasks import Accepted
+    from sluice.core.audience import Audiences
+    from sluice.core.events import Report
+    from sluice.core.task import Kind, NewTask, QueueName, ReadyList, Task, TaskId
+    from sluice.db.claims import Pending
+    from sluice.db.tasks import Accepted
 
 MOST_WAITING = 50_000
 """Several of the largest batches, committed while one push is on its way."""

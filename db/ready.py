@@ -14,20 +14,20 @@ from uuid import uuid4
 
 from redis.exceptions import ResponseError
 
-from core.events import Garbage
-from core.task import ReadyList, TaskId
-from db.broker import BLOCK_SECONDS, ask, cut
-from db.faults import refused_by_redis, wrong_type
-from db.ids import to_id
+from sluice.core.events import Garbage
+from sluice.core.task import ReadyList, TaskId
+from sluice.db.broker import BLOCK_SECONDS, ask, cut
+from sluice.db.faults import refused_by_redis, wrong_type
+from sluice.db.ids import to_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from redis.asyncio import Redis
 
-    from core.events import Report
-    from db.broker import Broker
-    from db.keys import Keys
+    from sluice.core.events import Report
+    from sluice.db.broker import Broker
+    from sluice.db.keys import Keys
 
 EXPIRES_SECONDS = 3600
 """How long a list is kept that nobody pushes to: its consumers may be gone for good. What it held, scans find."""

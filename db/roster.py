@@ -9,14 +9,14 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from core.audience import Audiences, Signature
-from core.errors import StoreUnavailable
-from core.events import StepFailed
+from sluice.core.audience import Audiences, Signature
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import StepFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from core.events import Report
+    from sluice.core.events import Report
 
 PERIOD = timedelta(seconds=1)
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from core.ids import plain
-from core.task import MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, Claim, Status, Task, TaskId
+from sluice.core.ids import plain
+from sluice.core.task import MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, Claim, Status, Task, TaskId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from db.session import Record
+    from sluice.db.session import Record
 
 
 _SURELY_SHALLOW = 200

@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.errors import ConfigurationError, SchemaAhead, SchemaBehind
-from db.faults import postgresql_in_our_words
-from db.start import refuse_read_only
-from db.statements import statement
+from sluice.core.errors import ConfigurationError, SchemaAhead, SchemaBehind
+from sluice.db.faults import postgresql_in_our_words
+from sluice.db.start import refuse_read_only
+from sluice.db.statements import statement
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision, oldest first. The first digit is the major: within one, a schema serves the code before it."""

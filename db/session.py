@@ -13,11 +13,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from core.errors import ConfigurationError
-from db import driver
-from db.connections import Connections
-from db.faults import from_our_statement
-from db.statements import positional
+from sluice.core.errors import ConfigurationError
+from sluice.db import driver
+from sluice.db.connections import Connections
+from sluice.db.faults import from_our_statement
+from sluice.db.statements import positional
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,16 +8,16 @@ from uuid import UUID
 
 from redis.exceptions import ResponseError
 
-from core.task import FencingToken, RunKey, TaskId
-from db.broker import COMMAND_SECONDS, ask
-from db.faults import refused_by_redis
+from sluice.core.task import FencingToken, RunKey, TaskId
+from sluice.db.broker import COMMAND_SECONDS, ask
+from sluice.db.faults import refused_by_redis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from core.task import Task
-    from db.broker import Broker
-    from db.keys import Keys
+    from sluice.core.task import Task
+    from sluice.db.broker import Broker
+    from sluice.db.keys import Keys
 
 _LISTEN_SECONDS = 5.0
 _LONGEST_MESSAGE = 100

@@ -12,10 +12,10 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from core.errors import ConfigurationError, StoreUnavailable, TakesNoWrites
-from db import environment
-from db.faults import from_postgresql, sqlstate
-from db.pooler import complaint, refuse_pooler
+from sluice.core.errors import ConfigurationError, StoreUnavailable, TakesNoWrites
+from sluice.db import environment
+from sluice.db.faults import from_postgresql, sqlstate
+from sluice.db.pooler import complaint, refuse_pooler
 
 PATIENCE = timedelta(seconds=30)
 _ROUND_SECONDS = 0.5

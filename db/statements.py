@@ -40,4 +40,4 @@ def positional(name: str) -> Positional:
 
 
 def _read(name: str) -> str:
-    return files("db.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return files("sluice.db.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")

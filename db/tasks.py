@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.errors import TaskNotFound, TransitionRefused
-from core.lifecycle import TRANSITIONS
-from core.task import Status
-from db.rows import to_task
+from sluice.core.errors import TaskNotFound, TransitionRefused
+from sluice.core.lifecycle import TRANSITIONS
+from sluice.core.task import Status
+from sluice.db.rows import to_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from core.task import NewTask, Task, TaskId
-    from db.session import Database
+    from sluice.core.task import NewTask, Task, TaskId
+    from sluice.db.session import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from uuid import UUID
 
 import orjson
 
-from core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Kind, QueueName, RunKey, TaskId
-from db.rows import Place
+from sluice.core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Kind, QueueName, RunKey, TaskId
+from sluice.db.rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from db.session import Database
+    from sluice.db.session import Database
 
 
 BEGINNING = Place(datetime(1, 1, 2, tzinfo=UTC), TaskId(UUID(int=0)))

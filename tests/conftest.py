@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.support.consuming import Consumers, consumers_of
 from tests.support.databases import clear, migrated
 from tests.support.effects import effects_table as make_effects_table

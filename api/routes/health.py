@@ -6,13 +6,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answers import answer
-from api.deps import Provided
-from api.errors import NotReady
-from api.findings import InvalidParameters
-from api.openapi import documented
-from api.routes.queries import refuse_query
-from api.schemas.health import Alive, Health, Ready
+from sluice.api.answers import answer
+from sluice.api.deps import Provided
+from sluice.api.errors import NotReady
+from sluice.api.findings import InvalidParameters
+from sluice.api.openapi import documented
+from sluice.api.routes.queries import refuse_query
+from sluice.api.schemas.health import Alive, Health, Ready
 
 router = APIRouter(tags=["health"])
 

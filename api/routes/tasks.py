@@ -10,21 +10,21 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api import body, intake
-from api.answers import answer, submitted
-from api.body import BodyTooLarge, NotJsonMedia
-from api.deps import Provided, Services, services
-from api.encoding import NotGzip, UnknownEncoding
-from api.findings import Invalid, InvalidParameters, PayloadsRefused, UnknownKinds, of_batch
-from api.openapi import documented
-from api.pagination import TaskQuery, from_cursor, to_cursor
-from api.routes.direct import DirectRoute, LoneRoute
-from api.routes.queries import refuse_query, refuse_repeated
-from api.schemas.submission import Batch, StatusChange, Submission
-from api.schemas.task import BatchAccepted, TaskOut, TaskPage
-from api.strict_json import MOST_FLAWS, NotJson, Unsound
-from api.submissions import PATIENCE, MaybeAccepted
-from core.errors import (
+from sluice.api import body, intake
+from sluice.api.answers import answer, submitted
+from sluice.api.body import BodyTooLarge, NotJsonMedia
+from sluice.api.deps import Provided, Services, services
+from sluice.api.encoding import NotGzip, UnknownEncoding
+from sluice.api.findings import Invalid, InvalidParameters, PayloadsRefused, UnknownKinds, of_batch
+from sluice.api.openapi import documented
+from sluice.api.pagination import TaskQuery, from_cursor, to_cursor
+from sluice.api.routes.direct import DirectRoute, LoneRoute
+from sluice.api.routes.queries import refuse_query, refuse_repeated
+from sluice.api.schemas.submission import Batch, StatusChange, Submission
+from sluice.api.schemas.task import BatchAccepted, TaskOut, TaskPage
+from sluice.api.strict_json import MOST_FLAWS, NotJson, Unsound
+from sluice.api.submissions import PATIENCE, MaybeAccepted
+from sluice.core.errors import (
     Hindered,
     OutcomeUnknown,
     Overloaded,
@@ -36,8 +36,8 @@ from core.errors import (
     TransitionRefused,
     UnknownKind,
 )
-from core.task import Kind, NewTask, QueueName, TaskId
-from db.browse import Page
+from sluice.core.task import Kind, NewTask, QueueName, TaskId
+from sluice.db.browse import Page
 
 router = APIRouter(tags=["tasks"])
 submitting = APIRouter(tags=["tasks"], route_class=DirectRoute)

@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from api.schemas import instants
-from core.task import (
+from sluice.api.schemas import instants
+from sluice.core.task import (
     DEFAULT_KIND,
     DEFAULT_PRIORITY,
     DEFAULT_QUEUE,

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from core.task import MAX_ATTEMPTS, Status
+from sluice.core.task import MAX_ATTEMPTS, Status
 
 _EXAMPLE: JsonDict = {
     "id": "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071",

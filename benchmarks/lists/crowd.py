@@ -15,7 +15,7 @@ from benchmarks.lists.place import opened
 from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Run, Turn, turns
 from benchmarks.stage import Stage
-from core.task import Kind
+from sluice.core.task import Kind
 
 EMPTY = "empty"
 ROWS, QUEUES, DEEP = "rows", "queues", "deep"

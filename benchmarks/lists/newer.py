@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumer import Context, handler
-from core.task import Kind
+from sluice import Context, handler
+from sluice.core.task import Kind
 
 NEWER = Kind("bench.newer")
 

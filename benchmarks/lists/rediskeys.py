@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.stage import Stage
-from db.broker import ask
+from sluice.db.broker import ask
 
 FOR_EVER = -1
 _LENGTH = {

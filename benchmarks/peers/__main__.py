@@ -18,7 +18,7 @@ from benchmarks.peers import pairs, table
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.results import Run, counted, figures
 from benchmarks.stage import ROOT, Stage
-from core.errors import SluiceError
+from sluice.core.errors import SluiceError
 
 RESULTS = ROOT / "benchmarks" / "results"
 

@@ -25,8 +25,8 @@ from benchmarks.peers.environments import Environment
 from benchmarks.peers.watch import Watch
 from benchmarks.preload import preload
 from benchmarks.stage import BrokenRun, Program, Stage, until
-from cli.supervise.child import Child
-from core.settings import environment
+from sluice.cli.supervise.child import Child
+from sluice.core.settings import environment
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.stage import ROOT
-from core.errors import SluiceError
+from sluice.core.errors import SluiceError
 
 HERE = Path(__file__).parent
 HOME = ROOT / ".build" / "peers"

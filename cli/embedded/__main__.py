@@ -1,4 +1,4 @@
-"""`python -m cli.embedded DIRECTORY`: the two servers alone, for tests, benchmarks and scripts. Migrates nothing.
+"""`python -m sluice.cli.embedded DIRECTORY`: the servers alone, for tests, benchmarks and scripts. Migrates nothing.
 
 Once both serve it prints one line of JSON with `database_url`, `redis_url` and the servers' pids. It runs until
 stdin, a pipe or a terminal, ends, or SIGTERM or Ctrl-C arrives; in whatever way it ends, the servers end too.
@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from cli.embedded import Servers
-from core.errors import SluiceError
-from core.signals import on_stops
+from sluice.cli.embedded import Servers
+from sluice.core.errors import SluiceError
+from sluice.core.signals import on_stops
 
 
 async def serve(root: Path, *, ephemeral: bool) -> None:
@@ -47,7 +47,7 @@ def _read(stop: asyncio.Event) -> None:
 
 def main() -> int:
     """Exit status: 0 after a clean stop, 1 with a line that says what to do."""
-    parser = argparse.ArgumentParser(prog="python -m cli.embedded", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m sluice.cli.embedded", description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--ephemeral", action="store_true", help="start on nothing and forget everything")
     options = parser.parse_args()

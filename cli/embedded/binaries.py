@@ -8,8 +8,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from cli.supervise.account import Account
-from core.errors import ConfigurationError
+from sluice.cli.supervise.account import Account
+from sluice.core.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from core.clock import boottime
-from core.errors import ConfigurationError
+from sluice.core.clock import boottime
+from sluice.core.errors import ConfigurationError
 
 Say = Callable[[str], None]
 """Takes one line for the user."""

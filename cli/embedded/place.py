@@ -8,9 +8,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.embedded import files
-from cli.supervise.account import Account, unprivileged
-from core.errors import ConfigurationError
+from sluice.cli.embedded import files
+from sluice.cli.supervise.account import Account, unprivileged
+from sluice.core.errors import ConfigurationError
 
 SYSTEM = Path("/var/lib/sluice")
 # Not the configured temporary directory: a socket's path may have 107 bytes, and on macOS that one alone takes half.

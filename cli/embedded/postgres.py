@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cli.embedded import files, leftovers
-from cli.embedded.binaries import POSTGRESQL, find
-from cli.embedded.leftovers import Say
-from cli.embedded.place import POSTGRES_DATA, Place
-from cli.embedded.server import Server
-from core.errors import ConfigurationError
+from sluice.cli.embedded import files, leftovers
+from sluice.cli.embedded.binaries import POSTGRESQL, find
+from sluice.cli.embedded.leftovers import Say
+from sluice.cli.embedded.place import POSTGRES_DATA, Place
+from sluice.cli.embedded.server import Server
+from sluice.core.errors import ConfigurationError
 
 DATABASE = "sluice"
 SETTINGS = {

@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.embedded.leftovers import POLL, Say
-from cli.embedded.place import Place
-from cli.supervise.child import Child
-from core.clock import boottime
-from core.errors import ConfigurationError
+from sluice.cli.embedded.leftovers import POLL, Say
+from sluice.cli.embedded.place import Place
+from sluice.cli.supervise.child import Child
+from sluice.core.clock import boottime
+from sluice.core.errors import ConfigurationError
 
 # Whatever PG* or LD_* a shell has set is not meant for these servers.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
-from cli.embedded.leftovers import Say
-from cli.embedded.place import Place
-from cli.embedded.postgres import Postgres
-from cli.embedded.server import Server
-from cli.embedded.valkey import Valkey
-from cli.supervise.lock import hold
-from core.errors import ConfigurationError
+from sluice.cli.embedded.leftovers import Say
+from sluice.cli.embedded.place import Place
+from sluice.cli.embedded.postgres import Postgres
+from sluice.cli.embedded.server import Server
+from sluice.cli.embedded.valkey import Valkey
+from sluice.cli.supervise.lock import hold
+from sluice.core.errors import ConfigurationError
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

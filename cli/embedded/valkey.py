@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cli.embedded import leftovers
-from cli.embedded.binaries import VALKEY, find
-from cli.embedded.leftovers import Say
-from cli.embedded.place import VALKEY_DATA, Place
-from cli.embedded.server import Server
-from core.errors import ConfigurationError
+from sluice.cli.embedded import leftovers
+from sluice.cli.embedded.binaries import VALKEY, find
+from sluice.cli.embedded.leftovers import Say
+from sluice.cli.embedded.place import VALKEY_DATA, Place
+from sluice.cli.embedded.server import Server
+from sluice.core.errors import ConfigurationError
 
 SETTINGS = {
     "port": "0",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import ConfigurationError
+from sluice.core.errors import ConfigurationError
 
 CANDIDATES = ("nobody", "postgres")
 

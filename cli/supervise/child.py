@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cli.supervise.account import Account
+from sluice.cli.supervise.account import Account
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 EARLY = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)

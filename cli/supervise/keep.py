@@ -7,8 +7,8 @@ import signal
 from collections.abc import Callable
 from typing import NoReturn, Protocol
 
-from core.clock import boottime
-from core.errors import SluiceError
+from sluice.core.clock import boottime
+from sluice.core.errors import SluiceError
 
 QUICK = 5.0  # seconds; a part that lived longer did work
 TRIES = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api import listen
+from sluice.api import listen
 
 
 def check_address(host: str, port: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from core.errors import ConfigurationError
+from sluice.core.errors import ConfigurationError
 
 
 class Held(ConfigurationError):

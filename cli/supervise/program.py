@@ -7,9 +7,9 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from cli.supervise.child import Child
-from cli.supervise.output import Output
-from core.leftovers import end_session
+from sluice.cli.supervise.child import Child
+from sluice.cli.supervise.output import Output
+from sluice.core.leftovers import end_session
 
 
 class Program:
@@ -18,7 +18,7 @@ class Program:
     def __init__(
         self, module: str, arguments: Sequence[str], *, environment: Mapping[str, str], output: Output
     ) -> None:
-        self.name = module
+        self.name = module.rpartition(".")[2]
         self._command = (sys.executable, "-P", "-m", module, *arguments)
         self._environment = environment
         self._output = output

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, Self
 
-from cli.supervise.output import Output
-from core.signals import on_stops, stops
+from sluice.cli.supervise.output import Output
+from sluice.core.signals import on_stops, stops
 
 AGAIN = 0.5  # seconds; two signals within a moment may reach a busy program as one
 HURRY = 5.0  # seconds between "hurry" and force, and between force and more of it

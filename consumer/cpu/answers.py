@@ -7,12 +7,12 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from consumer.control import Discard, Retry, Snooze
-from core.outcome import Failure
-from core.task import MAX_RESULT_BYTES
+from sluice.consumer.control import Discard, Retry, Snooze
+from sluice.core.outcome import Failure
+from sluice.core.task import MAX_RESULT_BYTES
 
 if TYPE_CHECKING:
-    from core.task import JsonText
+    from sluice.core.task import JsonText
 
 
 def succeeded(result: JsonText | None) -> bytes:

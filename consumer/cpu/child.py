@@ -8,8 +8,8 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from consumer.cpu.process import SIZE
-from core.errors import SluiceError
+from sluice.consumer.cpu.process import SIZE
+from sluice.core.errors import SluiceError
 
 if TYPE_CHECKING:
     import socket

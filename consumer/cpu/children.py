@@ -9,18 +9,18 @@ import asyncio
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from consumer.cpu import answers
-from consumer.cpu.child import ChildDied
-from consumer.cpu.fork_server import ForkServer
+from sluice.consumer.cpu import answers
+from sluice.consumer.cpu.child import ChildDied
+from sluice.consumer.cpu.fork_server import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.context import DetachedContext
-    from consumer.cpu.child import Child
-    from consumer.registry import Handler
-    from consumer.running import Run
-    from core.task import JsonText
+    from sluice.consumer.context import DetachedContext
+    from sluice.consumer.cpu.child import Child
+    from sluice.consumer.registry import Handler
+    from sluice.consumer.running import Run
+    from sluice.core.task import JsonText
 
 _FORK_SECONDS = 10.0
 """A fork takes milliseconds. On a machine that is busy beyond measure it may take some hundred times that."""

@@ -10,8 +10,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from consumer.cpu.child import Child, ChildDied
-from consumer.cpu.process import CALL, ENDED, NEWS, READY, REFUSED
+from sluice.consumer.cpu.child import Child, ChildDied
+from sluice.consumer.cpu.process import CALL, ENDED, NEWS, READY, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ _PIECE = 1 << 16
 
 
 class ForkServer:
-    """A process of `consumer.cpu.process`. Once it is not `good` any more it is to be asked for nothing.
+    """A process of `sluice.consumer.cpu.process`. Once it is not `good` any more it is to be asked for nothing.
 
     It then ends with the last of its children, which have nothing to do with what is wrong with it.
     """
@@ -144,7 +144,7 @@ def _start(control: socket.socket, modules: Sequence[str]) -> subprocess.Popen[b
     """
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; sys.argv[:] = {sys.argv!r}; "
-        f"from consumer.cpu.process import main; main({os.getpid()}, {control.fileno()}, {[*modules]!r})"
+        f"from sluice.consumer.cpu.process import main; main({os.getpid()}, {control.fileno()}, {[*modules]!r})"
     )
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001
     return subprocess.Popen(  # noqa: S603 - our own module

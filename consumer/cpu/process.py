@@ -22,13 +22,13 @@ from contextlib import suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from consumer.cpu import answers
-from consumer.result import encode
-from core.forks import set_forks_apart
-from core.mortal import adopt_orphans, die_with_parent
-from core.settings import LogSettings, load
-from core.signals import GROUP
-from core.telemetry import log
+from sluice.consumer.cpu import answers
+from sluice.consumer.result import encode
+from sluice.core.forks import set_forks_apart
+from sluice.core.mortal import adopt_orphans, die_with_parent
+from sluice.core.settings import LogSettings, load
+from sluice.core.signals import GROUP
+from sluice.core.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from consumer.context import Context
-from consumer.registry import handler
-from core.task import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
+from sluice.consumer.context import Context
+from sluice.consumer.registry import handler
+from sluice.core.task import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
 
 
 class Sleep(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from consumer.payload.scalars import (
+from sluice.consumer.payload.scalars import (
     ANYTHING,
     NOTHING,
     Core,

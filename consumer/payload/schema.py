@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from consumer.payload import containers, scalars
-from consumer.payload.scalars import ANYTHING, NOTHING, UNKNOWN, Core, JsonSchema, Settings
+from sluice.consumer.payload import containers, scalars
+from sluice.consumer.payload.scalars import ANYTHING, NOTHING, UNKNOWN, Core, JsonSchema, Settings
 
 _PASS_DEFAULTS_ON = ("function-", "nullable", "custom-error")
 

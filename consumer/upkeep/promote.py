@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from core.events import StepFailed, UpkeepDone
-from core.task import TaskId
-from db.rows import Place
-from db.upkeep import BEGINNING
+from sluice.core.events import StepFailed, UpkeepDone
+from sluice.core.task import TaskId
+from sluice.db.rows import Place
+from sluice.db.upkeep import BEGINNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from core.audience import Audiences
-    from core.events import Report
-    from core.task import ReadyList
-    from db.upkeep import DueRow, Turn
+    from sluice.core.audience import Audiences
+    from sluice.core.events import Report
+    from sluice.core.task import ReadyList
+    from sluice.db.upkeep import DueRow, Turn
 
 STEP = "promote"
 PERIOD = timedelta(seconds=1)

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from core.errors import RowRefused, StoreUnavailable
-from core.events import StepFailed, UpkeepDone
-from db.upkeep import Ended
+from sluice.core.errors import RowRefused, StoreUnavailable
+from sluice.core.events import StepFailed, UpkeepDone
+from sluice.db.upkeep import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.events import Report
-    from core.task import TaskId
-    from db.upkeep import Old, Turn
+    from sluice.core.events import Report
+    from sluice.core.task import TaskId
+    from sluice.db.upkeep import Old, Turn
 
 STEP = "prune"
 PERIOD = timedelta(minutes=1)

@@ -8,18 +8,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from consumer.refused import bisected
-from consumer.rest import Rest
-from core.events import StepFailed, UpkeepDone
+from sluice.consumer.refused import bisected
+from sluice.consumer.rest import Rest
+from sluice.core.events import StepFailed, UpkeepDone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from consumer.lease import Lease
-    from core.errors import RowRefused
-    from core.events import Report
-    from core.task import ConsumerId, RunKey
-    from db.upkeep import LastBeat, Turn
+    from sluice.consumer.lease import Lease
+    from sluice.core.errors import RowRefused
+    from sluice.core.events import Report
+    from sluice.core.task import ConsumerId, RunKey
+    from sluice.db.upkeep import LastBeat, Turn
 
 STEP = "reap"
 CHUNK = 1000

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
-from core.telemetry.background import Background
-from core.telemetry.lines import FACTS, rendering, without_fail
+from sluice.core.telemetry.background import Background
+from sluice.core.telemetry.lines import FACTS, rendering, without_fail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from core.telemetry.log import LEVELS, logger
+from sluice.core.telemetry.log import LEVELS, logger
 
 if TYPE_CHECKING:
-    from core.events import Event
+    from sluice.core.events import Event
 
 
 class Reporter:

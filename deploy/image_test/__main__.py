@@ -16,12 +16,12 @@ from types import FrameType
 
 import httpx2
 
-from core.errors import SluiceError
 from deploy.image_test import scenario
 from deploy.image_test.base import archive, install_tools
 from deploy.image_test.build import Store
 from deploy.image_test.pip_access import pip_access
 from deploy.image_test.steps import Failure, step
+from sluice.core.errors import SluiceError
 
 REPOSITORY = Path(__file__).parents[2]
 

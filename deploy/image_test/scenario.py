@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx2
 
-from cli.embedded import Servers
 from deploy.image_test.build import Image
 from deploy.image_test.container import Container
 from deploy.image_test.network import enter_own_network, on_loopback
 from deploy.image_test.steps import Failure, command, step
+from sluice.cli.embedded import Servers
 
 UID = 10001
 PATIENCE = 60.0  # seconds for anything that takes one or two on an idle machine

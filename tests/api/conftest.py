@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from cli.embedded import Urls
-from core.task import DEFAULT_QUEUE
+from sluice.cli.embedded import Urls
+from sluice.core.task import DEFAULT_QUEUE
 from tests.api.support import serving, settings
 from tests.support.stores import Stores
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.support import launching
 from tests.support.consuming import ROOT
 from tests.support.eventually import eventually

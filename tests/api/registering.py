@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from api.kinds import Kinds
-from core.errors import StoreUnavailable
-from core.events import Event
-from core.task import Kind
-from db.browse import Served
+from sluice.api.kinds import Kinds
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import Event
+from sluice.core.task import Kind
+from sluice.db.browse import Served
 from tests.support.eventually import eventually
 
 ECHO, MAIL = Kind("echo"), Kind("mail.send")

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from api.submissions import MOST_ROWS_WAITING, Submissions
-from core.events import Event
-from core.ids import new_task_id
-from core.task import Kind, NewTask, TaskId
-from db.tasks import Accepted
+from sluice.api.submissions import MOST_ROWS_WAITING, Submissions
+from sluice.core.events import Event
+from sluice.core.ids import new_task_id
+from sluice.core.task import Kind, NewTask, TaskId
+from sluice.db.tasks import Accepted
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 

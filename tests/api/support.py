@@ -12,10 +12,10 @@ from typing import Any, Self
 import httpx2
 import uvicorn
 
-from api.main import create_app
-from api.server import KEEP_ALIVE_SECONDS
-from cli.embedded import Urls
-from core.settings import ApiSettings, load
+from sluice.api.main import create_app
+from sluice.api.server import KEEP_ALIVE_SECONDS
+from sluice.cli.embedded import Urls
+from sluice.core.settings import ApiSettings, load
 
 JSON = {"Content-Type": "application/json"}
 PROBLEM = "application/problem+json"

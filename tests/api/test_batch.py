@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from core.task import JsonText, Kind
-from db.consumers import ServedKind
+from sluice.core.task import JsonText, Kind
+from sluice.db.consumers import ServedKind
 from tests.api.support import JSON, PROBLEM
 from tests.support.eventually import eventually
 from tests.support.stores import Stores

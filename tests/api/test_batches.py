@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api import batches
-from api.batches import Batches
-from api.schemas.submission import MAX_BATCH
-from api.submissions import MaybeAccepted, Submissions
-from core.errors import StoreUnavailable
-from core.ids import new_task_id
-from core.task import Kind, NewTask, TaskId
-from db.tasks import Accepted
+from sluice.api import batches
+from sluice.api.batches import Batches
+from sluice.api.schemas.submission import MAX_BATCH
+from sluice.api.submissions import MaybeAccepted, Submissions
+from sluice.core.errors import StoreUnavailable
+from sluice.core.ids import new_task_id
+from sluice.core.task import Kind, NewTask, TaskId
+from sluice.db.tasks import Accepted
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 ROUND = 0.02

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from api import body as reading
-from api import middleware
-from cli.embedded import Urls
+from sluice.api import body as reading
+from sluice.api import middleware
+from sluice.cli.embedded import Urls
 from tests.api.support import JSON, PROBLEM, raw, serving, settings
 
 LIMIT = 4096

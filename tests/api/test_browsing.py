@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from sqlalchemy import Select, func, select
 
-from api.main import PAGES_AT_ONCE
-from db.browse import Browse
+from sluice.api.main import PAGES_AT_ONCE
+from sluice.db.browse import Browse
 from tests.api.support import PROBLEM
 from tests.support.eventually import eventually
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.cancels import Cancels
-from core.errors import OutcomeUnknown
-from core.events import Event, StoreLost
-from core.task import Status
+from sluice.api.cancels import Cancels
+from sluice.core.errors import OutcomeUnknown
+from sluice.core.events import Event, StoreLost
+from sluice.core.task import Status
 
 
 class Canceled:

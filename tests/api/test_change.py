@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from core.ids import new_consumer_id
-from core.task import Claim, Kind, Status, TaskId
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import Claim, Kind, Status, TaskId
 from tests.api.support import JSON, PROBLEM
 from tests.support.eventually import eventually
 from tests.support.stores import DEFAULT_LIST, Stores

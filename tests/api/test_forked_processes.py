@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.api.processes import ended, serving
 from tests.support.eventually import eventually
 

@@ -12,12 +12,12 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from api.health import LOOK
-from cli.embedded import Urls
-from core.ids import new_consumer_id
-from core.task import Kind, QueueName
-from db.browse import Browse
-from db.consumers import Registration
+from sluice.api.health import LOOK
+from sluice.cli.embedded import Urls
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import Kind, QueueName
+from sluice.db.browse import Browse
+from sluice.db.consumers import Registration
 from tests.api.support import PROBLEM, serving, settings
 from tests.support.eventually import eventually
 from tests.support.stores import Stores

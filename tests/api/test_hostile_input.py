@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.schemas.submission import Batch, Submission
+from sluice.api.schemas.submission import Batch, Submission
 from tests.api.support import JSON, PROBLEM
 
 NESTED = '{"a":' * 300 + "1" + "}" * 300

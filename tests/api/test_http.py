@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.api.support import PROBLEM, raw, serving, settings
 
 
@@ -74,7 +74,7 @@ async def test_what_is_a_fault_of_ours_gets_500_without_its_inside(
     async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr("db.tasks.Tasks.get", fail)
+    monkeypatch.setattr("sluice.db.tasks.Tasks.get", fail)
     urls = Urls(database_url=own_database, redis_url=redis_url)
     async with serving(settings(urls, redis_prefix)) as client:
         response = await client.get("/tasks/019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071")

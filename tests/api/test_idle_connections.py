@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.api.support import serving, settings
 from tests.support.databases import set_for_new_sessions
 from tests.support.eventually import eventually

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.schemas.instants import EARLIEST, LATEST, parse
+from sluice.api.schemas.instants import EARLIEST, LATEST, parse
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from api import kinds as module
-from api.strict_json import MOST_FLAWS
-from core.errors import PayloadRefused
+from sluice.api import kinds as module
+from sluice.api.strict_json import MOST_FLAWS
+from sluice.core.errors import PayloadRefused
 from tests.api.registering import MAIL, TO_SOMEBODY, Registered, cache, now
 
 

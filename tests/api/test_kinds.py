@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from api import kinds as module
-from core.errors import PayloadRefused, UnknownKind
-from core.task import Kind
+from sluice.api import kinds as module
+from sluice.core.errors import PayloadRefused, UnknownKind
+from sluice.core.task import Kind
 from tests.api.registering import ECHO, MAIL, TO_SOMEBODY, Registered, cache, now
 
 

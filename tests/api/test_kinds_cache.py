@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from api import kinds as module
-from api.kinds import Kinds
-from api.patience import Patience
-from core.errors import PayloadRefused, StoreUnavailable
-from core.task import Kind
-from db.browse import Served
+from sluice.api import kinds as module
+from sluice.api.kinds import Kinds
+from sluice.api.patience import Patience
+from sluice.core.errors import PayloadRefused, StoreUnavailable
+from sluice.core.task import Kind
+from sluice.db.browse import Served
 from tests.api.registering import ECHO, MAIL, TO_SOMEBODY, Registered, cache, now
 from tests.support.eventually import eventually
 

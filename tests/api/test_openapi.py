@@ -11,12 +11,12 @@ import httpx2
 import pytest
 from jsonschema_rs import validator_for
 
-from api.errors import TABLE, UNEXPECTED, respond
-from api.schemas.health import Health
-from api.schemas.task import TaskOut
-from api.submissions import MaybeAccepted
-from core.ids import new_task_id
-from core.task import Task
+from sluice.api.errors import TABLE, UNEXPECTED, respond
+from sluice.api.schemas.health import Health
+from sluice.api.schemas.task import TaskOut
+from sluice.api.submissions import MaybeAccepted
+from sluice.core.ids import new_task_id
+from sluice.core.task import Task
 
 OPERATIONS = {
     "submit_task": ("post", "/tasks", {"201", "413", "415", "422", "503"}),

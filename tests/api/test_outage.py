@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from api import kinds
-from cli.embedded import Urls
-from core.task import Kind
-from db.broker import COMMAND_SECONDS
-from db.consumers import ServedKind
+from sluice.api import kinds
+from sluice.cli.embedded import Urls
+from sluice.core.task import Kind
+from sluice.db.broker import COMMAND_SECONDS
+from sluice.db.consumers import ServedKind
 from tests.api.support import PROBLEM, Gate, serving, settings
 from tests.support.eventually import eventually
 from tests.support.stores import Stores

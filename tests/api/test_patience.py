@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from api.patience import Patience
-from core.errors import OutcomeUnknown
+from sluice.api.patience import Patience
+from sluice.core.errors import OutcomeUnknown
 
 
 async def test_a_result_and_an_error_come_through() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import httpx2
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.api.support import serving, settings
 
 PREFIX = "/queue/v1"

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from api import listen
-from cli.embedded import Urls
-from core.errors import ConfigurationError
+from sluice.api import listen
+from sluice.cli.embedded import Urls
+from sluice.core.errors import ConfigurationError
 from tests.api.processes import START, ended, serving, start
 from tests.support.databases import named
 from tests.support.stores import Stores

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 import uvicorn
 
-from api.server import REQUESTS_END_SECONDS, Server, Stop
-from cli.embedded import Urls
+from sluice.api.server import REQUESTS_END_SECONDS, Server, Stop
+from sluice.cli.embedded import Urls
 from tests.api.processes import ended, logged, serving
 from tests.support.consuming import ROOT
 from tests.support.eventually import eventually
@@ -104,7 +104,7 @@ async def test_a_second_signal_that_cuts_nothing_off_is_a_clean_stop(urls: Urls,
 async def test_an_application_that_does_not_end_is_not_waited_for_without_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("api.server.REQUESTS_END_SECONDS", 0.1)
+    monkeypatch.setattr("sluice.api.server.REQUESTS_END_SECONDS", 0.1)
     over = asyncio.Event()
 
     async def application(_: object, receive: Any, send: Any) -> None:

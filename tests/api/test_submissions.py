@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from api import submissions
-from core.errors import Overloaded, RowRefused, StoreUnavailable
-from core.task import JsonText, NewTask
+from sluice.api import submissions
+from sluice.core.errors import Overloaded, RowRefused, StoreUnavailable
+from sluice.core.task import JsonText, NewTask
 from tests.api.submitting import AT, desk, outcome, settled, task
 
 

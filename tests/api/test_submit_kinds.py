@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx2
 
-from core.task import JsonText, Kind
-from db.consumers import ServedKind
+from sluice.core.task import JsonText, Kind
+from sluice.db.consumers import ServedKind
 from tests.api.posting import post
 from tests.api.support import PROBLEM
 from tests.support.eventually import eventually

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from api.submissions import MaybeAccepted
-from core.errors import OutcomeUnknown, StoreUnavailable
-from core.task import NewTask, TaskId
+from sluice.api.submissions import MaybeAccepted
+from sluice.core.errors import OutcomeUnknown, StoreUnavailable
+from sluice.core.task import NewTask, TaskId
 from tests.api.submitting import desk, outcome, settled, task
 
 

@@ -7,7 +7,7 @@ import signal
 
 import psutil
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.api.processes import START, ended, serving
 from tests.support.eventually import eventually
 from tests.support.families import children, gone

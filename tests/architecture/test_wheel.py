@@ -34,19 +34,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @pytest.mark.parametrize("top", PACKAGES)
 def test_every_file_of_a_package_is_in_the_wheel(top: str, wheel: set[str]) -> None:
-    assert f"{top}/py.typed" in wheel
-    assert shipped(top) - wheel == set()
+    assert f"sluice/{top}/py.typed" in wheel
+    assert {f"sluice/{name}" for name in shipped(top)} - wheel == set()
 
 
 def test_the_migrations_are_in_the_wheel_under_db(wheel: set[str]) -> None:
-    moved = {name.replace("alembic/", "db/migrations/", 1) for name in shipped("alembic")}
+    moved = {name.replace("alembic/", "sluice/db/migrations/", 1) for name in shipped("alembic")}
 
-    assert any(name.startswith("db/migrations/versions/") for name in moved)
+    assert any(name.startswith("sluice/db/migrations/versions/") for name in moved)
     assert moved - wheel == set()
 
 
 def test_nothing_else_is_in_the_wheel(wheel: set[str]) -> None:
     tops = {name.split("/")[0] for name in wheel}
+    rooms = {name.split("/")[1] for name in wheel if name.startswith("sluice/")}
 
-    assert [name for name in tops - set(PACKAGES) if not name.endswith(".dist-info")] == []
+    assert sorted(name for name in tops if not name.endswith(".dist-info")) == ["sluice"]
+    assert rooms == {*PACKAGES, "__init__.py", "__main__.py", "py.typed"}
     assert not [name for name in wheel if "__pycache__" in name]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.bounded.processes import ApiProcess, api_process
 
 

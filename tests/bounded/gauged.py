@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from consumer import Context, handler
+from sluice import Context, handler
 
 
 def _write(_number: int, _frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.support import launching
 from tests.support.consuming import ROOT
 from tests.support.eventually import eventually

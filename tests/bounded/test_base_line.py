@@ -10,8 +10,8 @@ import httpx2
 import psutil
 import pytest
 
-from api.protocol import HEAD_SECONDS
-from core.task import NewTask
+from sluice.api.protocol import HEAD_SECONDS
+from sluice.core.task import NewTask
 from tests.bounded.processes import ApiProcess, Held, held
 from tests.support.consuming import FULL, Consumers
 from tests.support.counting import over, payload

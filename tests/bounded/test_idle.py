@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.support.consuming import consumers_of
 from tests.support.proxy import proxied
 from tests.support.stores import Stores

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.telemetry.background import MOST_BYTES, Background
+from sluice.core.telemetry.background import MOST_BYTES, Background
 
 LINE = "x" * 999 + "\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from core.task import Status
+from sluice.core.task import Status
 from tests.chaos.evidence import SECOND, Change, Evidence, Fault, Run
 from tests.chaos.guilty import AFTERMATH, FORK_SERVER_STOPPED, KILLED, PAUSED, Guilty, during
 from tests.chaos.mix import COMPUTE, EFFECT, FLAKY

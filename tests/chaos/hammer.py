@@ -11,14 +11,14 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.embedded import Servers
-from cli.migrate import upgrade
-from core.errors import TransitionRefused
-from core.ids import new_consumer_id, new_task_id
-from core.task import Claim, Kind, NewTask, Status, Task, TaskId
-from db.claims import Claims
-from db.session import Database, make_engine
-from db.tasks import Tasks
+from sluice.cli.embedded import Servers
+from sluice.cli.migrate import upgrade
+from sluice.core.errors import TransitionRefused
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.task import Claim, Kind, NewTask, Status, Task, TaskId
+from sluice.db.claims import Claims
+from sluice.db.session import Database, make_engine
+from sluice.db.tasks import Tasks
 
 KIND = Kind("chaos.race")
 AT_ONCE = 20

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from consumer import Context, handler
-from consumer.context import DetachedContext
+from sluice import Context, handler
+from sluice.consumer.context import DetachedContext
 from tests.chaos.noted import noted
 
 

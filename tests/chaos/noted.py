@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from consumer import Context
-from consumer.context import DetachedContext
+from sluice import Context
+from sluice.consumer.context import DetachedContext
 from tests.chaos.history import History
 
 HISTORIES = "CHAOS_HISTORIES"

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from consumer import Context, handler
+from sluice import Context, handler
 from tests.chaos.noted import noted
 
 

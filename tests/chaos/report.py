@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from core.task import Status
+from sluice.core.task import Status
 from tests.chaos.evidence import SECOND, Evidence
 from tests.chaos.guilty import Guilty
 from tests.chaos.plan import CLASSES

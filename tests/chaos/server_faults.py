@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import redis.asyncio
 
-from db.broker import ask
+from sluice.db.broker import ask
 from tests.chaos.plan import Planned
 from tests.chaos.stand import Stand
 

@@ -16,8 +16,8 @@ from typing import Any
 import asyncpg
 import psutil
 
-from cli.embedded import Servers, Urls
-from cli.migrate import upgrade
+from sluice.cli.embedded import Servers, Urls
+from sluice.cli.migrate import upgrade
 from tests.chaos import truth
 from tests.chaos.client import Client
 from tests.chaos.history import History

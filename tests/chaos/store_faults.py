@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 import redis.asyncio
 
-from db.broker import ask
-from db.upkeep import BEGINNING
+from sluice.db.broker import ask
+from sluice.db.upkeep import BEGINNING
 from tests.chaos.mix import UNSERVED, Asked
 from tests.chaos.plan import Planned
 from tests.chaos.server_faults import flush_what_waits

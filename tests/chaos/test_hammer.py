@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from core.ids import new_task_id
-from core.task import (
+from sluice.core.ids import new_task_id
+from sluice.core.task import (
     DEFAULT_QUEUE,
     Claim,
     FencingToken,

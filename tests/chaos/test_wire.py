@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from cli.embedded import Urls
-from db.broker import ask
+from sluice.cli.embedded import Urls
+from sluice.db.broker import ask
 from tests.chaos.wire import PostgresTalk, RedisTalk, Wire
 from tests.support.eventually import eventually
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from core.lifecycle import TRANSITIONS
-from core.task import TERMINAL, Status
+from sluice.core.lifecycle import TRANSITIONS
+from sluice.core.task import TERMINAL, Status
 from tests.chaos.charge_verdicts import charged_for_nothing, tried_for_nothing
 from tests.chaos.evidence import OPEN, Evidence, Op
 from tests.chaos.guilty import Guilty

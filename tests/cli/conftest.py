@@ -13,7 +13,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.cli.support import Command, Within
 from tests.support import launching
 from tests.support.databases import migrated, named

@@ -12,10 +12,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from cli.migrate import migrations
-from db import schema
-from db.migrating import make_migration_engine
-from db.session import make_engine
+from sluice.cli.migrate import migrations
+from sluice.db import schema
+from sluice.db.migrating import make_migration_engine
+from sluice.db.session import make_engine
 from tests.support.databases import connected
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
-from cli.main import main
+from sluice.cli.main import main
 from tests.support import launching
 
 _OURS = ("DATABASE_URL", "SLUICE_SCHEMA", "REDIS_URL", "REDIS_PREFIX", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
@@ -29,13 +29,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`python -P -m cli` in an empty directory, with nothing of ours in its environment but `env`.
+    """`python -P -m sluice` in an empty directory, with nothing of ours in its environment but `env`.
 
     `first`: arguments before those of each call. `cold`: with an interpreter of its own, for tests about the start.
     """
 
     directory: Path
-    module: str = "cli"
+    module: str = "sluice"
     first: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     cold: bool = False
@@ -80,7 +80,7 @@ class Within(Command):
             contextlib.redirect_stderr(stderr),
         ):
             patch.setattr("sys.stdin", io.StringIO(stdin))
-            patch.setattr("cli.main.end_at_signals", lambda: None)  # signals are the main thread's
+            patch.setattr("sluice.cli.main.end_at_signals", lambda: None)  # signals are the main thread's
             patch.chdir(self.directory)
             for name in _OURS:
                 patch.delenv(name, raising=False)

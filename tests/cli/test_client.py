@@ -6,8 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from cli.client import Api, ApiRefused, ApiUnreachable, NotSluice
-from core.errors import ConfigurationError
+from sluice.cli.client import Api, ApiRefused, ApiUnreachable, NotSluice
+from sluice.core.errors import ConfigurationError
 
 URL = "http://127.0.0.1:8000"
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from cli.embedded import Urls
-from core.errors import ConfigurationError
+from sluice.cli.embedded import Urls
+from sluice.core.errors import ConfigurationError
 from tests.cli.migrating import check
 from tests.cli.support import Command
 from tests.support.databases import connected, named

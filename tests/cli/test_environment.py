@@ -15,11 +15,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from cli.embedded import Urls
-from cli.migrate import upgrade
-from core.errors import ConfigurationError
-from db.session import make_engine
-from db.start import await_postgresql
+from sluice.cli.embedded import Urls
+from sluice.cli.migrate import upgrade
+from sluice.core.errors import ConfigurationError
+from sluice.db.session import make_engine
+from sluice.db.start import await_postgresql
 from tests.cli.support import Command, ended
 from tests.support.launching import Process
 
@@ -135,7 +135,7 @@ async def test_a_home_that_cannot_be_read_is_named(sluice: Command, tmp_path: Pa
     else:
         home.chmod(0)
     before = WITHOUT_RIGHTS if os.geteuid() == 0 else ()
-    program = (*before, sys.executable, "-P", "-m", "cli", "migrate")
+    program = (*before, sys.executable, "-P", "-m", "sluice", "migrate")
     told = await _cold(sluice.directory, program, DATABASE_URL=NOWHERE + options, HOME=str(home))
     assert f"may not look for {home}/.postgresql/" in told
     assert "set HOME to a directory that it may read, or sslmode=disable in DATABASE_URL" in told
@@ -174,7 +174,7 @@ async def test_every_command_ends_in_one_line_for_a_certificate_that_is_not_ther
 
 @pytest.mark.parametrize("command", ["consumer", "up"])
 async def test_a_current_directory_that_is_gone_is_told(command: str, tmp_path: Path) -> None:
-    code = "import os, sys; os.rmdir(os.getcwd()); from cli.main import main; sys.exit(main())"
+    code = "import os, sys; os.rmdir(os.getcwd()); from sluice.cli.main import main; sys.exit(main())"
     gone = tmp_path / "gone"
     gone.mkdir()
     told = await _cold(gone, (sys.executable, "-P", "-c", code, command), DATABASE_URL=NOWHERE)

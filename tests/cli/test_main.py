@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import pytest
 
-from cli.main import main
+from sluice.cli.main import main
 from tests.cli.support import Command, Ended, ended
 
 HEAVY = ("alembic", "asyncpg", "fastapi", "httpx2", "redis", "sqlalchemy", "structlog", "uvicorn")
 COMMANDS = ("up", "api", "consumer", "migrate", "version", "submit", "show", "list", "cancel", "retry")
 SEE_IMPORTS = f"""
 import sys
-from cli.main import main
+from sluice.cli.main import main
 for arguments in [["--help"], ["--version"], *([name, "--help"] for name in {COMMANDS})]:
     assert main(arguments) == 0, arguments
 print(*sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)

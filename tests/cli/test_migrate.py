@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from cli import migrate
-from db import migrating, schema
+from sluice.cli import migrate
+from sluice.db import migrating, schema
 from tests.cli.migrating import check
 from tests.cli.support import Command, all_ended
 from tests.support.databases import connected

@@ -11,10 +11,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from cli import migrate
-from core.errors import ConfigurationError, SchemaBehind
-from db import schema
-from db.migrating import make_migration_engine
+from sluice.cli import migrate
+from sluice.core.errors import ConfigurationError, SchemaBehind
+from sluice.db import schema
+from sluice.db.migrating import make_migration_engine
 from tests.cli.migrating import alembic_here, check, downgrade, role_of_its_own
 from tests.cli.support import Command
 from tests.support.databases import connected

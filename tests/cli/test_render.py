@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import render, welcome
-from cli.embedded import Urls
+from sluice.cli import render, welcome
+from sluice.cli.embedded import Urls
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ID = "019b7e3c-1c00-7000-8000-000000000001"

@@ -4,10 +4,10 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from cli import migrate
-from core.errors import ConfigurationError, SchemaAhead, SchemaBehind
-from db import migrating, schema
-from db.models import Base
+from sluice.cli import migrate
+from sluice.core.errors import ConfigurationError, SchemaAhead, SchemaBehind
+from sluice.db import migrating, schema
+from sluice.db.models import Base
 from tests.cli.migrating import check, role_of_its_own
 from tests.cli.support import Command
 from tests.support.databases import connected

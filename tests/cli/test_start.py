@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from cli.embedded import Urls
-from core.errors import ConfigurationError, StoreUnavailable
-from db.session import make_engine
-from db.start import await_postgresql
+from sluice.cli.embedded import Urls
+from sluice.core.errors import ConfigurationError, StoreUnavailable
+from sluice.db.session import make_engine
+from sluice.db.start import await_postgresql
 
 SOON = timedelta(seconds=0.8)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer import BadParameter
 
-from cli.submission import Submission, read_payload
+from sluice.cli.submission import Submission, read_payload
 
 
 def _submission(**fields: Any) -> Submission:

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from cli.text import printable, to_json
+from sluice.cli.text import printable, to_json
 
 EVIL = "\x1b[2J\x1b]0;owned\x07 \x9b31m \x7f \u202etxt\u202c \u200b\u2066 \ud800 \U000e0041\r\n\ttail"
 JOINERS = "\u200c\u200d"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from cli.client import ApiRefused, ApiUnreachable
-from cli.progress import WaitedTooLong, wait
-from cli.watch import Watch
+from sluice.cli.client import ApiRefused, ApiUnreachable
+from sluice.cli.progress import WaitedTooLong, wait
+from sluice.cli.watch import Watch
 
 
 class FakeApi:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from core.errors import SluiceError
-from db.claims import Batch, Written
+from sluice.core.errors import SluiceError
+from sluice.db.claims import Batch, Written
 from tests.conformance.world import World
 
 

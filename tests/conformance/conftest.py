@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.conformance.world import Real, Simulated, World, real
 from tests.support.clocked import clocked
 

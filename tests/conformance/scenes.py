@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from core.ids import new_consumer_id
-from core.outcome import Failure
-from core.task import (
+from sluice.core.ids import new_consumer_id
+from sluice.core.outcome import Failure
+from sluice.core.task import (
     DEFAULT_QUEUE,
     Claim,
     ConsumerId,
@@ -18,8 +18,8 @@ from core.task import (
     QueueName,
     TaskId,
 )
-from db.claims import Completion, Failing, Lane, Return
-from db.consumers import Registration
+from sluice.db.claims import Completion, Failing, Lane, Return
+from sluice.db.consumers import Registration
 from tests.conformance.world import Row, World
 from tests.support.clocked import ORIGIN
 

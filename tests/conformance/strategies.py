@@ -8,10 +8,10 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from core.task import ConsumerId, JsonText, Kind, NewTask, QueueName, TaskId
-from db.claims import Lane
-from db.rows import Place
-from db.upkeep import BEGINNING
+from sluice.core.task import ConsumerId, JsonText, Kind, NewTask, QueueName, TaskId
+from sluice.db.claims import Lane
+from sluice.db.rows import Place
+from sluice.db.upkeep import BEGINNING
 from tests.support.clocked import ORIGIN
 
 seconds = st.sampled_from([0.0, 0.000001, 0.5, 1.0, 2.0, 5.0])

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from core.errors import RowRefused
-from core.ids import new_consumer_id, new_task_id
-from core.task import DEFAULT_QUEUE, Claim, FencingToken, Kind, QueueName
-from db.claims import Pending, Written
+from sluice.core.errors import RowRefused
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.task import DEFAULT_QUEUE, Claim, FencingToken, Kind, QueueName
+from sluice.db.claims import Pending, Written
 from tests.conformance.scenes import SECOND, START, back, claimed, done, failing, row
 from tests.conformance.world import World
 from tests.support.pruning import prune

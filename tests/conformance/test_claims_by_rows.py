@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.ids import new_consumer_id, new_task_id
-from core.task import Kind, QueueName, TaskId
-from db.claims import Batch, Hints
-from db.rows import Place
-from db.upkeep import BEGINNING
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.task import Kind, QueueName, TaskId
+from sluice.db.claims import Batch, Hints
+from sluice.db.rows import Place
+from sluice.db.upkeep import BEGINNING
 from tests.conformance.scenes import START, claimed, done, lane, row
 from tests.conformance.world import World
 from tests.support.stores import ECHO, new

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from core.ids import new_consumer_id, new_task_id
-from core.task import FencingToken, Kind, QueueName
-from db.claims import Written
-from db.consumers import Registration
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.task import FencingToken, Kind, QueueName
+from sluice.db.claims import Written
+from sluice.db.consumers import Registration
 from tests.conformance.scenes import NOTHING, SECOND, START, back, claimed, dies, done, living, row
 from tests.conformance.world import World
 from tests.support.stores import ECHO, new

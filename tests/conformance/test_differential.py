@@ -19,11 +19,11 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from core.outcome import Failure
-from core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, TaskId
-from db.claims import Completion, Failing, Hints, Lane, Return
-from db.consumers import Registration, ServedKind
-from db.rows import Place
+from sluice.core.outcome import Failure
+from sluice.core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, TaskId
+from sluice.db.claims import Completion, Failing, Hints, Lane, Return
+from sluice.db.consumers import Registration, ServedKind
+from sluice.db.rows import Place
 from tests.conformance.comparing import answer, in_order, members
 from tests.conformance.strategies import (
     consumers,

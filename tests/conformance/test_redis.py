@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from core.errors import StoreUnavailable
-from core.events import Event, Garbage
-from core.ids import new_task_id
-from core.task import FencingToken, ReadyList, Task, TaskId
-from db.broker import Broker, ask
-from db.keys import Keys
-from db.ready import ReadyLists
-from db.signals import Signals
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import Event, Garbage
+from sluice.core.ids import new_task_id
+from sluice.core.task import FencingToken, ReadyList, Task, TaskId
+from sluice.db.broker import Broker, ask
+from sluice.db.keys import Keys
+from sluice.db.ready import ReadyLists
+from sluice.db.signals import Signals
 from tests.simulation.redis import SimBroker
 from tests.simulation.redis_server import SimRedis
 from tests.support.eventually import eventually

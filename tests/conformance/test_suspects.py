@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from core.ids import new_consumer_id
-from core.task import SUSPECTED_AFTER_CRASHES, Claim, NewTask, TaskId
-from db.claims import Batch, Hints
-from db.rows import Place
-from db.upkeep import BEGINNING
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import SUSPECTED_AFTER_CRASHES, Claim, NewTask, TaskId
+from sluice.db.claims import Batch, Hints
+from sluice.db.rows import Place
+from sluice.db.upkeep import BEGINNING
 from tests.conformance.scenes import NOTHING, SECOND, START, back, claimed, lane
 from tests.conformance.world import World
 from tests.support.stores import ECHO, new

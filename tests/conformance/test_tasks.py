@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from core.errors import RowRefused, TaskNotFound, TransitionRefused
-from core.ids import new_task_id
-from core.task import ConsumerId, JsonText, Kind, QueueName, Status
-from db.browse import Depth, Served
-from db.consumers import ServedKind
-from db.tasks import Accepted
+from sluice.core.errors import RowRefused, TaskNotFound, TransitionRefused
+from sluice.core.ids import new_task_id
+from sluice.core.task import ConsumerId, JsonText, Kind, QueueName, Status
+from sluice.db.browse import Depth, Served
+from sluice.db.consumers import ServedKind
+from sluice.db.tasks import Accepted
 from tests.conformance.scenes import SECOND, START, claimed, done, failing, living, row
 from tests.conformance.world import World
 from tests.support.stores import ECHO, new

@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer.transaction import Transaction
-from core.errors import StoreUnavailable
-from core.ids import new_consumer_id
-from core.task import Claim, Status
-from db.claims import Completion, Written, finish_values
-from db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
-from db.session import make_engine
-from db.statements import statement
+from sluice.consumer.transaction import Transaction
+from sluice.core.errors import StoreUnavailable
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import Claim, Status
+from sluice.db.claims import Completion, Written, finish_values
+from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
+from sluice.db.session import make_engine
+from sluice.db.statements import statement
 from tests.conformance.scenes import SECOND, START, back, claimed, done
 from tests.conformance.world import Real, Simulated, World
 from tests.simulation.store_transaction import SimTransaction
@@ -28,7 +28,7 @@ from tests.support.stores import ECHO, new
 
 
 class Writes(Protocol):
-    """consumer.transaction.Transaction, as consumer/work.py uses it."""
+    """sluice.consumer.transaction.Transaction, as consumer/work.py uses it."""
 
     @property
     def used(self) -> bool: ...

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.task import DEFAULT_QUEUE, TaskId
-from db.rows import Place
-from db.upkeep import BEGINNING, DueRow, Turn
+from sluice.core.task import DEFAULT_QUEUE, TaskId
+from sluice.db.rows import Place
+from sluice.db.upkeep import BEGINNING, DueRow, Turn
 from tests.conformance.scenes import NOTHING, SECOND, START, claimed, done, failing
 from tests.conformance.world import World
 from tests.support.pruning import prune

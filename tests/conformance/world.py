@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.browse import Browse
-from db.claims import Claims
-from db.consumers import Consumers
-from db.session import Database, make_engine
-from db.tasks import Tasks
-from db.upkeep import Upkeep
+from sluice.db.browse import Browse
+from sluice.db.claims import Claims
+from sluice.db.consumers import Consumers
+from sluice.db.session import Database, make_engine
+from sluice.db.tasks import Tasks
+from sluice.db.upkeep import Upkeep
 from tests.simulation.store import SimStore
 from tests.simulation.store_claims import SimClaims
 from tests.simulation.store_consumers import SimConsumers

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from core.settings import ApiSettings, ConsumerSettings, load
+from sluice.core.settings import ApiSettings, ConsumerSettings, load
 
 ROOT = Path(__file__).parents[2]
 OURS = {"migrate", "api-server", "worker"}

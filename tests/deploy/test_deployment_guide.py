@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import yaml
 
-from api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE
-from api.routes.tasks import BATCH_BODIES
-from consumer.stores import HOT_CONNECTIONS
-from core.settings import ApiSettings, ConsumerSettings
-from db.session import make_engine
+from sluice.api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE
+from sluice.api.routes.tasks import BATCH_BODIES
+from sluice.consumer.stores import HOT_CONNECTIONS
+from sluice.core.settings import ApiSettings, ConsumerSettings
+from sluice.db.session import make_engine
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)

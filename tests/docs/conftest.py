@@ -46,7 +46,7 @@ async def session(directory: Path, tmp_path: Path, unused_tcp_port: int) -> Asyn
     first, last = tmp_path / "first", tmp_path / "last"
     for made in (first, last):
         made.mkdir()
-    files = launching.put_command(first / "sluice", "cli")
+    files = launching.put_command(first / "sluice", "sluice")
     (last / "curl").symlink_to(CURL)
     places = (first, Path(sys.executable).parent, os.environ.get("PATH", os.defpath), last)
     environment = {**launching.inherited(*OURS), "PATH": os.pathsep.join(map(str, places))}

@@ -145,7 +145,7 @@ class Session:
         await self._stop()
         settings = dict(word.split("=", 1) for word in service["settings"].split())
         terminal = await Terminal.start_module(
-            ["cli", "up", *service["options"].split()],
+            ["sluice", "up", *service["options"].split()],
             directory=self._directory,
             environment={**self._environment, **settings},
         )

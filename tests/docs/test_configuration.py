@@ -9,8 +9,8 @@ import pytest
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cli.main import app
-from core.settings import ApiSettings, ClientSettings, ConsumerSettings
+from sluice.cli.main import app
+from sluice.core.settings import ApiSettings, ClientSettings, ConsumerSettings
 from tests.docs.markdown import ROOT, code, rows, section
 
 README = ROOT / "README.md"

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from api.errors import TABLE
-from api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE, create_app
-from consumer import Context
-from consumer.stores import HOT_CONNECTIONS
-from consumer.upkeep import promote, prune, reap
-from core import events
-from core.lifecycle import TRANSITIONS
-from core.settings import ApiSettings, ConsumerSettings
-from core.task import ReadyList, Task
-from db.keys import Keys
+from sluice import Context
+from sluice.api.errors import TABLE
+from sluice.api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE, create_app
+from sluice.consumer.stores import HOT_CONNECTIONS
+from sluice.consumer.upkeep import promote, prune, reap
+from sluice.core import events
+from sluice.core.lifecycle import TRANSITIONS
+from sluice.core.settings import ApiSettings, ConsumerSettings
+from sluice.core.task import ReadyList, Task
+from sluice.db.keys import Keys
 from tests.docs.markdown import ROOT, blocks, code, rows, section
 
 DOCS = ROOT / "docs"

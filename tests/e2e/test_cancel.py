@@ -10,8 +10,8 @@ from statistics import median
 import psutil
 import pytest
 
-from core.errors import TransitionRefused
-from core.task import NewTask, Status, Task, TaskId
+from sluice.core.errors import TransitionRefused
+from sluice.core.task import NewTask, Status, Task, TaskId
 from tests.support.consuming import FULL, Consumers
 from tests.support.counting import completed, payload, statuses
 from tests.support.eventually import eventually

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.task import QueueName
+from sluice.core.task import QueueName
 from tests.support.consuming import Consumers
 from tests.support.counting import charged, completed, payload
 from tests.support.eventually import eventually

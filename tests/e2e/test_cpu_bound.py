@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.signals import STOPS
-from core.task import TaskId
+from sluice.core.signals import STOPS
+from sluice.core.task import TaskId
 from tests.support.consuming import HANDLERS, Consumer, Consumers
 from tests.support.counting import charged, payload, statuses
 from tests.support.eventually import eventually
@@ -36,7 +36,7 @@ def fork_server(consumer: Consumer) -> psutil.Process:
     [server] = [
         child
         for child in psutil.Process(consumer.pid).children()
-        if "consumer.cpu.process" in child.cmdline()[-1]
+        if "sluice.consumer.cpu.process" in child.cmdline()[-1]
     ]
     return server
 

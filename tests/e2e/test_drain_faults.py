@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.support.consuming import Consumers
 from tests.support.counting import charged, completed, payload, statuses
 from tests.support.eventually import eventually

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.task import TaskId
+from sluice.core.task import TaskId
 from tests.support.consuming import Consumers
 from tests.support.counting import payload, statuses
 from tests.support.eventually import eventually

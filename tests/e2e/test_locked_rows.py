@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from core.task import TaskId
+from sluice.core.task import TaskId
 from tests.support.consuming import Consumers
 from tests.support.counting import payload, statuses
 from tests.support.eventually import eventually

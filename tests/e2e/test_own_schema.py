@@ -15,15 +15,15 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from cli.embedded import Urls
-from cli.migrate import upgrade
+from sluice.cli.embedded import Urls
+from sluice.cli.migrate import upgrade
 from tests.support.databases import connected, named
 from tests.support.eventually import eventually
 
 SCHEMA = "order"  # a word that must be quoted
 HANDLER = """
 from sqlalchemy import text
-from consumer import Context, handler
+from sluice import Context, handler
 
 @handler("note")
 async def note(ctx: Context, payload: dict) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cli.migrate import upgrade
-from core.errors import ConfigurationError
-from core.task import Status
-from db.session import make_engine
-from db.start import await_postgresql
+from sluice.cli.migrate import upgrade
+from sluice.core.errors import ConfigurationError
+from sluice.core.task import Status
+from sluice.db.session import make_engine
+from sluice.db.start import await_postgresql
 from tests.support.consuming import Consumers
 from tests.support.eventually import eventually
 from tests.support.pooler import PGBOUNCER, pooled

@@ -8,10 +8,10 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from cli.embedded import Urls
-from core.errors import StoreUnavailable
-from db.session import make_engine
-from db.start import await_postgresql
+from sluice.cli.embedded import Urls
+from sluice.core.errors import StoreUnavailable
+from sluice.db.session import make_engine
+from sluice.db.start import await_postgresql
 from tests.api.processes import START, ended, logged, start
 from tests.api.support import serving, settings
 from tests.support.consuming import Consumers

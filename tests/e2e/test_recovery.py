@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from core.task import NewTask, Status, TaskId
+from sluice.core.task import NewTask, Status, TaskId
 from tests.support.consuming import FULL, KINDS, OURS, Consumers
 from tests.support.counting import completed, payload, statuses
 from tests.support.effects import effects

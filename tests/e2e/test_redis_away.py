@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from cli.embedded import Servers, Urls
+from sluice.cli.embedded import Servers, Urls
 from tests.support.consuming import OURS, Consumers
 from tests.support.counting import charged, completed, payload, statuses
 from tests.support.eventually import eventually

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.task import Status, TaskId
+from sluice.core.task import Status, TaskId
 from tests.support.consuming import KINDS, Consumers
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new

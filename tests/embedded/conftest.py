@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from cli.embedded.place import Place
+from sluice.cli.embedded.place import Place
 from tests.support.clusters import put_cluster
 
 

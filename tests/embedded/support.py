@@ -1,4 +1,4 @@
-"""`python -m cli.embedded` as a process that a test may kill."""
+"""`python -m sluice.cli.embedded` as a process that a test may kill."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.support import launching
 from tests.support.eventually import eventually
 from tests.support.families import family, gone
 
-_IMPORTS = "import signal, sys, cli.supervise.child as c, cli.embedded as e, cli.embedded.__main__ as m"
+_IMPORTS = (
+    "import signal, sys, sluice.cli.supervise.child as c, "
+    "sluice.cli.embedded as e, sluice.cli.embedded.__main__ as m"
+)
 _END = "sys.exit(m.main())"
 PIPE_BOND = f"{_IMPORTS}; c.BOND = 'pipe'; {_END}"
 NO_BOND = f"{_IMPORTS}; e.Postgres.death_signal = e.Valkey.death_signal = signal.SIGCONT; {_END}"
@@ -55,7 +58,7 @@ class Host:
 async def hosted(
     directory: Path,
     *options: str,
-    command: Sequence[str] = (sys.executable, "-m", "cli.embedded"),
+    command: Sequence[str] = (sys.executable, "-m", "sluice.cli.embedded"),
     environment: dict[str, str] | None = None,
     user: int | None = None,
 ) -> AsyncIterator[Host]:
@@ -125,7 +128,7 @@ async def start_up(directory: Path, *options: str, **settings: str) -> tuple[lau
     log = directory / "stderr"
     with log.open("w") as stderr:
         process = await launching.start(
-            *("cli", "up", "--port", "0", *options),
+            *("sluice", "up", "--port", "0", *options),
             cwd=directory,
             environment={**launching.inherited(*ours), **settings},
             stdout=asyncio.subprocess.PIPE,

@@ -20,7 +20,7 @@ from tests.support.families import gone
     "command",
     [
         pytest.param(
-            (sys.executable, "-m", "cli.embedded"),
+            (sys.executable, "-m", "sluice.cli.embedded"),
             id="kernel",
             marks=pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's"),
         ),

@@ -11,9 +11,9 @@ from typing import NoReturn
 import pytest
 import redis.asyncio as redis
 
-from cli.embedded import Servers
-from cli.embedded.place import Place
-from cli.supervise.child import Child
+from sluice.cli.embedded import Servers
+from sluice.cli.embedded.place import Place
+from sluice.cli.supervise.child import Child
 from tests.embedded.support import setting
 from tests.support.families import gone
 

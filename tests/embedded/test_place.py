@@ -15,10 +15,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cli.embedded import Servers, binaries
-from cli.embedded.place import POSTGRES_DATA, Place
-from cli.supervise.account import Account, unprivileged
-from core.errors import ConfigurationError
+from sluice.cli.embedded import Servers, binaries
+from sluice.cli.embedded.place import POSTGRES_DATA, Place
+from sluice.cli.supervise.account import Account, unprivileged
+from sluice.core.errors import ConfigurationError
 from tests.embedded.support import hosted
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -118,7 +118,7 @@ def python_for_everybody() -> str | None:
     if os.geteuid() != 0:
         return sys.executable
     nobody = Account("nobody", ORDINARY, ORDINARY)
-    probe = "import sys, cli.embedded; sys.exit(sys.version_info < (3, 11))"
+    probe = "import sys, sluice.cli.embedded; sys.exit(sys.version_info < (3, 11))"
     for python in (sys.executable, "/usr/bin/python3"):
         if nobody.can("/usr/bin/env", f"PYTHONPATH={import_path()}", python, "-c", probe):
             return python
@@ -137,7 +137,10 @@ async def test_an_ordinary_user_needs_no_root(root: Path) -> None:
     if user is not None:
         os.chown(root, user, user)
     async with hosted(
-        root, command=(python, "-m", "cli.embedded"), environment={"PYTHONPATH": import_path()}, user=user
+        root,
+        command=(python, "-m", "sluice.cli.embedded"),
+        environment={"PYTHONPATH": import_path()},
+        user=user,
     ) as host:
         assert await answer(host.urls.database_url) == 42
         assert (root / ".sluice").stat().st_uid == root.stat().st_uid
@@ -197,7 +200,7 @@ async def test_a_file_in_the_way_is_told_in_one_line(root: Path) -> None:
 
 def test_root_without_any_unprivileged_account_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr("cli.supervise.account.CANDIDATES", ("no-such-account",))
+    monkeypatch.setattr("sluice.cli.supervise.account.CANDIDATES", ("no-such-account",))
     with pytest.raises(ConfigurationError, match="run as an ordinary user, or set DATABASE_URL"):
         unprivileged()
 

@@ -11,9 +11,9 @@ import psutil
 import pytest
 import redis.asyncio as redis
 
-from cli.embedded import Servers, Urls
-from cli.supervise.lock import Held
-from core.errors import ConfigurationError
+from sluice.cli.embedded import Servers, Urls
+from sluice.cli.supervise.lock import Held
+from sluice.core.errors import ConfigurationError
 from tests.embedded.support import setting
 from tests.support.eventually import eventually
 from tests.support.families import family, gone

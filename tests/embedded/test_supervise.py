@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.supervise import keep as keeping
-from cli.supervise.child import Child
-from cli.supervise.keep import GaveUp, ending, keep
-from cli.supervise.listen import check_address, reachable
-from cli.supervise.lock import Held, hold
-from cli.supervise.output import Output
-from core.errors import ConfigurationError
+from sluice.cli.supervise import keep as keeping
+from sluice.cli.supervise.child import Child
+from sluice.cli.supervise.keep import GaveUp, ending, keep
+from sluice.cli.supervise.listen import check_address, reachable
+from sluice.cli.supervise.lock import Held, hold
+from sluice.cli.supervise.output import Output
+from sluice.core.errors import ConfigurationError
 from tests.support.eventually import eventually
 from tests.support.families import gone
 

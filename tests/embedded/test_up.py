@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cli.embedded import Servers
-from cli.embedded.place import make_home
-from cli.supervise.lock import hold
+from sluice.cli.embedded import Servers
+from sluice.cli.embedded.place import make_home
+from sluice.cli.supervise.lock import hold
 from tests.embedded.support import start_up, up
 from tests.embedded.up_client import completed, post, reached, task
 from tests.support.eventually import eventually
@@ -102,7 +102,7 @@ async def test_servers_that_are_named_and_handlers_beside_the_command_are_used(
     root: Path, database_url: str
 ) -> None:
     (root / "mine.py").write_text(
-        "from consumer import Context, handler\n\n\n"
+        "from sluice import Context, handler\n\n\n"
         "@handler('double')\nasync def double(ctx: Context, payload: dict) -> dict:\n"
         "    return {'twice': payload['n'] * 2}\n"
     )

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.api.support import serving, settings
 from tests.bounded.processes import ApiProcess, api_process
 

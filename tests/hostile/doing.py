@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from consumer import Context
+from sluice import Context
 from tests.support.consuming import FULL
 from tests.support.handlers import note
 

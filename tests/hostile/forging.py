@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.ids import new_task_id
+from sluice.core.ids import new_task_id
 from tests.support.stores import Stores
 
 DEEP = "[" * 3000 + "]" * 3000

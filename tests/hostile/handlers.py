@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from consumer import Context, Retry, Snooze, handler
-from consumer.context import DetachedContext
+from sluice import Context, Retry, Snooze, handler
+from sluice.consumer.context import DetachedContext
 from tests.hostile.doing import DONE
 from tests.support.handlers import note
 

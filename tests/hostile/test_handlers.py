@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.embedded import Urls
-from core.task import MAX_ERROR_BYTES, Status, TaskId
+from sluice.cli.embedded import Urls
+from sluice.core.task import MAX_ERROR_BYTES, Status, TaskId
 from tests.hostile.doing import DONE
 from tests.hostile.handlers import RAISED, RETURNED
 from tests.support.consuming import ROOT, Consumer, Consumers
@@ -137,7 +137,7 @@ async def test_a_fork_server_that_dies_as_it_is_asked_for_a_child_fails_no_task(
     await eventually(lambda: _failed_with(stores, first.id, "MemoryError"), timeout=20)
 
     children = psutil.Process(consumer.pid).children()
-    (server,) = (child for child in children if "consumer.cpu.process" in " ".join(child.cmdline()))
+    (server,) = (child for child in children if "sluice.consumer.cpu.process" in " ".join(child.cmdline()))
     server.send_signal(signal.SIGSTOP)
     await stores.submit_and_push([caught])
     await eventually(lambda: _is_processing(stores, caught.id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.task import Status
+from sluice.core.task import Status
 from tests.support.consuming import Consumers
 from tests.support.counting import over
 from tests.support.eventually import eventually
@@ -58,7 +58,7 @@ SET_UP = {
     "a short stack": "import sys\nsys.setrecursionlimit(200)",
 }
 HANDLERS = """
-from consumer import handler
+from sluice import handler
 
 @handler("theirs.loop")
 async def loop(ctx, payload):

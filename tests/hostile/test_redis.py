@@ -8,8 +8,8 @@ from random import Random
 import httpx2
 import pytest
 
-from core.ids import new_task_id
-from core.task import PRIORITIES
+from sluice.core.ids import new_task_id
+from sluice.core.task import PRIORITIES
 from tests.support.consuming import Consumers
 from tests.support.eventually import eventually
 from tests.support.stores import Stores

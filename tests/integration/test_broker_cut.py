@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from core.errors import StoreUnavailable
+from sluice.core.errors import StoreUnavailable
 from tests.support.stores import DEFAULT_LIST, Stores
 
 STEPS = range(40)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Select
 
-from core.ids import new_consumer_id, new_task_id
-from core.outcome import Failure
-from core.task import DEFAULT_QUEUE, Kind, QueueName, Status, TaskId
-from db.browse import DEPTH_CAP, WINDOW, Browse, Depth, Page
-from db.claims import Completion, Failing
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.outcome import Failure
+from sluice.core.task import DEFAULT_QUEUE, Kind, QueueName, Status, TaskId
+from sluice.db.browse import DEPTH_CAP, WINDOW, Browse, Depth, Page
+from sluice.db.claims import Completion, Failing
 from tests.support.stores import ECHO, Stores, new
 
 

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from core.errors import TaskNotFound, TransitionRefused
-from core.ids import new_consumer_id, new_task_id
-from core.outcome import Failure
-from core.task import JsonText, Status
-from db.claims import Completion, Failing
+from sluice.core.errors import TaskNotFound, TransitionRefused
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.outcome import Failure
+from sluice.core.task import JsonText, Status
+from sluice.db.claims import Completion, Failing
 from tests.support.stores import ECHO, Stores, new
 
 

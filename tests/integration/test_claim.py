@@ -9,10 +9,10 @@ from itertools import chain
 import pytest
 from sqlalchemy import text
 
-from core.ids import new_consumer_id, new_task_id
-from core.task import DEFAULT_QUEUE, QueueName, RunKey, Status
-from db.claims import Completion, Lane
-from db.upkeep import BEGINNING
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.task import DEFAULT_QUEUE, QueueName, RunKey, Status
+from sluice.db.claims import Completion, Lane
+from sluice.db.upkeep import BEGINNING
 from tests.support.stores import ECHO, Stores, new
 
 LANES = {Lane(DEFAULT_QUEUE, ECHO, 5): BEGINNING}

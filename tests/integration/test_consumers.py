@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from core.ids import new_consumer_id
-from core.task import DEFAULT_QUEUE, JsonText, Kind
-from db.browse import Served
-from db.consumers import Registration, ServedKind
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import DEFAULT_QUEUE, JsonText, Kind
+from sluice.db.browse import Served
+from sluice.db.consumers import Registration, ServedKind
 from tests.support.eventually import eventually
 from tests.support.stores import Stores
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable
 import pytest
 from sqlalchemy import text
 
-from core.errors import OutcomeUnknown
-from core.ids import new_consumer_id
-from db.claims import Claims
-from db.session import Database, make_engine
+from sluice.core.errors import OutcomeUnknown
+from sluice.core.ids import new_consumer_id
+from sluice.db.claims import Claims
+from sluice.db.session import Database, make_engine
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from db.session import make_engine
-from db.statements import statement
+from sluice.db.session import make_engine
+from sluice.db.statements import statement
 from tests.integration.filling import ALIVE, DEAD, Connection, Table, task_id
 from tests.support.databases import migrated
 from tests.support.explaining import DIALECT, explain, work

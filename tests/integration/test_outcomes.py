@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from core.errors import RowRefused
-from core.ids import new_consumer_id, new_task_id
-from core.outcome import Failure
-from core.task import DEFAULT_QUEUE, Claim, FencingToken, JsonText, Status
-from db.claims import Completion, Failing, Return, Written
+from sluice.core.errors import RowRefused
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.outcome import Failure
+from sluice.core.task import DEFAULT_QUEUE, Claim, FencingToken, JsonText, Status
+from sluice.db.claims import Completion, Failing, Return, Written
 from tests.support.stores import ECHO, Stores, new
 
 FAILURE = Failure("ValueError", "no such thing")

@@ -16,10 +16,10 @@ import asyncpg
 import pytest
 from sqlalchemy import Select
 
-from core.task import PRIORITIES, Kind, Status, TaskId
-from db.browse import WINDOW, Browse
-from db.session import Database, make_engine
-from db.statements import statement
+from sluice.core.task import PRIORITIES, Kind, Status, TaskId
+from sluice.db.browse import WINDOW, Browse
+from sluice.db.session import Database, make_engine
+from sluice.db.statements import statement
 from tests.integration.filling import (
     ALIVE,
     ENDED,

@@ -10,11 +10,11 @@ from random import Random
 
 import pytest
 
-from consumer.periodic import Stopping, every
-from consumer.upkeep.promote import PERIOD, STEP, Promote, Pushes
-from core.errors import OutcomeUnknown
-from core.ids import new_consumer_id
-from core.task import ReadyList, TaskId
+from sluice.consumer.periodic import Stopping, every
+from sluice.consumer.upkeep.promote import PERIOD, STEP, Promote, Pushes
+from sluice.core.errors import OutcomeUnknown
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import ReadyList, TaskId
 from tests.support.eventually import eventually
 from tests.support.stores import DEFAULT_LIST, ECHO, Stores, list_of, new
 
@@ -154,7 +154,7 @@ async def test_a_full_chunk_is_followed_at_once_and_none_is_left_out(
     stores: Stores, promote: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them share one run_at: the walk goes by id within it."""
-    monkeypatch.setattr("consumer.upkeep.promote.CHUNK", 7)
+    monkeypatch.setattr("sluice.consumer.upkeep.promote.CHUNK", 7)
     tasks = [new(delay=60.0) for _ in range(20)]
     await stores.submit(*tasks)
     await _fall_due(stores, *(task.id for task in tasks), ago=10.0)

@@ -9,14 +9,14 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.upkeep.prune import STEP, Prune
-from core.errors import TaskNotFound
-from core.events import Event, StepFailed, UpkeepDone
-from core.outcome import Failure
-from core.task import Status, TaskId
-from db.claims import Completion, Failing
-from db.session import Database, Limits, make_engine
-from db.upkeep import Ended, Upkeep
+from sluice.consumer.upkeep.prune import STEP, Prune
+from sluice.core.errors import TaskNotFound
+from sluice.core.events import Event, StepFailed, UpkeepDone
+from sluice.core.outcome import Failure
+from sluice.core.task import Status, TaskId
+from sluice.db.claims import Completion, Failing
+from sluice.db.session import Database, Limits, make_engine
+from sluice.db.upkeep import Ended, Upkeep
 from tests.support.pruning import prune
 from tests.support.stores import Stores, new
 
@@ -108,7 +108,7 @@ async def test_retries_and_prunes_at_once_never_lose_a_retried_task(stores: Stor
 async def test_a_step_goes_on_at_once_while_there_is_more(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.upkeep.prune.CHUNK", 3)
+    monkeypatch.setattr("sluice.consumer.upkeep.prune.CHUNK", 3)
     events: list[Event] = []
     await stores.upkeep.add_steps([STEP])
     await _ended(stores, 7, days_ago=9)

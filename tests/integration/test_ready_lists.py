@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from core.errors import StoreUnavailable
-from core.events import Garbage
-from core.ids import new_task_id
-from core.task import ReadyList
-from db import ready as module
-from db.broker import BLOCK_SECONDS, Broker, ask
-from db.ready import EXPIRES_SECONDS, ReadyLists
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import Garbage
+from sluice.core.ids import new_task_id
+from sluice.core.task import ReadyList
+from sluice.db import ready as module
+from sluice.db.broker import BLOCK_SECONDS, Broker, ask
+from sluice.db.ready import EXPIRES_SECONDS, ReadyLists
 from tests.support.eventually import eventually
 from tests.support.stores import DEFAULT_LIST, Stores, list_of
 

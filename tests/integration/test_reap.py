@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.lease import Lease
-from consumer.upkeep.reap import STEP, Reap
-from core.events import Event, UpkeepDone
-from core.ids import new_consumer_id
-from core.task import Claim, FencingToken, Status
-from db.claims import Completion, Return
+from sluice.consumer.lease import Lease
+from sluice.consumer.upkeep.reap import STEP, Reap
+from sluice.core.events import Event, UpkeepDone
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import Claim, FencingToken, Status
+from sluice.db.claims import Completion, Return
 from tests.support.stores import ECHO, Stores, new
 
 SPREAD = timedelta(seconds=1)
@@ -189,7 +189,7 @@ async def test_a_step_reaps_only_after_a_whole_lease_of_good_beats(stores: Store
 async def test_a_step_that_finds_a_full_chunk_is_due_again_at_once(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.upkeep.reap.CHUNK", 3)
+    monkeypatch.setattr("sluice.consumer.upkeep.reap.CHUNK", 3)
     await stores.upkeep.add_steps([STEP])
     await stores.claimed(*(new() for _ in range(7)))
     clock, events = _Clock(), list[Event]()

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from consumer import Context
-from consumer.gate import Gate
-from consumer.lease import Lease
-from consumer.upkeep.reap import STEP, Reap
-from core.clock import boottime
-from core.events import Event, OutcomeRefused, StepFailed, StoreBack, StoreLost, UpkeepDone
-from core.task import DEFAULT_QUEUE, Claim, Status
-from db.claims import NO_HINTS, Lane
-from db.upkeep import BEGINNING
+from sluice import Context
+from sluice.consumer.gate import Gate
+from sluice.consumer.lease import Lease
+from sluice.consumer.upkeep.reap import STEP, Reap
+from sluice.core.clock import boottime
+from sluice.core.events import Event, OutcomeRefused, StepFailed, StoreBack, StoreLost, UpkeepDone
+from sluice.core.task import DEFAULT_QUEUE, Claim, Status
+from sluice.db.claims import NO_HINTS, Lane
+from sluice.db.upkeep import BEGINNING
 from tests.support.eventually import eventually
 from tests.support.stores import ECHO, Stores, new
 from tests.support.workbench import KIND, workbench

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from consumer import Context, Snooze
-from core.events import Event, Fenced, StepFailed, TryFailed
-from core.ids import new_consumer_id
-from core.task import Kind, Status
+from sluice import Context, Snooze
+from sluice.core.events import Event, Fenced, StepFailed, TryFailed
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import Kind, Status
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually
 from tests.support.stores import Stores

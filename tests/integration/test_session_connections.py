@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from consumer import Context
-from core.task import Status
+from sluice import Context
+from sluice.core.task import Status
 from tests.integration.writing import status, writes
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually

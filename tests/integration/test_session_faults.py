@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumer import Context
-from core.events import Fenced, StepFailed
-from core.ids import new_consumer_id
-from core.task import Kind, Status
-from db.claims import Return
+from sluice import Context
+from sluice.core.events import Fenced, StepFailed
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import Kind, Status
+from sluice.db.claims import Return
 from tests.integration.writing import status, writes
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from consumer import Context
-from core.task import Status
+from sluice import Context
+from sluice.core.task import Status
 from tests.support.effects import effects
 from tests.support.proxy import proxied
 from tests.support.stores import Stores

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from consumer import Context
-from core.task import Status
+from sluice import Context
+from sluice.core.task import Status
 from tests.support.stores import Stores
 from tests.support.workbench import workbench
 

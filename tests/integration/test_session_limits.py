@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.embedded import Servers
-from consumer.stores import Stores as ConsumerStores
-from core.errors import ConfigurationError, OutcomeUnknown, StoreUnavailable
-from core.settings import ConsumerSettings
-from db.session import Database, Limits, make_engine
+from sluice.cli.embedded import Servers
+from sluice.consumer.stores import Stores as ConsumerStores
+from sluice.core.errors import ConfigurationError, OutcomeUnknown, StoreUnavailable
+from sluice.core.settings import ConsumerSettings
+from sluice.db.session import Database, Limits, make_engine
 from tests.support.stores import Stores, new
 
 SHOWN = (

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.ids import new_consumer_id
-from core.task import Kind, Status, Task
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import Kind, Status, Task
 from tests.integration.writing import writes
 from tests.support.effects import effects
 from tests.support.stores import Stores

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from consumer import Context, transaction
-from consumer.running import Stop
-from core.task import Status
+from sluice.consumer import Context, transaction
+from sluice.consumer.running import Stop
+from sluice.core.task import Status
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually
 from tests.support.proxy import proxied

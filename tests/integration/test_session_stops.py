@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from consumer import Context
-from consumer.running import Stop
-from core.events import StepFailed
-from core.task import Status
+from sluice import Context
+from sluice.consumer.running import Stop
+from sluice.core.events import StepFailed
+from sluice.core.task import Status
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually
 from tests.support.stores import Stores

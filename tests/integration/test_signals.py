@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from cli.embedded import Urls
-from core.errors import StoreUnavailable
-from core.task import RunKey
+from sluice.cli.embedded import Urls
+from sluice.core.errors import StoreUnavailable
+from sluice.core.task import RunKey
 from tests.support.eventually import eventually
 from tests.support.proxy import proxied
 from tests.support.stores import Stores, new, open_stores

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.errors import RowRefused
-from core.task import Status
+from sluice.core.errors import RowRefused
+from sluice.core.task import Status
 from tests.support.stores import Stores, list_of, new
 
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from db.statements import statement
+from sluice.db.statements import statement
 from tests.support.explaining import DIALECT, explain, work
 from tests.support.stores import Stores, new
 

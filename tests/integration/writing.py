@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumer import Context
-from core.task import Status
+from sluice import Context
+from sluice.core.task import Status
 from tests.support.effects import write
 from tests.support.stores import Stores
 

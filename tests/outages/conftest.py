@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from cli.embedded import Servers, Urls
-from db.broker import Broker, ask
+from sluice.cli.embedded import Servers, Urls
+from sluice.db.broker import Broker, ask
 from tests.support.consuming import Consumers, consumers_of
 from tests.support.databases import clear, migrated
 from tests.support.effects import effects_table as make_effects_table

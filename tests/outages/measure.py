@@ -22,7 +22,7 @@ from benchmarks.preload import LIST, preload
 from benchmarks.repeat import repeated
 from benchmarks.results import Comparison, Figure, Run, Turn, figures, turns
 from benchmarks.stage import BrokenRun, Stage, until
-from core.errors import SluiceError
+from sluice.core.errors import SluiceError
 
 WORKLOAD = "outage"
 UNDISTURBED, KILLED, FLUSHED, NONE = (

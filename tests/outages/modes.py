@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from db.broker import Broker, ask
+from sluice.db.broker import Broker, ask
 from tests.outages.conftest import Own
 from tests.support.proxy import Proxy
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.api.support import PROBLEM, serving, settings
 from tests.outages.conftest import Everything, Own
 from tests.outages.modes import KILLED, READONLY, SILENT, SILENT_THEN_CUT, STOPPED, Mode

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from redis import Redis
 
-from core.task import Status, TaskId
+from sluice.core.task import Status, TaskId
 from tests.outages.conftest import Everything
 from tests.support.consuming import Consumers
 from tests.support.counting import charged, completed, payload

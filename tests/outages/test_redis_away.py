@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from db.broker import Broker, ask
+from sluice.db.broker import Broker, ask
 from tests.outages.conftest import Everything, Own
 from tests.outages.modes import (
     KILLED,

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from core.errors import StoreUnavailable
-from core.events import Event
-from core.ids import new_task_id
-from db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker, ask
-from db.keys import Keys
-from db.ready import ReadyLists
-from db.signals import Signals
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import Event
+from sluice.core.ids import new_task_id
+from sluice.db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker, ask
+from sluice.db.keys import Keys
+from sluice.db.ready import ReadyLists
+from sluice.db.signals import Signals
 from tests.outages.conftest import Own, lead_to
 from tests.support.consuming import Consumers
 from tests.support.counting import completed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import cycle
 
-from core.task import PRIORITIES, QueueName
+from sluice.core.task import PRIORITIES, QueueName
 from tests.outages.conftest import Everything
 from tests.support.counting import charged, completed, payload
 from tests.support.eventually import eventually

@@ -10,7 +10,7 @@ from functools import partial
 import httpx2
 import pytest
 
-from db.broker import Broker, ask
+from sluice.db.broker import Broker, ask
 from tests.api.support import serving, settings
 from tests.outages.conftest import Everything, Own
 from tests.support.consuming import FULL

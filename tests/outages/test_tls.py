@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.outages.conftest import Own
 from tests.support.consuming import Consumers, consumers_of
 from tests.support.counting import payload, statuses

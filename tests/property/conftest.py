@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 from tests.property.life_run import Machine, machines
 from tests.support.clocked import clocked
 

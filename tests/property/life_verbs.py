@@ -11,15 +11,15 @@ from uuid import UUID
 
 import asyncpg
 
-from core.errors import TaskNotFound, TransitionRefused
-from core.outcome import Failure
-from core.task import DEFAULT_QUEUE, ConsumerId, FencingToken, JsonText, NewTask, TaskId
-from db.claims import Claims, Completion, Failing, Lane, Return
-from db.consumers import Consumers, Registration
-from db.rows import Place
-from db.session import Database, make_engine
-from db.tasks import Tasks
-from db.upkeep import Upkeep
+from sluice.core.errors import TaskNotFound, TransitionRefused
+from sluice.core.outcome import Failure
+from sluice.core.task import DEFAULT_QUEUE, ConsumerId, FencingToken, JsonText, NewTask, TaskId
+from sluice.db.claims import Claims, Completion, Failing, Lane, Return
+from sluice.db.consumers import Consumers, Registration
+from sluice.db.rows import Place
+from sluice.db.session import Database, make_engine
+from sluice.db.tasks import Tasks
+from sluice.db.upkeep import Upkeep
 from tests.property.life_model import Key, Model, Row
 from tests.support.clocked import begin_again, move_on
 from tests.support.stores import ECHO

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.audience import FEW_QUEUES, Audiences, Signature
-from core.task import Kind, QueueName
+from sluice.core.audience import FEW_QUEUES, Audiences, Signature
+from sluice.core.task import Kind, QueueName
 
 queues = st.sets(st.sampled_from([QueueName(f"q{n}") for n in range(12)]), min_size=1)
 kinds = st.sets(st.sampled_from([Kind(f"k{n}") for n in range(5)]), min_size=1)

@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from core.lifecycle import allowed
-from core.task import POISONED_AFTER_CRASHES, Status
+from sluice.core.lifecycle import allowed
+from sluice.core.task import POISONED_AFTER_CRASHES, Status
 
 
 class Life(RuleBasedStateMachine):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pagination import from_cursor, to_cursor
-from core.task import TaskId
+from sluice.api.pagination import from_cursor, to_cursor
+from sluice.core.task import TaskId
 
 IDS = st.uuids().map(TaskId)
 

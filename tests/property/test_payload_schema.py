@@ -21,12 +21,12 @@ from pydantic import (
     ValidationError,
 )
 
-from api.kinds import Kinds
-from api.strict_json import decode
-from consumer.payload.schema import payload_schema
-from core.events import Event
-from core.task import Kind
-from db.browse import Served
+from sluice.api.kinds import Kinds
+from sluice.api.strict_json import decode
+from sluice.consumer.payload.schema import payload_schema
+from sluice.core.events import Event
+from sluice.core.task import Kind
+from sluice.db.browse import Served
 from tests.property.payload_scalars import EVERYTHING, SCALARS, Shape
 from tests.property.payload_types import as_json, payload_types, shapes
 

@@ -5,9 +5,9 @@ from uuid import UUID
 import hypothesis.strategies as st
 from hypothesis import example, given
 
-from core.task import FencingToken, TaskId
-from db.ready import decode
-from db.signals import _decode
+from sluice.core.task import FencingToken, TaskId
+from sluice.db.ready import decode
+from sluice.db.signals import _decode
 
 ids = st.uuids().map(TaskId)
 almost_ids = st.from_regex(rb"[0-9a-fA-F{}urnid: \n-]{30,40}", fullmatch=True)

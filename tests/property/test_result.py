@@ -7,8 +7,8 @@ import hypothesis.strategies as st
 import orjson
 from hypothesis import example, given
 
-from consumer.result import UnstorableResult, encode
-from core.task import MAX_NESTING
+from sluice.consumer.result import UnstorableResult, encode
+from sluice.core.task import MAX_NESTING
 
 characters = st.characters(codec=None, exclude_categories=()) | st.sampled_from('\0\\u0{["\ud800')
 texts = st.text(characters, max_size=12)

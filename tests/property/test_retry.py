@@ -6,9 +6,9 @@ from random import Random
 import hypothesis.strategies as st
 from hypothesis import given
 
-from core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
-from core.retry import FailForGood, GiveBack, RetryLater, RetryPolicy, verdict
-from core.task import MAX_ATTEMPTS
+from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
+from sluice.core.retry import FailForGood, GiveBack, RetryLater, RetryPolicy, verdict
+from sluice.core.task import MAX_ATTEMPTS
 
 NEVER, LONGEST = timedelta(), timedelta(days=3653)
 delays = st.timedeltas(NEVER, LONGEST)

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consumer.upkeep.promote import Promote
-from core.audience import Audiences, Signature
-from core.lifecycle import TRANSITIONS
-from core.task import DEFAULT_QUEUE, ConsumerId, TaskId
-from db.keys import Keys
+from sluice.consumer.upkeep.promote import Promote
+from sluice.core.audience import Audiences, Signature
+from sluice.core.lifecycle import TRANSITIONS
+from sluice.core.task import DEFAULT_QUEUE, ConsumerId, TaskId
+from sluice.db.keys import Keys
 from tests.property.life_model import Key, Model
 from tests.property.life_run import EXAMPLES, Machine
 from tests.property.life_verbs import Verbs

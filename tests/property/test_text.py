@@ -3,9 +3,9 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from core.outcome import Failure, storable
-from core.task import MAX_ERROR_BYTES
-from core.telemetry.lines import _printable
+from sluice.core.outcome import Failure, storable
+from sluice.core.task import MAX_ERROR_BYTES
+from sluice.core.telemetry.lines import _printable
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)
 limits = st.integers(0, 100)

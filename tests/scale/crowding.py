@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from db.session import make_engine
+from sluice.db.session import make_engine
 from tests.support.databases import migrated
 
 ROWS = int(os.environ.get("SLUICE_TEST_ROWS", "1000000"))

@@ -18,11 +18,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Select
 
-from cli.embedded import Urls
-from core.task import PRIORITIES, Kind, QueueName, Status, TaskId
-from db.browse import WINDOW, Browse
-from db.session import Database, make_engine
-from db.statements import statement
+from sluice.cli.embedded import Urls
+from sluice.core.task import PRIORITIES, Kind, QueueName, Status, TaskId
+from sluice.db.browse import WINDOW, Browse
+from sluice.db.session import Database, make_engine
+from sluice.db.statements import statement
 from tests.scale.crowding import ALIVE, ORPHANED, RUNNING, SERVED, SERVED_QUEUES, Crowd, task_id
 from tests.support.consuming import consumers_of
 from tests.support.eventually import eventually

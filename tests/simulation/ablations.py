@@ -27,7 +27,7 @@ from tests.simulation.broken_twins import (
 )
 
 if TYPE_CHECKING:
-    from consumer.loops import Loop
+    from sluice.consumer.loops import Loop
     from tests.simulation.process import SimProcess
 
 

@@ -8,16 +8,16 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from api.cancels import Cancels
-from api.patience import Patience
-from api.submissions import Submissions
-from core.errors import OutcomeUnknown, SluiceError, StoreUnavailable, TaskNotFound, TransitionRefused
-from core.events import Event
-from core.task import NewTask, Status, Task
-from db.publisher import Publisher
-from db.ready import ReadyLists
-from db.roster import Roster
-from db.signals import Signals
+from sluice.api.cancels import Cancels
+from sluice.api.patience import Patience
+from sluice.api.submissions import Submissions
+from sluice.core.errors import OutcomeUnknown, SluiceError, StoreUnavailable, TaskNotFound, TransitionRefused
+from sluice.core.events import Event
+from sluice.core.task import NewTask, Status, Task
+from sluice.db.publisher import Publisher
+from sluice.db.ready import ReadyLists
+from sluice.db.roster import Roster
+from sluice.db.signals import Signals
 from tests.simulation.links import KEYS, RedisClients, door
 from tests.simulation.plan import Errand
 from tests.simulation.ports import Proxy

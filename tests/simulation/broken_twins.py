@@ -9,18 +9,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from consumer.lease import Lease
-from consumer.running import Running, Stop
-from consumer.work import Work
-from core.errors import SluiceError, StoreUnavailable
-from core.outcome import Succeeded
-from core.task import NewTask
-from db.claims import Completion
-from db.tasks import Accepted
+from sluice.consumer.lease import Lease
+from sluice.consumer.running import Running, Stop
+from sluice.consumer.work import Work
+from sluice.core.errors import SluiceError, StoreUnavailable
+from sluice.core.outcome import Succeeded
+from sluice.core.task import NewTask
+from sluice.db.claims import Completion
+from sluice.db.tasks import Accepted
 
 if TYPE_CHECKING:
-    from consumer.loops import Loop
-    from consumer.upkeep.reap import Reap
+    from sluice.consumer.loops import Loop
+    from sluice.consumer.upkeep.reap import Reap
     from tests.simulation.process import SimProcess
 
 Change = Callable[["SimProcess", "list[Loop]"], "list[Loop]"]

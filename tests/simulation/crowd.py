@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from uuid import UUID
 
-from core.task import Kind, NewTask, QueueName, TaskId
+from sluice.core.task import Kind, NewTask, QueueName, TaskId
 
 MOST = 300
 _KINDS = 40

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from consumer.control import Discard, Retry, Snooze
-from consumer.cpu.child import ChildDied
-from consumer.registry import Handler, Mode
-from consumer.result import encode
-from core.task import JsonText, Kind
+from sluice.consumer.control import Discard, Retry, Snooze
+from sluice.consumer.cpu.child import ChildDied
+from sluice.consumer.registry import Handler, Mode
+from sluice.consumer.result import encode
+from sluice.core.task import JsonText, Kind
 from tests.simulation.observed import Execution
 
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from consumer.execute import GRACE_SECONDS
-from consumer.running import Stop
-from core.task import TERMINAL, RunKey, Status, Task, TaskId
+from sluice.consumer.execute import GRACE_SECONDS
+from sluice.consumer.running import Stop
+from sluice.core.task import TERMINAL, RunKey, Status, Task, TaskId
 from tests.simulation.observed import Execution
 from tests.simulation.statements import Statements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.task import NewTask
+    from sluice.core.task import NewTask
     from tests.simulation.process import SimProcess
     from tests.simulation.store_tables import TaskRow
 

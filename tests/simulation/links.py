@@ -10,16 +10,16 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from consumer.stores import HOT_CONNECTIONS, patience
-from core.errors import OutcomeUnknown, StoreUnavailable
-from core.events import Report
-from db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker
-from db.claims import Completion
-from db.keys import Keys
-from db.publisher import Publisher
-from db.ready import ReadyLists
-from db.roster import Roster
-from db.signals import Signals
+from sluice.consumer.stores import HOT_CONNECTIONS, patience
+from sluice.core.errors import OutcomeUnknown, StoreUnavailable
+from sluice.core.events import Report
+from sluice.db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker
+from sluice.db.claims import Completion
+from sluice.db.keys import Keys
+from sluice.db.publisher import Publisher
+from sluice.db.ready import ReadyLists
+from sluice.db.roster import Roster
+from sluice.db.signals import Signals
 from tests.simulation.ports import Act, Call, Pool, Proxy, Server
 from tests.simulation.redis import SimClient
 from tests.simulation.redis_server import SimRedis

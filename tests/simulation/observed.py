@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from core.task import ConsumerId, RunKey, Status
+from sluice.core.task import ConsumerId, RunKey, Status
 from tests.simulation.store_tables import TaskRow
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from core.task import TaskId
+from sluice.core.task import TaskId
 from tests.simulation.store_tables import RowLock
 
 if TYPE_CHECKING:

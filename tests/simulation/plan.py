@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from uuid import UUID
 
-from core.task import JsonText, Kind, NewTask, QueueName, TaskId
+from sluice.core.task import JsonText, Kind, NewTask, QueueName, TaskId
 from tests.simulation.crowd import MOST
 from tests.simulation.handlers import BODIES, payload
 from tests.simulation.ports import Weather

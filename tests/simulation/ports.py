@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from core.errors import StoreUnavailable
+from sluice.core.errors import StoreUnavailable
 from tests.simulation.loop import SimLoop
 
 Act = Callable[[], Awaitable[Any]]

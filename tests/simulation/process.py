@@ -9,15 +9,15 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from consumer.assembly import assemble
-from consumer.loops import loops
-from consumer.parts import Machine, Parts
-from consumer.serve import consume
-from consumer.shutdown import Ending
-from core.events import Event
-from core.settings import ConsumerSettings
-from core.stop import StopOrder
-from core.task import ConsumerId, TaskId
+from sluice.consumer.assembly import assemble
+from sluice.consumer.loops import loops
+from sluice.consumer.parts import Machine, Parts
+from sluice.consumer.serve import consume
+from sluice.consumer.shutdown import Ending
+from sluice.core.events import Event
+from sluice.core.settings import ConsumerSettings
+from sluice.core.stop import StopOrder
+from sluice.core.task import ConsumerId, TaskId
 from tests.simulation.handlers import SimChildren, SimThreads, registry
 from tests.simulation.history import History
 from tests.simulation.links import Links

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.task import ConsumerId, RunKey, TaskId
+from sluice.core.task import ConsumerId, RunKey, TaskId
 from tests.simulation.observed import Execution, Seen
 from tests.simulation.store import SimStore
 

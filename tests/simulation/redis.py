@@ -15,11 +15,11 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError
 
-from core.events import Report
-from db.broker import Broker
-from db.keys import Keys
-from db.ready import ReadyLists
-from db.signals import Signals
+from sluice.core.events import Report
+from sluice.db.broker import Broker
+from sluice.db.keys import Keys
+from sluice.db.ready import ReadyLists
+from sluice.db.signals import Signals
 from tests.simulation.redis_server import SimRedis, Subscriber, Waiter
 
 Port = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumer.uncharged import FREE
-from core.lifecycle import allowed
-from core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
-from db.claims import Completion
+from sluice.consumer.uncharged import FREE
+from sluice.core.lifecycle import allowed
+from sluice.core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
+from sluice.db.claims import Completion
 from tests.simulation.observed import Seen
 from tests.simulation.record import Record
 from tests.simulation.store_tables import LOCK_TIMEOUT

@@ -1,4 +1,4 @@
-"""db.claims.Claims on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
+"""sluice.db.claims.Claims on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from core.errors import RowRefused
-from core.task import Claim, ConsumerId, FencingToken, Kind, QueueName, RunKey, TaskId
-from db.claims import NO_HINTS, SLACK, Batch, Completion, Failing, Hints, Lane, Pending, Return, Written
-from db.rows import Place
+from sluice.core.errors import RowRefused
+from sluice.core.task import Claim, ConsumerId, FencingToken, Kind, QueueName, RunKey, TaskId
+from sluice.db.claims import (
+    NO_HINTS,
+    SLACK,
+    Batch,
+    Completion,
+    Failing,
+    Hints,
+    Lane,
+    Pending,
+    Return,
+    Written,
+)
+from sluice.db.rows import Place
 from tests.simulation.store_tables import Tables, TaskRow, by_place, to_claim
 
 _WINDOW = 100

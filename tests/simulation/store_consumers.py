@@ -1,4 +1,4 @@
-"""db.consumers.Consumers on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
+"""sluice.db.consumers.Consumers on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from core.audience import Signature
-from core.task import ConsumerId, RunKey
-from db.consumers import Registration, ServedKind
+from sluice.core.audience import Signature
+from sluice.core.task import ConsumerId, RunKey
+from sluice.db.consumers import Registration, ServedKind
 from tests.simulation.store_claims import refuse_other_than_json
 from tests.simulation.store_tables import ConsumerRow, KindRow, Tables
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from consumer.stores import LOCK_WAIT
-from core.errors import Hindered
-from core.task import (
+from sluice.consumer.stores import LOCK_WAIT
+from sluice.core.errors import Hindered
+from sluice.core.task import (
     SUSPECTED_AFTER_CRASHES,
     Claim,
     ConsumerId,
@@ -24,7 +24,7 @@ from core.task import (
     QueueName,
     TaskId,
 )
-from db.claims import Lane
+from sluice.db.claims import Lane
 from tests.simulation.broken import Broken
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""db.tasks.Tasks, and what of db.browse.Browse counts, on SimStore's tables. Adds no rule to those of db/sql."""
+"""sluice.db.tasks.Tasks, and what of db.browse.Browse counts, on SimStore's tables. Adds no rule to those of db/sql."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.errors import RowRefused, TaskNotFound, TransitionRefused
-from core.task import Kind, NewTask, QueueName, Status, Task, TaskId
-from db.browse import DEPTH_CAP, Depth, LiveConsumer, Served
-from db.tasks import Accepted
+from sluice.core.errors import RowRefused, TaskNotFound, TransitionRefused
+from sluice.core.task import Kind, NewTask, QueueName, Status, Task, TaskId
+from sluice.db.browse import DEPTH_CAP, Depth, LiveConsumer, Served
+from sluice.db.tasks import Accepted
 from tests.simulation.store_claims import refuse_other_than_json
 from tests.simulation.store_tables import Tables, TaskRow
 

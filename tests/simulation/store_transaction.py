@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 
-from core.errors import StoreUnavailable
-from core.task import TaskId
-from db.claims import Completion
+from sluice.core.errors import StoreUnavailable
+from sluice.core.task import TaskId
+from sluice.db.claims import Completion
 from tests.simulation.store_claims import SimClaims, completed
 from tests.simulation.store_tables import RowLock, Tables
 

@@ -1,4 +1,4 @@
-"""db.upkeep.Upkeep on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
+"""sluice.db.upkeep.Upkeep on SimStore's tables, statement by statement. Adds no rule to those of db/sql."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, RunKey, TaskId
-from db.rows import Place
-from db.upkeep import DueRow, Ended, LastBeat, Old, Turn
+from sluice.core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, RunKey, TaskId
+from sluice.db.rows import Place
+from sluice.db.upkeep import DueRow, Ended, LastBeat, Old, Turn
 from tests.simulation.store_claims import poisoned
 from tests.simulation.store_tables import DECLARED_DEAD, StepRow, Tables, TaskRow, by_place
 

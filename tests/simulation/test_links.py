@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.stores import patience
+from sluice.consumer.stores import patience
 
 
 @pytest.mark.parametrize(("lease", "waits"), [(1.0, 2 / 3), (6.0, 4.0), (30.0, 12.0), (3600.0, 12.0)])

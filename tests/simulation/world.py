@@ -12,8 +12,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from consumer.loops import STEPS
-from core.task import TaskId
+from sluice.consumer.loops import STEPS
+from sluice.core.task import TaskId
 from tests.simulation.ablations import INTACT, Ablation
 from tests.simulation.api import Clients, SimApi
 from tests.simulation.crowd import crowd

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumer.remains import Remains
+from sluice.consumer.remains import Remains
 from tests.support.handlers import thread
 
 __all__ = ["thread"]

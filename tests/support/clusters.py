@@ -6,8 +6,8 @@ import fcntl
 import subprocess
 from pathlib import Path
 
-from cli.embedded import Servers
-from cli.embedded.place import POSTGRES_DATA
+from sluice.cli.embedded import Servers
+from sluice.cli.embedded.place import POSTGRES_DATA
 
 
 async def put_cluster(run_directory: Path, root: Path) -> None:

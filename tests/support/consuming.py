@@ -16,9 +16,9 @@ from typing import Any
 
 import psutil
 
-from cli.embedded import Urls
-from consumer.loader import load
-from core.task import TaskId
+from sluice.cli.embedded import Urls
+from sluice.consumer.loader import load
+from sluice.core.task import TaskId
 from tests.support import launching
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, list_of

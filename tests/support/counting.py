@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from core.task import JsonText
+from sluice.core.task import JsonText
 from tests.support.stores import Stores
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from cli.migrate import upgrade
+from sluice.cli.migrate import upgrade
 
 ADVICE = "a test left a connection open in a transaction"
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from consumer import Context, Discard, Retry, handler
-from consumer.context import DetachedContext
+from sluice import Context, Discard, Retry, handler
+from sluice.consumer.context import DetachedContext
 
 running = 0
 

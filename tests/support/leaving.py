@@ -13,8 +13,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from consumer import Context, handler
-from consumer.context import DetachedContext
+from sluice import Context, handler
+from sluice.consumer.context import DetachedContext
 from tests.support.handlers import compute, note
 
 FORK = multiprocessing.get_context("fork")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from core.task import TaskId
-from db.upkeep import Ended, Old
+from sluice.core.task import TaskId
+from sluice.db.upkeep import Ended, Old
 
 
 class _Prunes(Protocol):

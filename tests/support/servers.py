@@ -1,8 +1,8 @@
 """One PostgreSQL and one Valkey per test run, shared by all its processes.
 
 The run's first process (with xdist the controller) makes a directory with a FIFO and holds the FIFO open. The first
-test process that needs servers starts `python -m cli.embedded` with that FIFO as stdin: the servers end when the run
-does, in whatever way, and outlive any worker.
+test process that needs servers starts `python -m sluice.cli.embedded` with that FIFO as stdin: the servers end when
+the run does, in whatever way, and outlive any worker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cli.embedded import Urls
+from sluice.cli.embedded import Urls
 
 STOP_SECONDS = 30.0
 _IN_MEMORY = Path("/dev/shm")
@@ -75,7 +75,7 @@ def _start(directory: Path, answer: Path) -> None:
     try:
         os.posix_spawn(
             sys.executable,
-            [sys.executable, "-m", "cli.embedded", str(directory), "--ephemeral"],
+            [sys.executable, "-m", "sluice.cli.embedded", str(directory), "--ephemeral"],
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, alive, 0),

@@ -12,22 +12,32 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cli.embedded import Urls
-from core.audience import Audiences, Signature
-from core.events import Event
-from core.ids import new_consumer_id, new_task_id
-from core.task import DEFAULT_QUEUE, Claim, ConsumerId, Kind, NewTask, QueueName, ReadyList, Task, TaskId
-from db.broker import Broker, ask
-from db.browse import Browse
-from db.claims import Claims
-from db.consumers import Consumers, Registration
-from db.keys import Keys
-from db.ready import ReadyLists
-from db.roster import Roster
-from db.session import Database, make_engine
-from db.signals import Signals
-from db.tasks import Accepted, Tasks
-from db.upkeep import Upkeep
+from sluice.cli.embedded import Urls
+from sluice.core.audience import Audiences, Signature
+from sluice.core.events import Event
+from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.task import (
+    DEFAULT_QUEUE,
+    Claim,
+    ConsumerId,
+    Kind,
+    NewTask,
+    QueueName,
+    ReadyList,
+    Task,
+    TaskId,
+)
+from sluice.db.broker import Broker, ask
+from sluice.db.browse import Browse
+from sluice.db.claims import Claims
+from sluice.db.consumers import Consumers, Registration
+from sluice.db.keys import Keys
+from sluice.db.ready import ReadyLists
+from sluice.db.roster import Roster
+from sluice.db.session import Database, make_engine
+from sluice.db.signals import Signals
+from sluice.db.tasks import Accepted, Tasks
+from sluice.db.upkeep import Upkeep
 from tests.support.eventually import eventually
 
 ECHO = Kind("echo")

@@ -19,10 +19,10 @@ import sys
 from typing import TypedDict
 
 IMPORTED = (
-    "consumer.main",
-    "api.server",
-    "cli.main",
-    "cli.migrate",
+    "sluice.consumer.main",
+    "sluice.api.server",
+    "sluice.cli.main",
+    "sluice.cli.migrate",
     # What those import when they begin.
     "asyncpg.protocol.protocol",
     "sqlalchemy.dialects.postgresql.asyncpg",

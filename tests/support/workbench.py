@@ -13,22 +13,22 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumer.complete import Complete
-from consumer.cpu.children import Children
-from consumer.execute import Execute
-from consumer.lease import Lease
-from consumer.periodic import Bell
-from consumer.registry import MARK, Handler, handler, handlers_of
-from consumer.running import Running
-from consumer.sessions import Sessions
-from consumer.slots import Slots
-from consumer.suspects import Suspects
-from consumer.work import Work
-from core.clock import boottime
-from core.events import Event
-from core.task import Claim, Kind, NewTask, Task
-from db.publisher import Publisher
-from db.session import DEFAULT_LIMITS, Limits, make_engine
+from sluice.consumer.complete import Complete
+from sluice.consumer.cpu.children import Children
+from sluice.consumer.execute import Execute
+from sluice.consumer.lease import Lease
+from sluice.consumer.periodic import Bell
+from sluice.consumer.registry import MARK, Handler, handler, handlers_of
+from sluice.consumer.running import Running
+from sluice.consumer.sessions import Sessions
+from sluice.consumer.slots import Slots
+from sluice.consumer.suspects import Suspects
+from sluice.consumer.work import Work
+from sluice.core.clock import boottime
+from sluice.core.events import Event
+from sluice.core.task import Claim, Kind, NewTask, Task
+from sluice.db.publisher import Publisher
+from sluice.db.session import DEFAULT_LIMITS, Limits, make_engine
 from tests.support.eventually import eventually
 from tests.support.stores import Stores, new
 

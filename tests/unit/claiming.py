@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from consumer.gate import Gate
-from consumer.lease import Lease
-from core.task import Claim, ConsumerId, Kind, QueueName, TaskId
-from db.claims import NO_HINTS, Batch, Hints, Lane
-from db.rows import Place
+from sluice.consumer.gate import Gate
+from sluice.consumer.lease import Lease
+from sluice.core.task import Claim, ConsumerId, Kind, QueueName, TaskId
+from sluice.db.claims import NO_HINTS, Batch, Hints, Lane
+from sluice.db.rows import Place
 from tests.unit.support import Clock, Events, trusted
 
 KINDS = [Kind("test")]

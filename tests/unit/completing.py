@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from consumer.complete import Complete, Write
-from consumer.periodic import Bell
-from core.errors import Hindered, RowRefused
-from core.outcome import Failure
-from core.task import DEFAULT_KIND, DEFAULT_QUEUE, FencingToken, JsonText, TaskId
-from db.claims import Completion, Failing, Pending, Return, Written
+from sluice.consumer.complete import Complete, Write
+from sluice.consumer.periodic import Bell
+from sluice.core.errors import Hindered, RowRefused
+from sluice.core.outcome import Failure
+from sluice.core.task import DEFAULT_KIND, DEFAULT_QUEUE, FencingToken, JsonText, TaskId
+from sluice.db.claims import Completion, Failing, Pending, Return, Written
 from tests.unit.support import Events, now, settled, task_id, virtual
 
 TOKEN = FencingToken(3)

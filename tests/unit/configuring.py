@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic_settings import BaseSettings
 
-from core.settings import ApiSettings, ClientSettings, ConsumerSettings
+from sluice.core.settings import ApiSettings, ClientSettings, ConsumerSettings
 
 DATABASE, REDIS = "postgresql://u:hush@h/d", "redis://:hush@h"
 REQUIRED = {"DATABASE_URL": DATABASE, "REDIS_URL": REDIS}

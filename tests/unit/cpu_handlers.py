@@ -14,8 +14,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Never
 
-from consumer import Discard, Retry, Snooze
-from consumer.context import DetachedContext
+from sluice import Discard, Retry, Snooze
+from sluice.consumer.context import DetachedContext
 
 Payload = dict[str, Any]
 

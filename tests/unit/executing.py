@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import orjson
 
-from consumer import Context
-from consumer.cpu.children import Children
-from consumer.execute import Execute
-from consumer.registry import Handler, Mode
-from consumer.running import Run, Running
-from core.outcome import Outcome
-from core.task import JsonText
+from sluice import Context
+from sluice.consumer.cpu.children import Children
+from sluice.consumer.execute import Execute
+from sluice.consumer.registry import Handler, Mode
+from sluice.consumer.running import Run, Running
+from sluice.core.outcome import Outcome
+from sluice.core.task import JsonText
 from tests.unit.support import Events, begun, claim, now
 
 Function = Callable[[Context, Any], Awaitable[Any]]

@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import orjson
 
-from consumer import Context
-from consumer.cpu.children import Children
-from consumer.execute import Execute
-from consumer.registry import Handler, Mode
-from consumer.running import Running
-from core.clock import boottime
-from core.outcome import Outcome
-from core.task import JsonText
+from sluice import Context
+from sluice.consumer.cpu.children import Children
+from sluice.consumer.execute import Execute
+from sluice.consumer.registry import Handler, Mode
+from sluice.consumer.running import Running
+from sluice.core.clock import boottime
+from sluice.core.outcome import Outcome
+from sluice.core.task import JsonText
 from tests.support.eventually import eventually
 from tests.unit.support import Events, begun, claim, nobody
 

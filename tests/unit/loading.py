@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HANDLER = """
-from consumer import Context, handler
+from sluice import Context, handler
 
 @handler("{kind}")
 async def {name}(ctx: Context, payload: dict) -> None: ...

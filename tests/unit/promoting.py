@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from consumer.periodic import Stopping, every
-from consumer.upkeep.promote import Promote
-from core.audience import Audiences, Signature
-from core.errors import OutcomeUnknown
-from core.task import Kind, QueueName, ReadyList, TaskId
-from db.rows import Place
-from db.upkeep import DueRow, Turn
+from sluice.consumer.periodic import Stopping, every
+from sluice.consumer.upkeep.promote import Promote
+from sluice.core.audience import Audiences, Signature
+from sluice.core.errors import OutcomeUnknown
+from sluice.core.task import Kind, QueueName, ReadyList, TaskId
+from sluice.db.rows import Place
+from sluice.db.upkeep import DueRow, Turn
 from tests.unit.support import Events, now, task_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,18 +8,18 @@ from datetime import timedelta
 from random import Random
 from typing import Any, cast
 
-from consumer.ahead import Ahead, Works
-from consumer.lists import Lists
-from consumer.pace import Pace
-from consumer.periodic import Bell, Stopping, every
-from consumer.presence import Presence
-from consumer.pull import Pull
-from consumer.scan import Popped
-from consumer.schedule import Hint
-from consumer.slots import Slots
-from core.audience import Audiences, Signature
-from core.errors import OutcomeUnknown, StoreUnavailable
-from core.task import Kind, QueueName, ReadyList, TaskId
+from sluice.consumer.ahead import Ahead, Works
+from sluice.consumer.lists import Lists
+from sluice.consumer.pace import Pace
+from sluice.consumer.periodic import Bell, Stopping, every
+from sluice.consumer.presence import Presence
+from sluice.consumer.pull import Pull
+from sluice.consumer.scan import Popped
+from sluice.consumer.schedule import Hint
+from sluice.consumer.slots import Slots
+from sluice.core.audience import Audiences, Signature
+from sluice.core.errors import OutcomeUnknown, StoreUnavailable
+from sluice.core.task import Kind, QueueName, ReadyList, TaskId
 from tests.unit.support import Events, now, task_id, virtual
 
 ME = Signature.of([QueueName("default")], [Kind("test")])

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from consumer.lease import Lease
-from consumer.upkeep.reap import Reap
-from core.task import FencingToken, RunKey
-from db.upkeep import LastBeat, Turn
+from sluice.consumer.lease import Lease
+from sluice.consumer.upkeep.reap import Reap
+from sluice.core.task import FencingToken, RunKey
+from sluice.db.upkeep import LastBeat, Turn
 from tests.unit.support import Clock, Events, task_id
 
 

@@ -8,14 +8,14 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from consumer.ahead import Ahead
-from consumer.cancel import Compare
-from consumer.complete import Complete
-from consumer.gate import Gate
-from consumer.reconcile import Reconcile
-from consumer.running import Run, Running
-from core.task import Claim, ConsumerId, FencingToken, RunKey
-from db.claims import Batch, Return
+from sluice.consumer.ahead import Ahead
+from sluice.consumer.cancel import Compare
+from sluice.consumer.complete import Complete
+from sluice.consumer.gate import Gate
+from sluice.consumer.reconcile import Reconcile
+from sluice.consumer.running import Run, Running
+from sluice.core.task import Claim, ConsumerId, FencingToken, RunKey
+from sluice.db.claims import Batch, Return
 from tests.unit.support import Clock, Events, begun, claim, task_id, trusted
 
 TOKEN = FencingToken(1)

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from consumer.gate import Found
-from consumer.periodic import Bell
-from consumer.scan import Scan
-from core.audience import Audiences, Signature
-from core.errors import StoreUnavailable
-from core.task import Kind, QueueName, ReadyList
-from db.claims import Hints, Lane
-from db.rows import Place
+from sluice.consumer.gate import Found
+from sluice.consumer.periodic import Bell
+from sluice.consumer.scan import Scan
+from sluice.core.audience import Audiences, Signature
+from sluice.core.errors import StoreUnavailable
+from sluice.core.task import Kind, QueueName, ReadyList
+from sluice.db.claims import Hints, Lane
+from sluice.db.rows import Place
 from tests.unit.support import now, task_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

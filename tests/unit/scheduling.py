@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from consumer.ahead import Ahead
-from consumer.pace import Pace
-from consumer.periodic import Stopping
-from consumer.schedule import Hint, Schedule
-from consumer.slots import Slots
-from core.errors import StoreUnavailable
-from core.task import ReadyList, TaskId
+from sluice.consumer.ahead import Ahead
+from sluice.consumer.pace import Pace
+from sluice.consumer.periodic import Stopping
+from sluice.consumer.schedule import Hint, Schedule
+from sluice.consumer.slots import Slots
+from sluice.core.errors import StoreUnavailable
+from sluice.core.task import ReadyList, TaskId
 from tests.unit.support import Events, now, settled, task_id, virtual
 
 HIGH, LOW = ReadyList("ours:default:9"), ReadyList("ours:default:1")

@@ -8,13 +8,13 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from consumer.parts import Parts
-from consumer.running import Run, Running
-from consumer.shutdown import Ending, Shutdown
-from consumer.slots import Slots
-from core.errors import RowRefused, StoreUnavailable
-from core.task import RunKey, TaskId
-from db.claims import Pending, Return, Written
+from sluice.consumer.parts import Parts
+from sluice.consumer.running import Run, Running
+from sluice.consumer.shutdown import Ending, Shutdown
+from sluice.consumer.slots import Slots
+from sluice.core.errors import RowRefused, StoreUnavailable
+from sluice.core.task import RunKey, TaskId
+from sluice.db.claims import Pending, Return, Written
 from tests.unit.support import Events, begun, claim, now
 
 FOREVER = 10_000.0

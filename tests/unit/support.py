@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
-from consumer.lease import Lease
-from consumer.running import Run
-from core.events import Event
-from core.outcome import Outcome
-from core.task import DEFAULT_QUEUE, Claim, ConsumerId, FencingToken, JsonText, Kind, TaskId
+from sluice.consumer.lease import Lease
+from sluice.consumer.running import Run
+from sluice.core.events import Event
+from sluice.core.outcome import Outcome
+from sluice.core.task import DEFAULT_QUEUE, Claim, ConsumerId, FencingToken, JsonText, Kind, TaskId
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=Event)

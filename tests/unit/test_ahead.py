@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from consumer.ahead import Ahead
-from consumer.pace import Pace
-from consumer.slots import Slots
-from core.task import Claim, ConsumerId
+from sluice.consumer.ahead import Ahead
+from sluice.consumer.pace import Pace
+from sluice.consumer.slots import Slots
+from sluice.core.task import Claim, ConsumerId
 from tests.unit.support import claim, now, settled, virtual
 
 ME, FORMER = ConsumerId(UUID(int=1)), ConsumerId(UUID(int=2))

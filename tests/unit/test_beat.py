@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from consumer.lease import Beat, Lease
-from core.errors import Hindered, StoreUnavailable
-from core.events import LeaseLost, StoreBack, StoreLost
-from core.task import ConsumerId
-from db.consumers import Registration
+from sluice.consumer.lease import Beat, Lease
+from sluice.core.errors import Hindered, StoreUnavailable
+from sluice.core.events import LeaseLost, StoreBack, StoreLost
+from sluice.core.task import ConsumerId
+from sluice.db.consumers import Registration
 from tests.unit.support import Clock, Events, virtual
 
 FACTS = Registration("host", 1, [], [], 10, timedelta(seconds=30))

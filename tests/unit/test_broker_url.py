@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import ConfigurationError
-from db.broker import Broker
+from sluice.core.errors import ConfigurationError
+from sluice.db.broker import Broker
 
 
 @pytest.mark.parametrize(

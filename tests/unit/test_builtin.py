@@ -5,10 +5,10 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from consumer import Context
-from consumer.handlers.builtin import Fail, Sleep, echo, fail, sleep
-from consumer.loader import load
-from consumer.registry import Mode
+from sluice import Context
+from sluice.consumer.handlers.builtin import Fail, Sleep, echo, fail, sleep
+from sluice.consumer.loader import load
+from sluice.consumer.registry import Mode
 from tests.unit.support import now, virtual
 
 

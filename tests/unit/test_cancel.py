@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.cancel import Listener
-from consumer.periodic import Stopping
-from consumer.running import Running, Stop
-from core.errors import StoreUnavailable
-from core.task import FencingToken, RunKey
+from sluice.consumer.cancel import Listener
+from sluice.consumer.periodic import Stopping
+from sluice.consumer.running import Running, Stop
+from sluice.core.errors import StoreUnavailable
+from sluice.core.task import FencingToken, RunKey
 from tests.unit.support import begun, claim, task_id, virtual
 
 

@@ -12,11 +12,11 @@ import orjson
 import psutil
 import pytest
 
-from consumer.cpu.children import Children
-from consumer.running import Stop
-from core.events import TryFailed
-from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
-from core.task import JsonText
+from sluice.consumer.cpu.children import Children
+from sluice.consumer.running import Stop
+from sluice.core.events import TryFailed
+from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
+from sluice.core.task import JsonText
 from tests.support.eventually import eventually
 from tests.unit import cpu_handlers
 from tests.unit.forking import Scene, outcome_of, pids_told

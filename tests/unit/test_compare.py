@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from consumer.cancel import Compare
-from consumer.periodic import Stopping, every
-from consumer.running import Run, Stop
-from core.task import FencingToken
+from sluice.consumer.cancel import Compare
+from sluice.consumer.periodic import Stopping, every
+from sluice.consumer.running import Run, Stop
+from sluice.core.task import FencingToken
 from tests.unit.reconciling import Scene, key
 from tests.unit.support import begun, claim, task_id, virtual
 

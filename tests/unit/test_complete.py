@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from core.errors import OutcomeUnknown, RowRefused, StoreUnavailable
-from core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
-from db.claims import Completion, Failing, Return
+from sluice.core.errors import OutcomeUnknown, RowRefused, StoreUnavailable
+from sluice.core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
+from sluice.db.claims import Completion, Failing, Return
 from tests.unit.completing import TOKEN, Scene, back, done, failed, scene
 from tests.unit.support import now, settled, task_id, virtual
 

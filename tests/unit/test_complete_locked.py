@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from core.events import RowsLocked, StoreLost
+from sluice.core.events import RowsLocked, StoreLost
 from tests.unit.completing import TOKEN, Scene, done, scene
 from tests.unit.support import task_id, virtual
 

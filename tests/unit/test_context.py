@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from consumer import Context
-from consumer.context import DetachedContext
-from consumer.running import Run, Stop
-from core.task import FencingToken
+from sluice import Context
+from sluice.consumer.context import DetachedContext
+from sluice.consumer.running import Run, Stop
+from sluice.core.task import FencingToken
 from tests.unit.support import Clock, begun, claim, task_id, virtual
 
 CLAIM = claim(7, token=FencingToken(4), message="hello", attempt=2, max_attempts=9)

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from consumer import Discard, Retry, Snooze
-from core.task import MAX_AHEAD_DAYS
+from sluice import Discard, Retry, Snooze
+from sluice.core.task import MAX_AHEAD_DAYS
 
 LONGEST = timedelta(days=MAX_AHEAD_DAYS)
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.depths import BUDGET, MOST_NAMED, Depths
-from core.task import QueueName
-from db.browse import Depth
+from sluice.api.depths import BUDGET, MOST_NAMED, Depths
+from sluice.core.task import QueueName
+from sluice.db.browse import Depth
 from tests.unit.support import now, virtual
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)

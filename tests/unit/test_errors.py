@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from core.errors import (
+from sluice.core.errors import (
     ConfigurationError,
     OutcomeUnknown,
     SchemaAhead,
@@ -9,7 +9,7 @@ from core.errors import (
     TransitionRefused,
     UnknownKind,
 )
-from core.task import Status
+from sluice.core.task import Status
 from tests.unit.support import task_id
 
 

@@ -5,9 +5,9 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from core import events
-from core.events import Claimed, Event, GivenBack, Many, StoreBack
-from core.telemetry.log import LEVELS
+from sluice.core import events
+from sluice.core.events import Claimed, Event, GivenBack, Many, StoreBack
+from sluice.core.telemetry.log import LEVELS
 
 CLASSES = [
     kind

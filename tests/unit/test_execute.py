@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from consumer import Context, Discard, Retry, Snooze
-from core.events import TryFailed
-from core.outcome import Failed, Failure, Snoozed, Succeeded
-from core.task import JsonText
+from sluice import Context, Discard, Retry, Snooze
+from sluice.core.events import TryFailed
+from sluice.core.outcome import Failed, Failure, Snoozed, Succeeded
+from sluice.core.task import JsonText
 from tests.unit.executing import outcome_of
 from tests.unit.support import virtual
 

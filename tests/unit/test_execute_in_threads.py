@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from consumer import Context
-from consumer.running import Stop
-from core.events import TryFailed
-from core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Succeeded, TimedOut
-from core.task import JsonText
+from sluice import Context
+from sluice.consumer.running import Stop
+from sluice.core.events import TryFailed
+from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Succeeded, TimedOut
+from sluice.core.task import JsonText
 from tests.support.eventually import eventually
 from tests.unit.in_threads import Scene
 

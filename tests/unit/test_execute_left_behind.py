@@ -9,11 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from consumer import Context
-from consumer.execute import GRACE_SECONDS
-from consumer.running import Stop
-from core.events import TryFailed
-from core.outcome import Canceled, Interrupted, Outcome, TimedOut
+from sluice import Context
+from sluice.consumer.execute import GRACE_SECONDS
+from sluice.consumer.running import Stop
+from sluice.core.events import TryFailed
+from sluice.core.outcome import Canceled, Interrupted, Outcome, TimedOut
 from tests.unit.executing import Scene
 from tests.unit.support import now, settled, virtual
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from consumer import Context, Snooze
-from consumer.execute import GRACE_SECONDS
-from consumer.running import Stop
-from core.events import TryFailed
-from core.outcome import Canceled, Interrupted, Outcome, Succeeded, TimedOut
-from core.task import JsonText
+from sluice import Context, Snooze
+from sluice.consumer.execute import GRACE_SECONDS
+from sluice.consumer.running import Stop
+from sluice.core.events import TryFailed
+from sluice.core.outcome import Canceled, Interrupted, Outcome, Succeeded, TimedOut
+from sluice.core.task import JsonText
 from tests.unit.executing import Scene, outcome_of
 from tests.unit.support import now, settled, task_id, virtual
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import structlog
 
-from consumer import Context
-from consumer.running import Stop
-from core.outcome import Canceled, Succeeded, TimedOut
-from core.task import JsonText
+from sluice import Context
+from sluice.consumer.running import Stop
+from sluice.core.outcome import Canceled, Succeeded, TimedOut
+from sluice.core.task import JsonText
 from tests.support.eventually import eventually
 from tests.unit.in_threads import Scene
 

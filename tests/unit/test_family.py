@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from consumer import processes
-from core import family
-from core.errors import StoreUnavailable
-from core.settings import ConsumerSettings
+from sluice.consumer import processes
+from sluice.core import family
+from sluice.core.errors import StoreUnavailable
+from sluice.core.settings import ConsumerSettings
 from tests.unit.supervising import Child, Machine, supervised
 from tests.unit.support import now, settled, virtual
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from core.errors import (
+from sluice.core.errors import (
     CommandRefused,
     Hindered,
     OutcomeUnknown,
@@ -20,7 +20,7 @@ from core.errors import (
     StoreUnavailable,
     TakesNoWrites,
 )
-from db.faults import (
+from sluice.db.faults import (
     SURELY_ROLLED_BACK,
     from_postgresql,
     from_redis,
@@ -30,7 +30,7 @@ from db.faults import (
     sqlstate,
     wrong_type,
 )
-from db.session import Database
+from sluice.db.session import Database
 
 
 class ServerSays(Exception):

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from consumer.cpu.children import Children
-from consumer.running import Stop
-from core.outcome import Canceled, Failed, Failure, Outcome, Succeeded, TimedOut
-from core.signals import GROUP
-from core.task import JsonText
+from sluice.consumer.cpu.children import Children
+from sluice.consumer.running import Stop
+from sluice.core.outcome import Canceled, Failed, Failure, Outcome, Succeeded, TimedOut
+from sluice.core.signals import GROUP
+from sluice.core.task import JsonText
 from tests.support.eventually import eventually
 from tests.support.families import gone
 from tests.unit import cpu_handlers
@@ -166,7 +166,7 @@ async def test_a_start_that_the_system_refuses_fails_its_try_only(
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patched:
-        patched.setattr("consumer.cpu.fork_server.subprocess.Popen", refuse)
+        patched.setattr("sluice.consumer.cpu.fork_server.subprocess.Popen", refuse)
         outcome = await outcome_of(children, cpu_handlers.answer)
     assert isinstance(outcome, Failed)
     assert "Resource temporarily unavailable" in outcome.failure.message

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from consumer.gate import Found
-from core.errors import OutcomeUnknown
-from core.events import Claimed
-from db.claims import NO_HINTS
+from sluice.consumer.gate import Found
+from sluice.core.errors import OutcomeUnknown
+from sluice.core.events import Claimed
+from sluice.db.claims import NO_HINTS
 from tests.unit.claiming import KINDS, LANES, Scene
 from tests.unit.support import claim, settled, task_id, virtual
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.errors import OutcomeUnknown, RowRefused
-from core.events import Claimed, StepFailed
-from core.task import Claim, ConsumerId, TaskId
-from db.claims import NO_HINTS, Batch
+from sluice.core.errors import OutcomeUnknown, RowRefused
+from sluice.core.events import Claimed, StepFailed
+from sluice.core.task import Claim, ConsumerId, TaskId
+from sluice.db.claims import NO_HINTS, Batch
 from tests.unit.claiming import LANES, Scene
 from tests.unit.support import claim, settled, task_id, virtual
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from core.errors import RowRefused
-from core.events import StepFailed
-from core.task import Claim, TaskId
-from db.claims import NO_HINTS, Batch, Lane
-from db.rows import Place
+from sluice.core.errors import RowRefused
+from sluice.core.events import StepFailed
+from sluice.core.task import Claim, TaskId
+from sluice.db.claims import NO_HINTS, Batch, Lane
+from sluice.db.rows import Place
 from tests.unit.claiming import LANES, Scene
 from tests.unit.support import claim, settled, task_id, virtual
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.depths import Counted
-from api.health import COUNTING, FRESH_SECONDS, Health
-from core.errors import ConfigurationError, StoreUnavailable
-from core.ids import new_consumer_id
-from core.task import QueueName
-from db.browse import Depth, LiveConsumer
+from sluice.api.depths import Counted
+from sluice.api.health import COUNTING, FRESH_SECONDS, Health
+from sluice.core.errors import ConfigurationError, StoreUnavailable
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import QueueName
+from sluice.db.browse import Depth, LiveConsumer
 from tests.unit.support import now, virtual
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from core.clock import boottime, since_boot
-from core.ids import new_consumer_id, new_task_id
+from sluice.core.clock import boottime, since_boot
+from sluice.core.ids import new_consumer_id, new_task_id
 
 
 def test_a_task_s_id_is_a_uuid_of_version_7_that_starts_with_the_time() -> None:

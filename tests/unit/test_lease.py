@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.lease import Lease
+from sluice.consumer.lease import Lease
 from tests.unit.support import Clock
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import CheckConstraint, Table
 
-import core.lifecycle
-from core.lifecycle import TRANSITIONS, allowed
-from core.task import SUSPECTED_AFTER_CRASHES, TERMINAL, Status
-from db.models import TaskRow
+from sluice.core import lifecycle
+from sluice.core.lifecycle import TRANSITIONS, allowed
+from sluice.core.task import SUSPECTED_AFTER_CRASHES, TERMINAL, Status
+from sluice.db.models import TaskRow
 
 STATEMENTS = {
     file.name.removesuffix(".sql"): re.sub(r"--.*", "", file.read_text(encoding="utf-8"))
-    for file in files("db.sql").iterdir()
+    for file in files("sluice.db.sql").iterdir()
     if file.name.endswith(".sql")
 }
 VERB_OF = {"claim_ready": "claim"}
@@ -104,8 +104,8 @@ def test_the_picture_shows_each_edge_of_the_table_and_no_other() -> None:
 
 
 def edges_of_the_picture() -> set[tuple[Any, ...]]:
-    assert core.lifecycle.__doc__
-    first, *others = core.lifecycle.__doc__.split("\n\n")[1].splitlines()
+    assert lifecycle.__doc__
+    first, *others = lifecycle.__doc__.split("\n\n")[1].splitlines()
     words = re.findall(r"\w+", first)
     edges = {tuple(words[0:3]), tuple(words[2:5])}
     below = first.index("processing")

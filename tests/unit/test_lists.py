@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from consumer.lists import LINGERS_SECONDS, MOST_STREAMS, Lists
-from core.audience import Audiences, Signature
-from core.task import Kind, QueueName
+from sluice.consumer.lists import LINGERS_SECONDS, MOST_STREAMS, Lists
+from sluice.core.audience import Audiences, Signature
+from sluice.core.task import Kind, QueueName
 from tests.unit.support import Clock
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from consumer.loader import BUILT_IN, load
-from core.errors import ConfigurationError
-from core.task import Kind
+from sluice.consumer.loader import BUILT_IN, load
+from sluice.core.errors import ConfigurationError
+from sluice.core.task import Kind
 from tests.unit.loading import HANDLER, write
 
 ROOT = Path(__file__).parents[2]
@@ -53,11 +53,9 @@ def test_a_module_inside_of_a_module_is_not_there(here: Path) -> None:
 
 
 def test_a_package_whose_name_is_ours_is_told_so(here: Path) -> None:
-    write(here / "api" / "tasks.py")
-    with pytest.raises(
-        ConfigurationError, match="the name api is taken by a part of Sluice: rename your package"
-    ):
-        load(["api.tasks_of_mine"])
+    write(here / "sluice" / "tasks.py")
+    with pytest.raises(ConfigurationError, match="sluice is the name of Sluice itself: rename your package"):
+        load(["sluice.tasks_of_mine"])
 
 
 def test_a_module_that_a_module_lacks_is_named_beside_it(here: Path) -> None:
@@ -75,7 +73,7 @@ def test_a_module_that_a_module_lacks_is_named_beside_it(here: Path) -> None:
         ("def", "SyntaxError: "),
         ("from json import nothing", "ImportError: cannot import name 'nothing'"),
         (
-            "from consumer import handler\nhandler('two words')",
+            "from sluice import handler\nhandler('two words')",
             r"ValueError: a kind matches .* \(.*/mine\.py:2\)$",
         ),
         ("raise ValueError('two\\nlines')", r"ValueError: two lines \("),
@@ -100,7 +98,7 @@ def test_a_signal_during_an_import_is_no_mistake_of_the_module(here: Path, text:
     """Raised, it would be a RuntimeError of the second one before Python 3.12."""
     write(here / "mine.py", f"import signal\n{text}")
     code = (
-        "from consumer.loader import load; from core.command_line import end_at_signals; "
+        "from sluice.consumer.loader import load; from sluice.core.command_line import end_at_signals; "
         "end_at_signals(); load(['mine'])"
     )
     ended = subprocess.run(
@@ -166,6 +164,6 @@ def test_values_that_answer_to_every_name_are_left_alone(here: Path) -> None:
 
 
 def test_a_handler_that_cannot_be_one_is_named(here: Path) -> None:
-    write(here / "mine.py", "from consumer import handler\n@handler('mine')\nasync def lonely(ctx): ...")
+    write(here / "mine.py", "from sluice import handler\n@handler('mine')\nasync def lonely(ctx): ...")
     with pytest.raises(ConfigurationError, match=r"^handler mine\.lonely \(.*\) must take \(ctx, payload\)"):
         load(["mine"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from consumer.loader import load
-from consumer.registry import Mode
-from core.errors import ConfigurationError
-from core.task import Kind
+from sluice.consumer.loader import load
+from sluice.consumer.registry import Mode
+from sluice.core.errors import ConfigurationError
+from sluice.core.task import Kind
 from tests.unit.loading import write
 
 BEFORE = "import functools\nfrom pydantic import BaseModel\nfrom consumer import handler\n"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import structlog
 
-from core.events import Finished, LoopStalled, StoreLost, Submitted, TryFailed
-from core.telemetry import log
-from core.telemetry.report import Reporter
+from sluice.core.events import Finished, LoopStalled, StoreLost, Submitted, TryFailed
+from sluice.core.telemetry import log
+from sluice.core.telemetry.report import Reporter
 
 HOSTILE = "\x1b[2J\x9b\u202e\r\n"
 ESCAPED = r"\x1b[2J\x9b\u202e\r\n"

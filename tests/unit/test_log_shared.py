@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
-from core.events import StoreLost
-from core.telemetry import log
-from core.telemetry.report import Reporter
+from sluice.core.events import StoreLost
+from sluice.core.telemetry import log
+from sluice.core.telemetry.report import Reporter
 from tests.support.consuming import ROOT
 
 
@@ -99,7 +99,7 @@ def test_a_value_that_cannot_be_told_loses_no_line(
 
 CLOSED = """
 import os, socket, sys
-from core.telemetry import log
+from sluice.core.telemetry import log
 log.configure("info", "json")
 log.never_wait()
 os.close(2)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.outcome import Failure, storable
-from core.task import MAX_ERROR_BYTES
+from sluice.core.outcome import Failure, storable
+from sluice.core.task import MAX_ERROR_BYTES
 
 
 def test_a_failure_keeps_the_name_and_the_message() -> None:

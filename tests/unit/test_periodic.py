@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from consumer.periodic import Bell, Stopping, every
-from core.errors import OutcomeUnknown, StoreUnavailable
-from core.events import StepFailed, StoreBack, StoreLost
+from sluice.consumer.periodic import Bell, Stopping, every
+from sluice.core.errors import OutcomeUnknown, StoreUnavailable
+from sluice.core.events import StepFailed, StoreBack, StoreLost
 from tests.unit.support import Events, now, settled, virtual
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import ConfigurationError
-from db.pooler import complaint, refuse_pooler
+from sluice.core.errors import ConfigurationError
+from sluice.db.pooler import complaint, refuse_pooler
 
 
 class Pooler:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from consumer.presence import Presence
-from core.errors import StoreUnavailable
-from core.events import StoreBack, StoreLost
+from sluice.consumer.presence import Presence
+from sluice.core.errors import StoreUnavailable
+from sluice.core.events import StoreBack, StoreLost
 from tests.unit.support import Events, virtual
 
 

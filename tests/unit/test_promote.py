@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from consumer.upkeep import promote as module
-from consumer.upkeep.promote import from_place, to_place
-from core.audience import Audiences
-from core.events import UpkeepDone
-from db.rows import Place
-from db.upkeep import BEGINNING
+from sluice.consumer.upkeep import promote as module
+from sluice.consumer.upkeep.promote import from_place, to_place
+from sluice.core.audience import Audiences
+from sluice.core.events import UpkeepDone
+from sluice.db.rows import Place
+from sluice.db.upkeep import BEGINNING
 from tests.unit.promoting import Scene, at
 from tests.unit.support import task_id, virtual
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from consumer.upkeep import prune as module
-from consumer.upkeep.prune import Prune
-from core.errors import Hindered, RowRefused
-from core.events import StepFailed, UpkeepDone
-from core.task import TaskId
-from db.upkeep import Ended, Old, Turn
+from sluice.consumer.upkeep import prune as module
+from sluice.consumer.upkeep.prune import Prune
+from sluice.core.errors import Hindered, RowRefused
+from sluice.core.events import StepFailed, UpkeepDone
+from sluice.core.task import TaskId
+from sluice.db.upkeep import Ended, Old, Turn
 from tests.unit.support import Events, task_id, virtual
 
 MONTH = timedelta(days=30)

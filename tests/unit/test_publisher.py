@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.audience import Audiences, Signature
-from core.errors import OutcomeUnknown
-from core.events import PublishFailed
-from core.task import Kind, NewTask, QueueName, ReadyList, TaskId
-from db import publisher as module
-from db.claims import Pending
-from db.publisher import Publisher
-from db.tasks import Accepted
+from sluice.core.audience import Audiences, Signature
+from sluice.core.errors import OutcomeUnknown
+from sluice.core.events import PublishFailed
+from sluice.core.task import Kind, NewTask, QueueName, ReadyList, TaskId
+from sluice.db import publisher as module
+from sluice.db.claims import Pending
+from sluice.db.publisher import Publisher
+from sluice.db.tasks import Accepted
 from tests.unit.support import Events, now, settled, task_id, virtual
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)

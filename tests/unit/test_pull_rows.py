@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from consumer.scan import ALONE, BUSY, IDLE
-from core.events import StoreLost
+from sluice.consumer.scan import ALONE, BUSY, IDLE
+from sluice.core.events import StoreLost
 from tests.unit.pulling import Scene, beside, scene
 from tests.unit.support import settled, task_id, virtual
 

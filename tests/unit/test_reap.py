@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from consumer.upkeep import reap as module
-from core.errors import RowRefused
-from core.events import StepFailed, UpkeepDone
-from core.task import ConsumerId, RunKey
-from db.upkeep import LastBeat
+from sluice.consumer.upkeep import reap as module
+from sluice.core.errors import RowRefused
+from sluice.core.events import StepFailed, UpkeepDone
+from sluice.core.task import ConsumerId, RunKey
+from sluice.db.upkeep import LastBeat
 from tests.unit.reaping import Scene
 from tests.unit.support import virtual
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from core.errors import Hindered, OutcomeUnknown, StoreUnavailable
-from core.events import GivenBack
-from db.claims import Return
+from sluice.core.errors import Hindered, OutcomeUnknown, StoreUnavailable
+from sluice.core.events import GivenBack
+from sluice.db.claims import Return
 from tests.unit.reconciling import Scene, key
 from tests.unit.support import settled, task_id, virtual
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from consumer import Context, handler
-from consumer.registry import MARK, Handler, Mode, handlers_of
-from core.errors import ConfigurationError
-from core.task import JsonText
+from sluice import Context, handler
+from sluice.consumer.registry import MARK, Handler, Mode, handlers_of
+from sluice.core.errors import ConfigurationError
+from sluice.core.task import JsonText
 
 if TYPE_CHECKING:
     from typing import Never as ForTypeCheckersAlone

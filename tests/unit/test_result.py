@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, RootModel
 
-from consumer.result import UnstorableResult, encode
-from core.task import MAX_NESTING, MAX_RESULT_BYTES
+from sluice.consumer.result import UnstorableResult, encode
+from sluice.core.task import MAX_NESTING, MAX_RESULT_BYTES
 
 
 class Model(BaseModel):

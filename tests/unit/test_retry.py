@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
-from core.retry import (
+from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
+from sluice.core.retry import (
     FailForGood,
     GiveBack,
     RetryLater,

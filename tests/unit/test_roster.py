@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy.exc import InvalidRequestError
 
-from core.audience import Signature
-from core.errors import ConfigurationError, StoreUnavailable
-from core.events import StepFailed
-from core.task import DEFAULT_QUEUE, Kind
-from db.roster import PERIOD, Roster
+from sluice.core.audience import Signature
+from sluice.core.errors import ConfigurationError, StoreUnavailable
+from sluice.core.events import StepFailed
+from sluice.core.task import DEFAULT_QUEUE, Kind
+from sluice.db.roster import PERIOD, Roster
 from tests.unit.support import Events, settled, virtual
 
 ECHO, MAIL, PRINT = Kind("echo"), Kind("mail"), Kind("print")

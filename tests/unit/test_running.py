@@ -7,10 +7,10 @@ from contextvars import ContextVar
 
 import pytest
 
-from consumer import running as module
-from consumer.running import Run, Running, Stop
-from core.ids import new_consumer_id
-from core.task import FencingToken
+from sluice.consumer import running as module
+from sluice.consumer.running import Run, Running, Stop
+from sluice.core.ids import new_consumer_id
+from sluice.core.task import FencingToken
 from tests.unit.support import begun, claim, now, settled, task_id, virtual
 
 

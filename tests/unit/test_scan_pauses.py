@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.scan import ALONE, BUSY, IDLE
-from core.errors import Hindered, OutcomeUnknown
+from sluice.consumer.scan import ALONE, BUSY, IDLE
+from sluice.core.errors import Hindered, OutcomeUnknown
 from tests.unit.scanning import A, Scene, lane
 from tests.unit.support import now, virtual
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from consumer.schedule import Hint, by_list
-from core.errors import OutcomeUnknown
-from core.events import GivenBack, StoreLost
+from sluice.consumer.schedule import Hint, by_list
+from sluice.core.errors import OutcomeUnknown
+from sluice.core.events import GivenBack, StoreLost
 from tests.unit.scheduling import HIGH, LOW, Scene, ids, scene
 from tests.unit.support import settled, task_id, virtual
 

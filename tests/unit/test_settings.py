@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic_settings import BaseSettings
 
-from core.errors import ConfigurationError
-from core.settings import ConsumerSettings, load
+from sluice.core.errors import ConfigurationError
+from sluice.core.settings import ConsumerSettings, load
 from tests.unit.configuring import ALL, REQUIRED
 
 DEFAULTS = {

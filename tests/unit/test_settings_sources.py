@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ConfigurationError
-from core.settings import ConsumerSettings, environment, load
+from sluice.core.errors import ConfigurationError
+from sluice.core.settings import ConsumerSettings, environment, load
 
 pytestmark = pytest.mark.usefixtures("nothing_is_set")
 

@@ -4,8 +4,15 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from core.errors import ConfigurationError
-from core.settings import ClientSettings, ConsumerSettings, DatabaseSettings, StoreSettings, UpSettings, load
+from sluice.core.errors import ConfigurationError
+from sluice.core.settings import (
+    ClientSettings,
+    ConsumerSettings,
+    DatabaseSettings,
+    StoreSettings,
+    UpSettings,
+    load,
+)
 
 pytestmark = pytest.mark.usefixtures("nothing_is_set")
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.shutdown import Ending
-from core.events import Drained, Draining
+from sluice.consumer.shutdown import Ending
+from sluice.core.events import Drained, Draining
 from tests.unit.shutting_down import FOREVER, Scene, after
 from tests.unit.support import now, virtual
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.shutdown import Ending
-from core.events import StepFailed
+from sluice.consumer.shutdown import Ending
+from sluice.core.events import StepFailed
 from tests.unit.shutting_down import FOREVER, Scene, after
 from tests.unit.support import claim, now, task_id, virtual
 

@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from core.errors import StoreUnavailable
-from core.task import FencingToken, ReadyList, Task
-from db.broker import Broker
-from db.keys import Keys
-from db.ready import decode
-from db.signals import Signals, _decode
+from sluice.core.errors import StoreUnavailable
+from sluice.core.task import FencingToken, ReadyList, Task
+from sluice.db.broker import Broker
+from sluice.db.keys import Keys
+from sluice.db.ready import decode
+from sluice.db.signals import Signals, _decode
 from tests.unit.support import now, task_id, virtual
 
 KEYS = Keys("p")

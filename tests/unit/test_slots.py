@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.slots import Slots
+from sluice.consumer.slots import Slots
 
 
 def test_places_are_taken_and_released_and_a_release_is_told() -> None:

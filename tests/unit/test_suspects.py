@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from core.errors import OutcomeUnknown, RowRefused
-from core.outcome import TimedOut
-from db.claims import Return
+from sluice.core.errors import OutcomeUnknown, RowRefused
+from sluice.core.outcome import TimedOut
+from sluice.db.claims import Return
 from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import DONE, Scene
 

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from consumer.lease import Beat
-from consumer.watch import BeatThread, Heartbeat, Watch
-from core.events import LoopStalled
-from core.task import FencingToken, RunKey
+from sluice.consumer.lease import Beat
+from sluice.consumer.watch import BeatThread, Heartbeat, Watch
+from sluice.core.events import LoopStalled
+from sluice.core.task import FencingToken, RunKey
 from tests.support.eventually import eventually
 from tests.unit.support import Clock, Events, task_id, trusted
 

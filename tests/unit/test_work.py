@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from consumer.complete import Write
-from consumer.lease import Lease
-from consumer.registry import Mode
-from consumer.running import Stop
-from consumer.suspects import LINGERS
-from consumer.work import Work
-from core.events import GivenBack, StepFailed
-from core.outcome import Failed, Interrupted, Outcome, Snoozed, TimedOut
-from core.task import JsonText, Kind
-from db.claims import Completion, Failing, Return
+from sluice.consumer.complete import Write
+from sluice.consumer.lease import Lease
+from sluice.consumer.registry import Mode
+from sluice.consumer.running import Stop
+from sluice.consumer.suspects import LINGERS
+from sluice.consumer.work import Work
+from sluice.core.events import GivenBack, StepFailed
+from sluice.core.outcome import Failed, Interrupted, Outcome, Snoozed, TimedOut
+from sluice.core.task import JsonText, Kind
+from sluice.db.claims import Completion, Failing, Return
 from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import BROKEN, DONE, Scene
 

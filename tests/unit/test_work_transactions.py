@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from consumer.registry import Mode
-from consumer.running import Stop
-from consumer.uncharged import FREE
-from core.events import Fenced
-from core.outcome import Canceled, Failed, Interrupted, Outcome, Snoozed
-from core.task import JsonText, Kind
-from db.claims import Completion, Failing, Return
+from sluice.consumer.registry import Mode
+from sluice.consumer.running import Stop
+from sluice.consumer.uncharged import FREE
+from sluice.core.events import Fenced
+from sluice.core.outcome import Canceled, Failed, Interrupted, Outcome, Snoozed
+from sluice.core.task import JsonText, Kind
+from sluice.db.claims import Completion, Failing, Return
 from tests.unit.support import claim, settled, task_id, virtual
 from tests.unit.working import BROKEN, DONE, Scene, ServerSays, Transaction
 

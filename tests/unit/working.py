@@ -10,18 +10,18 @@ from typing import Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from consumer import Context
-from consumer.complete import Complete, Write
-from consumer.execute import Execute
-from consumer.registry import Handler, Mode
-from consumer.running import Run, Running
-from consumer.sessions import Sessions
-from consumer.slots import Slots
-from consumer.suspects import Suspects
-from consumer.work import Work
-from core.outcome import Failure, Outcome, Succeeded
-from core.task import ConsumerId, JsonText, Kind, RunKey, TaskId
-from db.claims import Completion
+from sluice import Context
+from sluice.consumer.complete import Complete, Write
+from sluice.consumer.execute import Execute
+from sluice.consumer.registry import Handler, Mode
+from sluice.consumer.running import Run, Running
+from sluice.consumer.sessions import Sessions
+from sluice.consumer.slots import Slots
+from sluice.consumer.suspects import Suspects
+from sluice.consumer.work import Work
+from sluice.core.outcome import Failure, Outcome, Succeeded
+from sluice.core.task import ConsumerId, JsonText, Kind, RunKey, TaskId
+from sluice.db.claims import Completion
 from tests.unit.support import Events, claim, nobody, now, settled, trusted
 
 BROKEN = Failure("ValueError", "broken")

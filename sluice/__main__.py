@@ -1,10 +1,10 @@
-"""`python -m cli`: the same as `sluice`. Decides nothing."""
+"""`python -m sluice`: the same as `sluice`. Decides nothing."""
 
 from __future__ import annotations
 
 import sys
 
-from cli.main import main
+from sluice.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())
