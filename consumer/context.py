@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sluice.core.ids import plain
 from sluice.core.task import TaskId
-from sluice.core.telemetry.log import handler_logger
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
     from sluice.consumer.sessions import Sessions
     from sluice.core.clock import Clock
     from sluice.core.task import FencingToken, Kind
+
+NO_SESSION = "ctx.session() is for `async def` handlers only"
 
 
 class Context:
@@ -81,7 +81,7 @@ class Context:
     @property
     def log(self) -> Any:  # noqa: ANN401 - a structlog logger
         """A logger whose lines carry the task's id, kind and attempt."""
-        return handler_logger(task=str(self.id), kind=self.kind, attempt=self.attempt)
+        return _logger(self)
 
     async def session(self) -> AsyncSession:
         """The session whose writes commit together with the completion when the handler returns, or not at all.
@@ -89,9 +89,8 @@ class Context:
         Opened on first use; `commit()` inside ends a savepoint only. For `async def` handlers: raises RuntimeError in
         others. Waits for a connection at most as long as the task's timeout.
         """
-        task = self._run.task
-        if self._sessions is None or task is None or asyncio.get_running_loop() is not task.get_loop():
-            raise RuntimeError("ctx.session() is for `async def` handlers only")
+        if self._sessions is None:
+            raise RuntimeError(NO_SESSION)
         return await self._sessions.open(self._run)
 
 
@@ -125,8 +124,14 @@ class DetachedContext:
     @property
     def log(self) -> Any:  # noqa: ANN401 - a structlog logger
         """A logger whose lines carry the task's id, kind and attempt."""
-        return handler_logger(task=str(self.id), kind=self.kind, attempt=self.attempt)
+        return _logger(self)
 
     async def session(self) -> AsyncSession:
         """Raises RuntimeError: a child process has no part in the completion's transaction."""
-        raise RuntimeError("ctx.session() is for `async def` handlers only")
+        raise RuntimeError(NO_SESSION)
+
+
+def _logger(context: Context | DetachedContext) -> Any:  # noqa: ANN401 - a structlog logger
+    from sluice.core.telemetry.log import handler_logger  # noqa: PLC0415 - a module of handlers imports this one
+
+    return handler_logger(task=str(context.id), kind=context.kind, attempt=context.attempt)

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from sluice.consumer.registry import MARK, Handler, Mark, Registry, handlers_of, marking
+from sluice.consumer.mark import MARK, Mark, marking
+from sluice.consumer.registry import Handler, Registry, handlers_of
 from sluice.consumer.signature import place, written
 from sluice.core.command_line import here
 from sluice.core.errors import ConfigurationError

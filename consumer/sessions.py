@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sluice.consumer.context import NO_SESSION
 from sluice.consumer.transaction import OwnTransaction, Transaction
 
 if TYPE_CHECKING:
@@ -37,7 +39,12 @@ class Sessions:
         self._make = transaction
 
     async def open(self, run: Run) -> AsyncSession:
-        """The session of this run. Raises RuntimeError when it has ended: nobody would commit what is written then."""
+        """Return the session of this run. Raises RuntimeError on another loop, where no handler is `async def`.
+
+        The same when the run has ended: nobody would commit what is written then.
+        """
+        if run.task is None or asyncio.get_running_loop() is not run.task.get_loop():
+            raise RuntimeError(NO_SESSION)
         if run.transaction is None:
             if run.key not in self._running:
                 raise RuntimeError("this run has ended: it can open no session any more")

@@ -2,6 +2,6 @@
 
 from sluice.consumer.context import Context
 from sluice.consumer.control import Discard, Retry, Snooze
-from sluice.consumer.registry import handler
+from sluice.consumer.mark import handler
 
 __all__ = ["Context", "Discard", "Retry", "Snooze", "handler"]

@@ -17,8 +17,9 @@ from sluice.consumer.complete import Complete
 from sluice.consumer.cpu.children import Children
 from sluice.consumer.execute import Execute
 from sluice.consumer.lease import Lease
+from sluice.consumer.mark import MARK, handler
 from sluice.consumer.periodic import Bell
-from sluice.consumer.registry import MARK, Handler, handler, handlers_of
+from sluice.consumer.registry import Handler, handlers_of
 from sluice.consumer.running import Running
 from sluice.consumer.sessions import Sessions
 from sluice.consumer.slots import Slots
