@@ -24,8 +24,9 @@ from sluice.api.middleware import Courtesy
 from sluice.api.patience import Patience
 from sluice.api.room import Room
 from sluice.api.routes import docs, health, tasks
+from sluice.api.start import LIMITS, check_stores
 from sluice.api.submissions import Submissions
-from sluice.core.settings import ApiSettings
+from sluice.core.settings import ApiSettings, load
 from sluice.core.stop import StopOrder
 from sluice.core.telemetry.report import Reporter
 from sluice.db import schema
@@ -36,7 +37,7 @@ from sluice.db.keys import Keys
 from sluice.db.publisher import Publisher
 from sluice.db.ready import ReadyLists
 from sluice.db.roster import Roster
-from sluice.db.session import Database, Limits, make_engine
+from sluice.db.session import Database, make_engine
 from sluice.db.signals import Signals
 from sluice.db.tasks import Tasks
 
@@ -55,14 +56,6 @@ PROBES_AT_ONCE = 2
 LOOK = timedelta(seconds=1.7)
 FIRST_LOOK = timedelta(milliseconds=200)
 """How long the start waits for health's first look, which opens connections: it takes less while the stores answer."""
-# Every endpoint answers within two seconds when PostgreSQL does not.
-LIMITS = Limits(
-    connect=timedelta(seconds=1),
-    statement=timedelta(seconds=1.4),
-    lock=timedelta(seconds=1),
-    answer=timedelta(seconds=1.4),
-    pool_wait=timedelta(seconds=1),
-)
 
 
 class Api(FastAPI):
@@ -74,21 +67,24 @@ class Api(FastAPI):
 
 
 def create_app(
-    settings: ApiSettings,
+    settings: ApiSettings | None = None,
     *,
     beside: Beside | None = None,
     stop: StopOrder | None = None,
 ) -> FastAPI:
-    """The whole application. It opens its connections when its lifespan begins, on the loop that serves it.
+    """Make the whole application. It opens its connections when its lifespan begins, on the loop that serves it.
 
-    `stop` is the caller's to ask: /readyz then sends requests elsewhere.
+    Without `settings` it reads them from the environment, and its lifespan begins with a look at the stores: both may
+    raise ConfigurationError. `stop` is the caller's to ask: /readyz then sends requests elsewhere.
     """
+    checks = settings is None
+    settings = settings or load(ApiSettings)
     stop = stop or StopOrder()
     app = Api(
         title="Sluice",
         version=version("sluice-tasks"),
         description=openapi.DESCRIPTION,
-        lifespan=partial(_lifespan, settings, beside or nullcontext, stop),
+        lifespan=partial(_lifespan, settings, beside or nullcontext, stop, checks),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -109,10 +105,13 @@ async def _lifespan(
     settings: ApiSettings,
     beside: Callable[[StopOrder], AbstractAsyncContextManager[object]],
     stop: StopOrder,
+    checks: bool,  # noqa: FBT001 - partial names what FastAPI does not give
     app: FastAPI,
 ) -> AsyncIterator[None]:
     """Senders stop before receivers: submissions are flushed, then their ids pushed, then connections closed."""
     report = Reporter(settings.log_level)
+    if checks:
+        await check_stores(settings, report)
     place = settings.sluice_schema
     connect = partial(make_engine, settings.database_url.get_secret_value(), schema=place)
     database = Database(connect(role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS))

@@ -15,11 +15,11 @@ import uvicorn
 import uvloop
 
 from sluice.api import listen
-from sluice.api.main import LIMITS, Beside, create_app
+from sluice.api.main import Beside, create_app
 from sluice.api.protocol import Connection, end_overdue
+from sluice.api.start import check_stores
 from sluice.core import family, loop
-from sluice.core.errors import SluiceError, StoreUnavailable
-from sluice.core.events import Report, StoreLost
+from sluice.core.errors import SluiceError
 from sluice.core.forks import set_forks_apart
 from sluice.core.mortal import die_with_parent
 from sluice.core.settings import ApiSettings, load
@@ -27,12 +27,6 @@ from sluice.core.signals import STOPS, on_stops
 from sluice.core.stop import StopOrder
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
-from sluice.db import schema
-from sluice.db.broker import Broker
-from sluice.db.keys import Keys
-from sluice.db.ready import ReadyLists
-from sluice.db.session import Database, make_engine
-from sluice.db.start import await_postgresql
 
 CONSUMER = "sluice.cli.api_with_consumer:consumer_beside"
 """Named, not imported: the API and the consumer know nothing of each other."""
@@ -197,7 +191,7 @@ async def _serve(settings: ApiSettings, listener: socket.socket, beside: Beside 
 
 async def _look_unless(stop: Stop, settings: ApiSettings) -> bool:
     """Look at the stores before serving; False when a signal came first."""
-    look = _look(settings, Reporter(settings.log_level))
+    look = check_stores(settings, Reporter(settings.log_level))
     looking = asyncio.get_running_loop().create_task(look)  # owner: this function
 
     def give_up() -> None:
@@ -210,33 +204,6 @@ async def _look_unless(stop: Stop, settings: ApiSettings) -> bool:
     except asyncio.CancelledError:
         return False
     return True
-
-
-async def _look(settings: ApiSettings, report: Report) -> None:
-    """PostgreSQL must be there, safe and migrated; Redis may be away."""
-    engine = make_engine(
-        settings.database_url.get_secret_value(),
-        role="api-start",
-        pool_size=2,
-        limits=LIMITS,
-        schema=settings.sluice_schema,
-    )
-    try:
-        await await_postgresql(
-            engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
-        )
-        await schema.check(engine, settings.sluice_schema)
-        await Database(engine).refuse_unsafe_server()
-    finally:
-        await engine.dispose()
-    if url := settings.redis_url.get_secret_value():
-        broker = Broker(url)
-        try:
-            await ReadyLists(broker, Keys(settings.redis_prefix), report).try_pushing()
-        except StoreUnavailable as away:
-            report(StoreLost(away.store, doing="start", reason=away.reason))
-        finally:
-            await broker.close()
 
 
 def _consumer_beside() -> Beside:

