@@ -28,7 +28,9 @@ RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
 COPY . .
 RUN tools/bin/pip wheel --no-build-isolation --no-deps --no-index --wheel-dir dist . \
     && tools/bin/pip --python /opt/sluice/bin/python install --no-deps --no-index dist/*.whl \
-    && cp deploy/healthcheck.py /opt/sluice/healthcheck.py
+    && cp deploy/healthcheck.py /opt/sluice/healthcheck.py \
+    && cp -r deploy/names /opt/sluice/names \
+    && echo /opt/sluice/names > "$(echo /opt/sluice/lib/python3.*/site-packages)/sluice-names.pth"
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="Sluice" \

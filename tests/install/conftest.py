@@ -1,0 +1,77 @@
+"""The wheel in an environment of its own, and a project beside it whose packages are named like our rooms."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from tests.embedded.test_place import ORDINARY, python_for_everybody
+from tests.support.consuming import ROOT
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment that holds the wheel, and of everything else what the lock says."""
+
+    python: Path
+    everybody: bool
+    """Whether an ordinary user may run it."""
+
+    @property
+    def command(self) -> Path:
+        """`sluice`."""
+        return self.python.with_name("sluice")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("wheel")
+    _run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", target, cwd=ROOT)
+    [path] = target.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, run_directory: Path) -> Installed:
+    everybodys = python_for_everybody()
+    place = Path(mkdtemp(prefix="installed-", dir=run_directory))
+    place.chmod(0o755)
+    _run(everybodys or sys.executable, "-m", "venv", "--without-pip", place)
+    python = place / "bin" / "python"
+    _run(
+        *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    )
+    [site] = place.glob("lib/python3.*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return Installed(python, everybodys is not None)
+
+
+@pytest.fixture(params=["root", "ordinary user"] if os.geteuid() == 0 else ["ordinary user"])
+def user(request: pytest.FixtureRequest, installed: Installed) -> int | None:
+    """Who runs it: None is who runs the tests."""
+    if request.param == "root" or os.geteuid() != 0:
+        return None
+    if not installed.everybody:
+        pytest.skip("an ordinary user can run no Python here")
+    return ORDINARY
+
+
+@pytest.fixture
+def shop(run_directory: Path) -> Path:
+    """The project, in a directory of its own that anybody may enter."""
+    place = Path(mkdtemp(prefix="shop-", dir=run_directory))
+    place.chmod(0o755)
+    shutil.copytree(ROOT / "examples" / "shop", place, dirs_exist_ok=True)
+    return place
+
+
+def _run(*words: object, cwd: Path | None = None) -> None:
+    subprocess.run([str(word) for word in words], cwd=cwd, check=True, capture_output=True)
