@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sluice.api.depths import Depths
-from sluice.api.patience import Patience
+from sluice.api.timeout import Patience
 from sluice.api.shared import Shared
 from sluice.core.errors import (
     CommandRefused,

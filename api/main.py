@@ -13,21 +13,21 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from sluice.api import handlers, openapi
-from sluice.api.batches import LONGEST, MOST_ROWS_WAITING, Batches
+from sluice.api import exception_handlers, openapi
+from sluice.api.submit.batches import LONGEST, MOST_ROWS_WAITING, Batches
 from sluice.api.cancels import Cancels
 from sluice.api.deps import Services
 from sluice.api.health import Health
-from sluice.api.kinds import Kinds
-from sluice.api.line import Line
-from sluice.api.middleware import Courtesy
-from sluice.api.patience import Patience
-from sluice.api.room import Room
+from sluice.api.submit.kinds import Kinds
+from sluice.api.http.line import Line
+from sluice.api.http.middleware import Courtesy
+from sluice.api.timeout import Patience
+from sluice.api.http.body_budget import Room
 from sluice.api.routes import docs, health, tasks
 from sluice.api.start import LIMITS, check_stores
-from sluice.api.submissions import Submissions
+from sluice.api.submit.submissions import Submissions
 from sluice.core.settings import ApiSettings, load
-from sluice.core.stop import StopOrder
+from sluice.core.process.stop import StopOrder
 from sluice.core.telemetry.report import Reporter
 from sluice.db import schema
 from sluice.db.broker import Broker
@@ -93,7 +93,7 @@ def create_app(
     app.state.room = Room(tasks.BATCH_BODIES * settings.max_body_bytes)
     app.state.root_path = settings.root_path
     app.add_middleware(Courtesy, root_path=settings.root_path)
-    handlers.install(app)
+    exception_handlers.install(app)
     for router in (tasks.submitting, tasks.batches, tasks.router, health.router, docs.router):
         app.include_router(router)
     app.router.routes.append(docs.assets())

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from sluice.api.errors import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow, Trailers
+from sluice.api.problems.table import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow, Trailers
 from sluice.api.schemas.problem import Problem
 from sluice.api.schemas.submission import Batch, StatusChange, Submission
 from sluice.api.schemas.task import TaskOut

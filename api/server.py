@@ -14,17 +14,17 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from sluice.api import listen
+from sluice.api.http import listen
 from sluice.api.main import Beside, create_app
-from sluice.api.protocol import Connection, end_overdue
+from sluice.api.http.connection import Connection, end_overdue
 from sluice.api.start import check_stores
-from sluice.core import family, loop
+from sluice.core.process import runner as loop, supervisor as family
 from sluice.core.errors import SluiceError
-from sluice.core.forks import set_forks_apart
-from sluice.core.mortal import die_with_parent
+from sluice.core.process.forks import set_forks_apart
+from sluice.core.process.parent_death import die_with_parent
 from sluice.core.settings import ApiSettings, load
-from sluice.core.signals import STOPS, on_stops
-from sluice.core.stop import StopOrder
+from sluice.core.process.signals import STOPS, on_stops
+from sluice.core.process.stop import StopOrder
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 

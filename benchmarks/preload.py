@@ -6,7 +6,7 @@ import asyncpg
 
 from benchmarks.handlers import KIND
 from benchmarks.stage import Stage
-from sluice.consumer.loader import load
+from sluice.consumer.handlers.loader import load
 from sluice.core.audience import Audiences, Signature
 from sluice.core.ids import new_task_id
 from sluice.core.task import (

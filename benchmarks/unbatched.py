@@ -17,9 +17,9 @@ from fastapi import FastAPI
 
 from sluice.api.deps import Services
 from sluice.api.main import create_app
-from sluice.api.protocol import Connection
+from sluice.api.http.connection import Connection
 from sluice.api.server import Server, Stop
-from sluice.api.submissions import HandOver, Submissions, SubmitsTasks
+from sluice.api.submit.submissions import HandOver, Submissions, SubmitsTasks
 from sluice.core.settings import ApiSettings, load
 from sluice.core.task import NewTask, TaskId
 from sluice.db.tasks import Accepted

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-from sluice.consumer import loader
-from sluice.consumer.registry import Registry
+from sluice.consumer.handlers import loader
+from sluice.consumer.handlers.registry import Registry
 from sluice.consumer.serve import serve
 from sluice.consumer.shutdown import Ending
-from sluice.core import loop
+from sluice.core.process import runner as loop
 from sluice.core.settings import ConsumerSettings, load
-from sluice.core.stop import StopOrder
+from sluice.core.process.stop import StopOrder
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 

@@ -13,7 +13,7 @@ import typer
 
 from sluice.cli import options
 from sluice.cli.options import Output
-from sluice.core.command_line import end_at_signals
+from sluice.core.process.command_line import end_at_signals
 from sluice.core.errors import SluiceError
 
 app = typer.Typer(

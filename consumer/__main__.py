@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sluice.core.command_line import count, end_at_signals, queues
+from sluice.core.process.command_line import count, end_at_signals, queues
 
 
 def main() -> int:

@@ -8,34 +8,34 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sluice.consumer.ahead import Ahead
-from sluice.consumer.complete import Complete
-from sluice.consumer.execute import Execute
-from sluice.consumer.gate import Gate
+from sluice.consumer.intake.prefetch import Ahead
+from sluice.consumer.runs.complete import Complete
+from sluice.consumer.runs.execute import Execute
+from sluice.consumer.intake.claim import Gate
 from sluice.consumer.lease import Beat, Lease
-from sluice.consumer.lists import Lists
-from sluice.consumer.pace import Pace
+from sluice.consumer.intake.lists import Lists
+from sluice.consumer.intake.pace import Pace
 from sluice.consumer.parts import Machine, Parts
 from sluice.consumer.periodic import Stopping
-from sluice.consumer.presence import Presence
-from sluice.consumer.pull import Pull
-from sluice.consumer.reconcile import Reconcile
-from sluice.consumer.running import Running
-from sluice.consumer.scan import Scan
-from sluice.consumer.schedule import Hint, Schedule
-from sluice.consumer.sessions import Sessions
-from sluice.consumer.slots import Slots
-from sluice.consumer.suspects import Suspects
-from sluice.consumer.watch import Heartbeat, Watch
-from sluice.consumer.work import Work
+from sluice.consumer.intake.redis_health import Presence
+from sluice.consumer.intake.pull import Pull
+from sluice.consumer.liveness.reconcile import Reconcile
+from sluice.consumer.runs.running import Running
+from sluice.consumer.intake.scan import Scan
+from sluice.consumer.intake.schedule import Hint, Schedule
+from sluice.consumer.runs.sessions import Sessions
+from sluice.consumer.intake.slots import Slots
+from sluice.consumer.runs.quarantine import Suspects
+from sluice.consumer.liveness.watchdog import Heartbeat, Watch
+from sluice.consumer.runs.work import Work
 from sluice.db.consumers import Registration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from concurrent.futures import Executor
 
-    from sluice.consumer.cpu.children import Children
-    from sluice.consumer.registry import Registry
+    from sluice.consumer.runs.cpu.children import Children
+    from sluice.consumer.handlers.registry import Registry
     from sluice.consumer.stores import Stores
     from sluice.core.events import Report
     from sluice.core.settings import ConsumerSettings

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sluice.consumer.cancel import Compare, Listener
-from sluice.consumer.distrust import Distrust
+from sluice.consumer.liveness.cancels import Compare, Listener
+from sluice.consumer.liveness.distrust import Distrust
 from sluice.consumer.upkeep.promote import STEP as PROMOTE
 from sluice.consumer.upkeep.promote import Promote
 from sluice.consumer.upkeep.prune import STEP as PRUNE

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from sluice.consumer import loader
+from sluice.consumer.handlers import loader
 from sluice.consumer.processes import supervise
 from sluice.consumer.serve import serve
-from sluice.core import family, loop
+from sluice.core.process import runner as loop, supervisor as family
 from sluice.core.errors import SluiceError
 from sluice.core.events import StepFailed
-from sluice.core.forks import set_forks_apart
-from sluice.core.mortal import die_with_parent
+from sluice.core.process.forks import set_forks_apart
+from sluice.core.process.parent_death import die_with_parent
 from sluice.core.settings import ConsumerSettings, load
-from sluice.core.signals import STOPS, on_stops
-from sluice.core.stop import StopOrder
+from sluice.core.process.signals import STOPS, on_stops
+from sluice.core.process.stop import StopOrder
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 
 if TYPE_CHECKING:
-    from sluice.consumer.registry import Registry
+    from sluice.consumer.handlers.registry import Registry
     from sluice.consumer.shutdown import Ending
     from sluice.core.events import Report
 

@@ -6,27 +6,27 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
-from sluice.consumer.transaction import Transaction
-from sluice.consumer.watch import BeatThread
+from sluice.consumer.runs.transaction import Transaction
+from sluice.consumer.liveness.watchdog import BeatThread
 from sluice.core.clock import Clock, boottime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sluice.consumer.ahead import Ahead
-    from sluice.consumer.complete import Complete
-    from sluice.consumer.gate import Gate
+    from sluice.consumer.intake.prefetch import Ahead
+    from sluice.consumer.runs.complete import Complete
+    from sluice.consumer.intake.claim import Gate
     from sluice.consumer.lease import Lease
     from sluice.consumer.periodic import Bell, Stopping
-    from sluice.consumer.presence import Presence
-    from sluice.consumer.pull import Pull
-    from sluice.consumer.reconcile import Reconcile
-    from sluice.consumer.running import Running
-    from sluice.consumer.schedule import Schedule
-    from sluice.consumer.sessions import MakesTransaction
-    from sluice.consumer.slots import Slots
-    from sluice.consumer.watch import CarriesHeartbeat, Heartbeat, Watch
-    from sluice.consumer.work import Work
+    from sluice.consumer.intake.redis_health import Presence
+    from sluice.consumer.intake.pull import Pull
+    from sluice.consumer.liveness.reconcile import Reconcile
+    from sluice.consumer.runs.running import Running
+    from sluice.consumer.intake.schedule import Schedule
+    from sluice.consumer.runs.sessions import MakesTransaction
+    from sluice.consumer.intake.slots import Slots
+    from sluice.consumer.liveness.watchdog import CarriesHeartbeat, Heartbeat, Watch
+    from sluice.consumer.runs.work import Work
     from sluice.db.claims import Claims
     from sluice.db.consumers import Consumers
     from sluice.db.publisher import Publisher

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from sluice.consumer.serve import prepare
 from sluice.consumer.stores import Stores
-from sluice.core import family
+from sluice.core.process import supervisor as family
 
 if TYPE_CHECKING:
-    from sluice.consumer.registry import Registry
+    from sluice.consumer.handlers.registry import Registry
     from sluice.core.events import Report
     from sluice.core.settings import ConsumerSettings
 

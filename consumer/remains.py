@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluice.consumer.refused import bisected
+from sluice.consumer.runs.refused import bisected
 from sluice.core.events import StepFailed
 from sluice.db.claims import Return
 

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sluice.consumer.assembly import assemble
-from sluice.consumer.cpu.children import Children
+from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.loops import STEPS, loops
 from sluice.consumer.parts import Machine
 from sluice.consumer.periodic import every
 from sluice.consumer.shutdown import Ending, Shutdown
 from sluice.consumer.stores import Stores
 from sluice.core.events import ConsumerStarted, StoreLost
-from sluice.core.stop import StopOrder
+from sluice.core.process.stop import StopOrder
 from sluice.db.consumers import ServedKind
 from sluice.db.schema import check
 from sluice.db.start import await_postgresql
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sluice.consumer.loops import Loop
     from sluice.consumer.parts import Parts
-    from sluice.consumer.registry import Registry
+    from sluice.consumer.handlers.registry import Registry
     from sluice.core.events import Report
     from sluice.core.settings import ConsumerSettings
 

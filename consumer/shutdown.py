@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sluice.consumer.remains import Remains
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.running import Stop
 from sluice.core.errors import SluiceError
 from sluice.core.events import Drained, Draining
 

@@ -10,20 +10,21 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sluice.api import body, intake
+from sluice.api.http import body
+from sluice.api.submit import read as intake
 from sluice.api.answers import answer, submitted
-from sluice.api.body import BodyTooLarge, NotJsonMedia
+from sluice.api.http.body import BodyTooLarge, NotJsonMedia
 from sluice.api.deps import Provided, Services, services
-from sluice.api.encoding import NotGzip, UnknownEncoding
-from sluice.api.findings import Invalid, InvalidParameters, PayloadsRefused, UnknownKinds, of_batch
+from sluice.api.http.encoding import NotGzip, UnknownEncoding
+from sluice.api.problems.findings import Invalid, InvalidParameters, PayloadsRefused, UnknownKinds, of_batch
 from sluice.api.openapi import documented
 from sluice.api.pagination import TaskQuery, from_cursor, to_cursor
 from sluice.api.routes.direct import DirectRoute, LoneRoute
 from sluice.api.routes.queries import refuse_query, refuse_repeated
 from sluice.api.schemas.submission import Batch, StatusChange, Submission
 from sluice.api.schemas.task import BatchAccepted, TaskOut, TaskPage
-from sluice.api.strict_json import MOST_FLAWS, NotJson, Unsound
-from sluice.api.submissions import PATIENCE, MaybeAccepted
+from sluice.api.submit.strict_json import MOST_FLAWS, NotJson, Unsound
+from sluice.api.submit.submissions import PATIENCE, MaybeAccepted
 from sluice.core.errors import (
     Hindered,
     OutcomeUnknown,

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 writes them. Says what a client may read, not when it is sent: api/errors.py does."""
+"""Errors as RFC 9457 writes them. Says what a client may read, not when it is sent: api/problems/table.py does."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sluice.cli.embedded import Servers
 from sluice.core.errors import SluiceError
-from sluice.core.signals import on_stops
+from sluice.core.process.signals import on_stops
 
 
 async def serve(root: Path, *, ephemeral: bool) -> None:

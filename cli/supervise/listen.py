@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.api import listen
+from sluice.api.http import listen
 
 
 def check_address(host: str, port: int) -> int:

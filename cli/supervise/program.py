@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from sluice.cli.supervise.child import Child
 from sluice.cli.supervise.output import Output
-from sluice.core.leftovers import end_session
+from sluice.core.process.leftovers import end_session
 
 
 class Program:

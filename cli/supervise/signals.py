@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol, Self
 
 from sluice.cli.supervise.output import Output
-from sluice.core.signals import on_stops, stops
+from sluice.core.process.signals import on_stops, stops
 
 AGAIN = 0.5  # seconds; two signals within a moment may reach a busy program as one
 HURRY = 5.0  # seconds between "hurry" and force, and between force and more of it

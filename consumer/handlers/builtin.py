@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.consumer.context import Context
-from sluice.consumer.mark import handler
+from sluice.consumer.handlers.context import Context
+from sluice.consumer.handlers.mark import handler
 from sluice.core.task import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sluice.consumer.refused import bisected
+from sluice.consumer.runs.refused import bisected
 from sluice.consumer.rest import Rest
 from sluice.core.events import StepFailed, UpkeepDone
 

@@ -1,5 +1,5 @@
 """`python -m api` in the image."""
 
-from sluice.core.given_names import run_or_give_way
+from sluice.core.process.given_names import run_or_give_way
 
 run_or_give_way(__name__, __file__)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sluice.api.kinds import Kinds
+from sluice.api.submit.kinds import Kinds
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import Event
 from sluice.core.task import Kind

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from sluice.api.submissions import MOST_ROWS_WAITING, Submissions
+from sluice.api.submit.submissions import MOST_ROWS_WAITING, Submissions
 from sluice.core.events import Event
 from sluice.core.ids import new_task_id
 from sluice.core.task import Kind, NewTask, TaskId

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sluice.api import batches
-from sluice.api.batches import Batches
+from sluice.api.submit import batches
+from sluice.api.submit.batches import Batches
 from sluice.api.schemas.submission import MAX_BATCH
-from sluice.api.submissions import MaybeAccepted, Submissions
+from sluice.api.submit.submissions import MaybeAccepted, Submissions
 from sluice.core.errors import StoreUnavailable
 from sluice.core.ids import new_task_id
 from sluice.core.task import Kind, NewTask, TaskId

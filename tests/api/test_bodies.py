@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from sluice.api import body as reading
-from sluice.api import middleware
+from sluice.api.http import body as reading
+from sluice.api.http import middleware
 from sluice.cli.embedded import Urls
 from tests.api.support import JSON, PROBLEM, raw, serving, settings
 

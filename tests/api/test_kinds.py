@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sluice.api import kinds as module
+from sluice.api.submit import kinds as module
 from sluice.core.errors import PayloadRefused, UnknownKind
 from sluice.core.task import Kind
 from tests.api.registering import ECHO, MAIL, TO_SOMEBODY, Registered, cache, now

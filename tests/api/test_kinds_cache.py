@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.api import kinds as module
-from sluice.api.kinds import Kinds
-from sluice.api.patience import Patience
+from sluice.api.submit import kinds as module
+from sluice.api.submit.kinds import Kinds
+from sluice.api.timeout import Patience
 from sluice.core.errors import PayloadRefused, StoreUnavailable
 from sluice.core.task import Kind
 from sluice.db.browse import Served

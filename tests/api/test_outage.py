@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from sluice.api import kinds
+from sluice.api.submit import kinds
 from sluice.cli.embedded import Urls
 from sluice.core.task import Kind
 from sluice.db.broker import COMMAND_SECONDS

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.api.patience import Patience
+from sluice.api.timeout import Patience
 from sluice.core.errors import OutcomeUnknown
 
 

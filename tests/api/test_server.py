@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from sluice.api import listen
+from sluice.api.http import listen
 from sluice.cli.embedded import Urls
 from sluice.core.errors import ConfigurationError
 from tests.api.processes import START, ended, serving, start

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sluice.api import submissions
+from sluice.api.submit import submissions
 from sluice.core.errors import Overloaded, RowRefused, StoreUnavailable
 from sluice.core.task import JsonText, NewTask
 from tests.api.submitting import AT, desk, outcome, settled, task

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sluice.api.submissions import MaybeAccepted
+from sluice.api.submit.submissions import MaybeAccepted
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.task import NewTask, TaskId
 from tests.api.submitting import desk, outcome, settled, task

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Iterable
 
 import httpx2
 
-from sluice.api.batches import LONGEST, MOST_ROWS_WAITING
-from sluice.api.room import WAIT
+from sluice.api.submit.batches import LONGEST, MOST_ROWS_WAITING
+from sluice.api.http.body_budget import WAIT
 from sluice.api.schemas.submission import MAX_BATCH
 from tests.api.support import JSON
 from tests.bounded.processes import ApiProcess

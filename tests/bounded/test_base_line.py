@@ -10,7 +10,7 @@ import httpx2
 import psutil
 import pytest
 
-from sluice.api.protocol import HEAD_SECONDS
+from sluice.api.http.connection import HEAD_SECONDS
 from sluice.core.task import NewTask
 from tests.bounded.processes import ApiProcess, Held, held
 from tests.support.consuming import FULL, Consumers

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from sluice import Context, handler
-from sluice.consumer.context import DetachedContext
+from sluice.consumer.handlers.context import DetachedContext
 from tests.chaos.noted import noted
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from sluice import Context
-from sluice.consumer.context import DetachedContext
+from sluice.consumer.handlers.context import DetachedContext
 from tests.chaos.history import History
 
 HISTORIES = "CHAOS_HISTORIES"

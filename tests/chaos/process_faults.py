@@ -16,7 +16,7 @@ from tests.chaos.plan import Planned
 from tests.chaos.server_faults import Act
 from tests.chaos.stand import Stand
 
-FORK_SERVER = "sluice.consumer.cpu.process"
+FORK_SERVER = "sluice.consumer.runs.cpu.process"
 SOON = 5.0
 
 

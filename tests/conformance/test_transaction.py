@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sluice.consumer.transaction import Transaction
+from sluice.consumer.runs.transaction import Transaction
 from sluice.core.errors import StoreUnavailable
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import Claim, Status
@@ -28,7 +28,7 @@ from tests.support.stores import ECHO, new
 
 
 class Writes(Protocol):
-    """sluice.consumer.transaction.Transaction, as consumer/work.py uses it."""
+    """sluice.consumer.runs.transaction.Transaction, as consumer/runs/work.py uses it."""
 
     @property
     def used(self) -> bool: ...

@@ -15,7 +15,7 @@ from tests.docs.markdown import DOCUMENTS, Block, blocks
 EXAMPLES = [block for document in DOCUMENTS for block in blocks(document, "python")]
 LOAD = """
 import sys
-from sluice.consumer.loader import load
+from sluice.consumer.handlers.loader import load
 
 built_in = load([]).keys()
 for module in sys.argv[1:]:

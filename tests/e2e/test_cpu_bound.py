@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sluice.core.signals import STOPS
+from sluice.core.process.signals import STOPS
 from sluice.core.task import TaskId
 from tests.support.consuming import HANDLERS, Consumer, Consumers
 from tests.support.counting import charged, payload, statuses
@@ -36,7 +36,7 @@ def fork_server(consumer: Consumer) -> psutil.Process:
     [server] = [
         child
         for child in psutil.Process(consumer.pid).children()
-        if "sluice.consumer.cpu.process" in child.cmdline()[-1]
+        if "sluice.consumer.runs.cpu.process" in child.cmdline()[-1]
     ]
     return server
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from sluice import Context, Retry, Snooze, handler
-from sluice.consumer.context import DetachedContext
+from sluice.consumer.handlers.context import DetachedContext
 from tests.hostile.doing import DONE
 from tests.support.handlers import note
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.api.protocol import MOST_HEAD_BYTES
+from sluice.api.http.connection import MOST_HEAD_BYTES
 from tests.bounded.processes import ApiProcess
 from tests.hostile.saying import BODY, CHUNKED, LAST, LIVEZ, ONE, post, problem, say, statuses
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sluice.api.protocol import HEAD_SECONDS, MOST_PIPELINED, UNREAD_SECONDS, Connection
+from sluice.api.http.connection import HEAD_SECONDS, MOST_PIPELINED, UNREAD_SECONDS, Connection
 from tests.bounded.processes import ApiProcess
 from tests.hostile.saying import BODY, CHUNKED, LAST, LIVEZ, ONE, post, problem, read, say, statuses
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sluice import Context
-from sluice.consumer.gate import Gate
+from sluice.consumer.intake.claim import Gate
 from sluice.consumer.lease import Lease
 from sluice.consumer.upkeep.reap import STEP, Reap
 from sluice.core.clock import boottime

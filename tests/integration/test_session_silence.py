@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluice.consumer import Context, transaction
-from sluice.consumer.running import Stop
+from sluice.consumer.runs import transaction
+from sluice import Context
+from sluice.consumer.runs.running import Stop
 from sluice.core.task import Status
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from sluice import Context
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.running import Stop
 from sluice.core.events import StepFailed
 from sluice.core.task import Status
 from tests.support.effects import effects, write

@@ -21,9 +21,9 @@ from pydantic import (
     ValidationError,
 )
 
-from sluice.api.kinds import Kinds
-from sluice.api.strict_json import decode
-from sluice.consumer.payload.schema import payload_schema
+from sluice.api.submit.kinds import Kinds
+from sluice.api.submit.strict_json import decode
+from sluice.consumer.handlers.payload.schema import payload_schema
 from sluice.core.events import Event
 from sluice.core.task import Kind
 from sluice.db.browse import Served

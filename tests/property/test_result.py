@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import orjson
 from hypothesis import example, given
 
-from sluice.consumer.result import UnstorableResult, encode
+from sluice.consumer.handlers.result import UnstorableResult, encode
 from sluice.core.task import MAX_NESTING
 
 characters = st.characters(codec=None, exclude_categories=()) | st.sampled_from('\0\\u0{["\ud800')

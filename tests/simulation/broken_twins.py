@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sluice.consumer.lease import Lease
-from sluice.consumer.running import Running, Stop
-from sluice.consumer.work import Work
+from sluice.consumer.runs.running import Running, Stop
+from sluice.consumer.runs.work import Work
 from sluice.core.errors import SluiceError, StoreUnavailable
 from sluice.core.outcome import Succeeded
 from sluice.core.task import NewTask

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sluice.consumer.execute import GRACE_SECONDS
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.execute import GRACE_SECONDS
+from sluice.consumer.runs.running import Stop
 from sluice.core.task import TERMINAL, RunKey, Status, Task, TaskId
 from tests.simulation.observed import Execution
 from tests.simulation.statements import Statements

@@ -16,7 +16,7 @@ from sluice.consumer.serve import consume
 from sluice.consumer.shutdown import Ending
 from sluice.core.events import Event
 from sluice.core.settings import ConsumerSettings
-from sluice.core.stop import StopOrder
+from sluice.core.process.stop import StopOrder
 from sluice.core.task import ConsumerId, TaskId
 from tests.simulation.handlers import SimChildren, SimThreads, registry
 from tests.simulation.history import History

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluice.consumer.uncharged import FREE
+from sluice.consumer.runs.uncharged import FREE
 from sluice.core.lifecycle import allowed
 from sluice.core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
 from sluice.db.claims import Completion

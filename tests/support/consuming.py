@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from sluice.cli.embedded import Urls
-from sluice.consumer.loader import load
+from sluice.consumer.handlers.loader import load
 from sluice.core.task import TaskId
 from tests.support import launching
 from tests.support.eventually import eventually

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from sluice import Context, Discard, Retry, handler
-from sluice.consumer.context import DetachedContext
+from sluice.consumer.handlers.context import DetachedContext
 
 running = 0
 

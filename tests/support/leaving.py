@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from sluice import Context, handler
-from sluice.consumer.context import DetachedContext
+from sluice.consumer.handlers.context import DetachedContext
 from tests.support.handlers import compute, note
 
 FORK = multiprocessing.get_context("fork")

@@ -13,18 +13,18 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sluice.consumer.complete import Complete
-from sluice.consumer.cpu.children import Children
-from sluice.consumer.execute import Execute
+from sluice.consumer.runs.complete import Complete
+from sluice.consumer.runs.cpu.children import Children
+from sluice.consumer.runs.execute import Execute
 from sluice.consumer.lease import Lease
-from sluice.consumer.mark import MARK, handler
+from sluice.consumer.handlers.mark import MARK, handler
 from sluice.consumer.periodic import Bell
-from sluice.consumer.registry import Handler, handlers_of
-from sluice.consumer.running import Running
-from sluice.consumer.sessions import Sessions
-from sluice.consumer.slots import Slots
-from sluice.consumer.suspects import Suspects
-from sluice.consumer.work import Work
+from sluice.consumer.handlers.registry import Handler, handlers_of
+from sluice.consumer.runs.running import Running
+from sluice.consumer.runs.sessions import Sessions
+from sluice.consumer.intake.slots import Slots
+from sluice.consumer.runs.quarantine import Suspects
+from sluice.consumer.runs.work import Work
 from sluice.core.clock import boottime
 from sluice.core.events import Event
 from sluice.core.task import Claim, Kind, NewTask, Task

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sluice.consumer.gate import Gate
+from sluice.consumer.intake.claim import Gate
 from sluice.consumer.lease import Lease
 from sluice.core.task import Claim, ConsumerId, Kind, QueueName, TaskId
 from sluice.db.claims import NO_HINTS, Batch, Hints, Lane

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sluice.consumer.complete import Complete, Write
+from sluice.consumer.runs.complete import Complete, Write
 from sluice.consumer.periodic import Bell
 from sluice.core.errors import Hindered, RowRefused
 from sluice.core.outcome import Failure

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Never
 
 from sluice import Discard, Retry, Snooze
-from sluice.consumer.context import DetachedContext
+from sluice.consumer.handlers.context import DetachedContext
 
 Payload = dict[str, Any]
 

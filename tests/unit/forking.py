@@ -11,10 +11,10 @@ from typing import Any, cast
 import orjson
 
 from sluice import Context
-from sluice.consumer.cpu.children import Children
-from sluice.consumer.execute import Execute
-from sluice.consumer.registry import Handler, Mode
-from sluice.consumer.running import Running
+from sluice.consumer.runs.cpu.children import Children
+from sluice.consumer.runs.execute import Execute
+from sluice.consumer.handlers.registry import Handler, Mode
+from sluice.consumer.runs.running import Running
 from sluice.core.clock import boottime
 from sluice.core.outcome import Outcome
 from sluice.core.task import JsonText

@@ -8,15 +8,15 @@ from datetime import timedelta
 from random import Random
 from typing import Any, cast
 
-from sluice.consumer.ahead import Ahead, Works
-from sluice.consumer.lists import Lists
-from sluice.consumer.pace import Pace
+from sluice.consumer.intake.prefetch import Ahead, Works
+from sluice.consumer.intake.lists import Lists
+from sluice.consumer.intake.pace import Pace
 from sluice.consumer.periodic import Bell, Stopping, every
-from sluice.consumer.presence import Presence
-from sluice.consumer.pull import Pull
-from sluice.consumer.scan import Popped
-from sluice.consumer.schedule import Hint
-from sluice.consumer.slots import Slots
+from sluice.consumer.intake.redis_health import Presence
+from sluice.consumer.intake.pull import Pull
+from sluice.consumer.intake.scan import Popped
+from sluice.consumer.intake.schedule import Hint
+from sluice.consumer.intake.slots import Slots
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.task import Kind, QueueName, ReadyList, TaskId

@@ -8,12 +8,12 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from sluice.consumer.ahead import Ahead
-from sluice.consumer.cancel import Compare
-from sluice.consumer.complete import Complete
-from sluice.consumer.gate import Gate
-from sluice.consumer.reconcile import Reconcile
-from sluice.consumer.running import Run, Running
+from sluice.consumer.intake.prefetch import Ahead
+from sluice.consumer.liveness.cancels import Compare
+from sluice.consumer.runs.complete import Complete
+from sluice.consumer.intake.claim import Gate
+from sluice.consumer.liveness.reconcile import Reconcile
+from sluice.consumer.runs.running import Run, Running
 from sluice.core.task import Claim, ConsumerId, FencingToken, RunKey
 from sluice.db.claims import Batch, Return
 from tests.unit.support import Clock, Events, begun, claim, task_id, trusted

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sluice.consumer.gate import Found
+from sluice.consumer.intake.claim import Found
 from sluice.consumer.periodic import Bell
-from sluice.consumer.scan import Scan
+from sluice.consumer.intake.scan import Scan
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import StoreUnavailable
 from sluice.core.task import Kind, QueueName, ReadyList

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from sluice.consumer.ahead import Ahead
-from sluice.consumer.pace import Pace
+from sluice.consumer.intake.prefetch import Ahead
+from sluice.consumer.intake.pace import Pace
 from sluice.consumer.periodic import Stopping
-from sluice.consumer.schedule import Hint, Schedule
-from sluice.consumer.slots import Slots
+from sluice.consumer.intake.schedule import Hint, Schedule
+from sluice.consumer.intake.slots import Slots
 from sluice.core.errors import StoreUnavailable
 from sluice.core.task import ReadyList, TaskId
 from tests.unit.support import Events, now, settled, task_id, virtual

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from sluice.consumer.parts import Parts
-from sluice.consumer.running import Run, Running
+from sluice.consumer.runs.running import Run, Running
 from sluice.consumer.shutdown import Ending, Shutdown
-from sluice.consumer.slots import Slots
+from sluice.consumer.intake.slots import Slots
 from sluice.core.errors import RowRefused, StoreUnavailable
 from sluice.core.task import RunKey, TaskId
 from sluice.db.claims import Pending, Return, Written

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 
-from sluice.core import family
+from sluice.core.process import supervisor as family
 from tests.unit.support import now, settled
 
 

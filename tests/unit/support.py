@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from sluice.consumer.lease import Lease
-from sluice.consumer.running import Run
+from sluice.consumer.runs.running import Run
 from sluice.core.events import Event
 from sluice.core.outcome import Outcome
 from sluice.core.task import DEFAULT_QUEUE, Claim, ConsumerId, FencingToken, JsonText, Kind, TaskId

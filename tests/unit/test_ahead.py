@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from sluice.consumer.ahead import Ahead
-from sluice.consumer.pace import Pace
-from sluice.consumer.slots import Slots
+from sluice.consumer.intake.prefetch import Ahead
+from sluice.consumer.intake.pace import Pace
+from sluice.consumer.intake.slots import Slots
 from sluice.core.task import Claim, ConsumerId
 from tests.unit.support import claim, now, settled, virtual
 

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from sluice import Context
 from sluice.consumer.handlers.builtin import Fail, Sleep, echo, fail, sleep
-from sluice.consumer.loader import load
-from sluice.consumer.registry import Mode
+from sluice.consumer.handlers.loader import load
+from sluice.consumer.handlers.registry import Mode
 from tests.unit.support import now, virtual
 
 

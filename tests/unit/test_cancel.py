@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.consumer.cancel import Listener
+from sluice.consumer.liveness.cancels import Listener
 from sluice.consumer.periodic import Stopping
-from sluice.consumer.running import Running, Stop
+from sluice.consumer.runs.running import Running, Stop
 from sluice.core.errors import StoreUnavailable
 from sluice.core.task import FencingToken, RunKey
 from tests.unit.support import begun, claim, task_id, virtual

@@ -12,8 +12,8 @@ import orjson
 import psutil
 import pytest
 
-from sluice.consumer.cpu.children import Children
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.cpu.children import Children
+from sluice.consumer.runs.running import Stop
 from sluice.core.events import TryFailed
 from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 from sluice.core.task import JsonText

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sluice.consumer.cpu import answers, process
+from sluice.consumer.runs.cpu import answers, process
 from tests.unit import cpu_handlers
 
 
@@ -34,8 +34,8 @@ def test_a_child_whose_consumer_was_killed_ends_in_silence() -> None:
             "signal.signal",
             "signal.siginterrupt",
         ):
-            patched.setattr(f"sluice.consumer.cpu.process.{name}", lambda *_: None)
-        patched.setattr("sluice.consumer.cpu.process.log.configure", lambda *_, **__: None)
+            patched.setattr(f"sluice.consumer.runs.cpu.process.{name}", lambda *_: None)
+        patched.setattr("sluice.consumer.runs.cpu.process.log.configure", lambda *_, **__: None)
         ctx = SimpleNamespace(attempt=1, canceled=False)
         request = pickle.dumps((cpu_handlers.__name__, "answer", ctx, {}))
         ours.sendall(process.SIZE.pack(len(request)) + request)

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from sluice.consumer.cancel import Compare
+from sluice.consumer.liveness.cancels import Compare
 from sluice.consumer.periodic import Stopping, every
-from sluice.consumer.running import Run, Stop
+from sluice.consumer.runs.running import Run, Stop
 from sluice.core.task import FencingToken
 from tests.unit.reconciling import Scene, key
 from tests.unit.support import begun, claim, task_id, virtual

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sluice import Context
-from sluice.consumer.context import DetachedContext
-from sluice.consumer.running import Run, Stop
+from sluice.consumer.handlers.context import DetachedContext
+from sluice.consumer.runs.running import Run, Stop
 from sluice.core.task import FencingToken
 from tests.unit.support import Clock, begun, claim, task_id, virtual
 

@@ -4,9 +4,9 @@ from typing import cast
 
 import pytest
 
-from sluice.consumer.ahead import Ahead
-from sluice.consumer.distrust import Distrust
-from sluice.consumer.running import Run, Running, Stop
+from sluice.consumer.intake.prefetch import Ahead
+from sluice.consumer.liveness.distrust import Distrust
+from sluice.consumer.runs.running import Run, Running, Stop
 from tests.unit.support import Clock, claim, trusted, virtual
 
 

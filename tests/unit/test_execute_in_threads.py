@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sluice import Context
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.running import Stop
 from sluice.core.events import TryFailed
 from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Succeeded, TimedOut
 from sluice.core.task import JsonText

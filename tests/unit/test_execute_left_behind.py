@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from sluice import Context
-from sluice.consumer.execute import GRACE_SECONDS
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.execute import GRACE_SECONDS
+from sluice.consumer.runs.running import Stop
 from sluice.core.events import TryFailed
 from sluice.core.outcome import Canceled, Interrupted, Outcome, TimedOut
 from tests.unit.executing import Scene

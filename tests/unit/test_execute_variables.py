@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from sluice import Context
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.running import Stop
 from sluice.core.outcome import Canceled, Succeeded, TimedOut
 from sluice.core.task import JsonText
 from tests.support.eventually import eventually

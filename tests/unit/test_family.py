@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from sluice.consumer import processes
-from sluice.core import family
+from sluice.core.process import supervisor as family
 from sluice.core.errors import StoreUnavailable
 from sluice.core.settings import ConsumerSettings
 from tests.unit.supervising import Child, Machine, supervised

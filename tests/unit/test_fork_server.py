@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sluice.consumer.cpu.children import Children
-from sluice.consumer.running import Stop
+from sluice.consumer.runs.cpu.children import Children
+from sluice.consumer.runs.running import Stop
 from sluice.core.outcome import Canceled, Failed, Failure, Outcome, Succeeded, TimedOut
-from sluice.core.signals import GROUP
+from sluice.core.process.signals import GROUP
 from sluice.core.task import JsonText
 from tests.support.eventually import eventually
 from tests.support.families import gone
@@ -166,7 +166,7 @@ async def test_a_start_that_the_system_refuses_fails_its_try_only(
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sluice.consumer.cpu.fork_server.subprocess.Popen", refuse)
+        patched.setattr("sluice.consumer.runs.cpu.fork_server.subprocess.Popen", refuse)
         outcome = await outcome_of(children, cpu_handlers.answer)
     assert isinstance(outcome, Failed)
     assert "Resource temporarily unavailable" in outcome.failure.message

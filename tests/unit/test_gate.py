@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sluice.consumer.gate import Found
+from sluice.consumer.intake.claim import Found
 from sluice.core.errors import OutcomeUnknown
 from sluice.core.events import Claimed
 from sluice.db.claims import NO_HINTS

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sluice.consumer.lists import LINGERS_SECONDS, MOST_STREAMS, Lists
+from sluice.consumer.intake.lists import LINGERS_SECONDS, MOST_STREAMS, Lists
 from sluice.core.audience import Audiences, Signature
 from sluice.core.task import Kind, QueueName
 from tests.unit.support import Clock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.consumer.loader import BUILT_IN, load
+from sluice.consumer.handlers.loader import BUILT_IN, load
 from sluice.core.errors import ConfigurationError
 from sluice.core.task import Kind
 from tests.unit.loading import HANDLER, write
@@ -98,7 +98,7 @@ def test_a_signal_during_an_import_is_no_mistake_of_the_module(here: Path, text:
     """Raised, it would be a RuntimeError of the second one before Python 3.12."""
     write(here / "mine.py", f"import signal\n{text}")
     code = (
-        "from sluice.consumer.loader import load; from sluice.core.command_line import end_at_signals; "
+        "from sluice.consumer.handlers.loader import load; from sluice.core.process.command_line import end_at_signals; "
         "end_at_signals(); load(['mine'])"
     )
     ended = subprocess.run(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice.consumer.loader import load
-from sluice.consumer.registry import Mode
+from sluice.consumer.handlers.loader import load
+from sluice.consumer.handlers.registry import Mode
 from sluice.core.errors import ConfigurationError
 from sluice.core.task import Kind
 from tests.unit.loading import write

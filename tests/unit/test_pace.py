@@ -2,7 +2,7 @@
 # It takes a property for a constant.
 from __future__ import annotations
 
-from sluice.consumer.pace import Pace
+from sluice.consumer.intake.pace import Pace
 
 
 def test_handlers_are_not_fast_before_one_has_shown_it() -> None:

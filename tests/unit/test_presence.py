@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sluice.consumer.presence import Presence
+from sluice.consumer.intake.redis_health import Presence
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import StoreBack, StoreLost
 from tests.unit.support import Events, virtual

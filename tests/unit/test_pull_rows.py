@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sluice.consumer.scan import ALONE, BUSY, IDLE
+from sluice.consumer.intake.scan import ALONE, BUSY, IDLE
 from sluice.core.events import StoreLost
 from tests.unit.pulling import Scene, beside, scene
 from tests.unit.support import settled, task_id, virtual

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sluice import Context, handler
-from sluice.consumer.mark import MARK
-from sluice.consumer.registry import Handler, Mode, handlers_of
+from sluice.consumer.handlers.mark import MARK
+from sluice.consumer.handlers.registry import Handler, Mode, handlers_of
 from sluice.core.errors import ConfigurationError
 from sluice.core.task import JsonText
 

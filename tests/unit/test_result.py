@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, RootModel
 
-from sluice.consumer.result import UnstorableResult, encode
+from sluice.consumer.handlers.result import UnstorableResult, encode
 from sluice.core.task import MAX_NESTING, MAX_RESULT_BYTES
 
 

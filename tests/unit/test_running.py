@@ -7,8 +7,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from sluice.consumer import running as module
-from sluice.consumer.running import Run, Running, Stop
+from sluice.consumer.runs import running as module
+from sluice.consumer.runs.running import Run, Running, Stop
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import FencingToken
 from tests.unit.support import begun, claim, now, settled, task_id, virtual

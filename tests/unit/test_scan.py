@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.consumer import scan as module
-from sluice.consumer.scan import ALONE, BUSY, IDLE, Popped
+from sluice.consumer.intake import scan as module
+from sluice.consumer.intake.scan import ALONE, BUSY, IDLE, Popped
 from sluice.db.claims import NO_HINTS, Hints, Lane
 from tests.unit.scanning import A, B, Scene, lane
 from tests.unit.support import task_id, virtual

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.consumer.scan import ALONE, BUSY, IDLE
+from sluice.consumer.intake.scan import ALONE, BUSY, IDLE
 from sluice.core.errors import Hindered, OutcomeUnknown
 from tests.unit.scanning import A, Scene, lane
 from tests.unit.support import now, virtual

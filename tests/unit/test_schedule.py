@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sluice.consumer.schedule import Hint, by_list
+from sluice.consumer.intake.schedule import Hint, by_list
 from sluice.core.errors import OutcomeUnknown
 from sluice.core.events import GivenBack, StoreLost
 from tests.unit.scheduling import HIGH, LOW, Scene, ids, scene

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluice.consumer.slots import Slots
+from sluice.consumer.intake.slots import Slots
 
 
 def test_places_are_taken_and_released_and_a_release_is_told() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluice.consumer.running import Run, Stop
-from sluice.consumer.timeouts import Timeouts
+from sluice.consumer.runs.running import Run, Stop
+from sluice.consumer.runs.timeouts import Timeouts
 from tests.unit.support import begun, claim, now, virtual
 
 
@@ -31,8 +31,8 @@ def test_a_run_is_stopped_when_its_time_is_over_and_no_sooner(
     timeout: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if timeout > 3600.0:  # a week of looks takes six seconds of a processor
-        monkeypatch.setattr("sluice.consumer.timeouts._LOOK_SECONDS", 60.0)
-        monkeypatch.setattr("sluice.consumer.timeouts._NEAR_SECONDS", 120.0)
+        monkeypatch.setattr("sluice.consumer.runs.timeouts._LOOK_SECONDS", 60.0)
+        monkeypatch.setattr("sluice.consumer.runs.timeouts._NEAR_SECONDS", 120.0)
 
     @virtual
     async def scene() -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from sluice.consumer.lease import Beat
-from sluice.consumer.watch import BeatThread, Heartbeat, Watch
+from sluice.consumer.liveness.watchdog import BeatThread, Heartbeat, Watch
 from sluice.core.events import LoopStalled
 from sluice.core.task import FencingToken, RunKey
 from tests.support.eventually import eventually

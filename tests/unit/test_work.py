@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.consumer.complete import Write
+from sluice.consumer.runs.complete import Write
 from sluice.consumer.lease import Lease
-from sluice.consumer.registry import Mode
-from sluice.consumer.running import Stop
-from sluice.consumer.suspects import LINGERS
-from sluice.consumer.work import Work
+from sluice.consumer.handlers.registry import Mode
+from sluice.consumer.runs.running import Stop
+from sluice.consumer.runs.quarantine import LINGERS
+from sluice.consumer.runs.work import Work
 from sluice.core.events import GivenBack, StepFailed
 from sluice.core.outcome import Failed, Interrupted, Outcome, Snoozed, TimedOut
 from sluice.core.task import JsonText, Kind

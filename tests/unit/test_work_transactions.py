@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from sluice.consumer.registry import Mode
-from sluice.consumer.running import Stop
-from sluice.consumer.uncharged import FREE
+from sluice.consumer.handlers.registry import Mode
+from sluice.consumer.runs.running import Stop
+from sluice.consumer.runs.uncharged import FREE
 from sluice.core.events import Fenced
 from sluice.core.outcome import Canceled, Failed, Interrupted, Outcome, Snoozed
 from sluice.core.task import JsonText, Kind

@@ -11,14 +11,14 @@ from typing import Any, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sluice import Context
-from sluice.consumer.complete import Complete, Write
-from sluice.consumer.execute import Execute
-from sluice.consumer.registry import Handler, Mode
-from sluice.consumer.running import Run, Running
-from sluice.consumer.sessions import Sessions
-from sluice.consumer.slots import Slots
-from sluice.consumer.suspects import Suspects
-from sluice.consumer.work import Work
+from sluice.consumer.runs.complete import Complete, Write
+from sluice.consumer.runs.execute import Execute
+from sluice.consumer.handlers.registry import Handler, Mode
+from sluice.consumer.runs.running import Run, Running
+from sluice.consumer.runs.sessions import Sessions
+from sluice.consumer.intake.slots import Slots
+from sluice.consumer.runs.quarantine import Suspects
+from sluice.consumer.runs.work import Work
 from sluice.core.outcome import Failure, Outcome, Succeeded
 from sluice.core.task import ConsumerId, JsonText, Kind, RunKey, TaskId
 from sluice.db.claims import Completion

@@ -1,0 +1,1 @@
+"""Connections and bodies, bounded. Knows no task."""

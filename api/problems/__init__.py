@@ -1,0 +1,1 @@
+"""What is told to a client whose request went wrong (RFC 9457)."""

@@ -1,0 +1,243 @@
+"""From errors to problem documents (RFC 9457): one table, which the handlers answer from and openapi.py describes.
+
+No answer repeats a value that the client sent, nor says what only operators should know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from sluice.api.http.body import BodyTooLarge, NotJsonMedia
+from sluice.api.http.encoding import NotGzip, UnknownEncoding
+from sluice.api.problems.findings import (
+    Finding,
+    Invalid,
+    InvalidParameters,
+    PayloadsRefused,
+    UnknownKinds,
+    in_body,
+    in_parameters,
+    of_kind,
+    parameter_flaws,
+)
+from sluice.api.submit.strict_json import NotJson, Unsound
+from sluice.api.submit.submissions import MaybeAccepted
+from sluice.core import errors
+from sluice.core.errors import SluiceError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+URN = "urn:sluice:problem:"
+
+
+class NotReady(SluiceError):
+    """Requests should go elsewhere for now."""
+
+
+class NotHttp(SluiceError):
+    """The bytes are no request."""
+
+
+class TooSlow(SluiceError):
+    """The request took too long to arrive."""
+
+
+class Trailers(SluiceError):
+    """Headers come behind the body: nothing here reads them."""
+
+
+class HeadTooLarge(SluiceError):
+    """The request line and the headers are longer, or more, than any request needs."""
+
+    def __init__(self, limit: int, most: int) -> None:
+        super().__init__(f"the request line and the headers are over {limit} bytes, or over {most} headers")
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """One sort of problem. `detail`, `found` and `more` make of the error what a client is told beyond the title."""
+
+    status: int
+    name: str
+    title: str
+    detail: Callable[[Any], str] = str
+    found: Callable[[Any], Sequence[Finding]] | None = None
+    more: Callable[[Any], Mapping[str, Any]] | None = None
+
+
+def _count(flaws: Sequence[object]) -> str:
+    return "1 thing is wrong" if len(flaws) == 1 else f"{len(flaws)} things are wrong"
+
+
+def _maybe(error: MaybeAccepted) -> Mapping[str, Any]:
+    return {"id": error.ids[0]} if len(error.ids) == 1 else {"ids": error.ids}
+
+
+_AWAY = "PostgreSQL does not answer"
+_UNKNOWN = "No consumer has registered this kind"
+_REFUSED = "The payload does not fit its kind"
+
+TABLE: Mapping[type[Exception], Sort] = {
+    NotJson: Sort(400, "not-json", "The body is not JSON"),
+    ClientDisconnect: Sort(400, "incomplete", "The body is not complete", lambda _: "the client left"),
+    NotHttp: Sort(400, "not-http", "The request is not HTTP", lambda _: "it cannot be parsed"),
+    Trailers: Sort(400, "trailers", "The request has trailers", lambda _: "send its headers before its body"),
+    TooSlow: Sort(408, "too-slow", "The request took too long", lambda _: "nothing was done: send it again"),
+    HeadTooLarge: Sort(431, "head-too-large", "The headers are too large"),
+    errors.TaskNotFound: Sort(
+        404, "task-not-found", "There is no such task", lambda _: "it never was, or was pruned"
+    ),
+    errors.TransitionRefused: Sort(
+        409,
+        "status-conflict",
+        "The task's status does not allow this",
+        lambda error: f"the task is {error.status}: it cannot become {error.wanted}",
+    ),
+    BodyTooLarge: Sort(413, "body-too-large", "The body is too large"),
+    NotGzip: Sort(400, "not-gzip", "The body is not gzip", lambda _: "it cannot be decoded, or breaks off"),
+    UnknownEncoding: Sort(415, "unknown-encoding", "The body's encoding is not known"),
+    NotJsonMedia: Sort(415, "not-json-media", "The body must be application/json"),
+    Unsound: Sort(
+        422,
+        "unsound",
+        "The body holds values that cannot be kept as they are",
+        lambda error: _count(error.flaws),
+        lambda error: in_body(error.flaws),
+    ),
+    Invalid: Sort(
+        422,
+        "invalid",
+        "The request is not valid",
+        lambda error: _count(error.flaws),
+        lambda error: in_body(error.flaws),
+    ),
+    InvalidParameters: Sort(
+        422,
+        "invalid",
+        "The request is not valid",
+        lambda error: _count(error.flaws),
+        lambda error: in_parameters(error.flaws),
+    ),
+    RequestValidationError: Sort(
+        422,
+        "invalid",
+        "The request is not valid",
+        lambda error: _count(error.errors()),
+        lambda error: in_parameters(parameter_flaws(error.errors())),
+    ),
+    errors.UnknownKind: Sort(
+        422,
+        "unknown-kind",
+        _UNKNOWN,
+        lambda error: f"the nearest are {', '.join(error.nearest)}" if error.nearest else "none is near it",
+        lambda error: in_body(of_kind(error)),
+    ),
+    errors.PayloadRefused: Sort(
+        422,
+        "payload-refused",
+        _REFUSED,
+        lambda error: _count(error.flaws),
+        lambda error: in_body(of_kind(error)),
+    ),
+    UnknownKinds: Sort(
+        422, "unknown-kind", _UNKNOWN, lambda error: _count(error.flaws), lambda error: in_body(error.flaws)
+    ),
+    PayloadsRefused: Sort(
+        422,
+        "payload-refused",
+        _REFUSED,
+        lambda error: _count(error.flaws),
+        lambda error: in_body(error.flaws),
+    ),
+    errors.RowRefused: Sort(
+        422, "row-refused", "PostgreSQL refuses the task", lambda _: "its values cannot be stored"
+    ),
+    MaybeAccepted: Sort(
+        503,
+        "maybe-accepted",
+        _AWAY,
+        lambda _: "the submission may have been accepted: look for the id before you send it again",
+        more=_maybe,
+    ),
+    errors.OutcomeUnknown: Sort(
+        503, "outcome-unknown", _AWAY, lambda _: "if it was to change something, look first whether it did"
+    ),
+    errors.Hindered: Sort(
+        503,
+        "held-up",
+        "PostgreSQL gave the statement up",
+        lambda _: "somebody holds what it needs locked, or its time was over; nothing was done: try again",
+    ),
+    errors.TakesNoWrites: Sort(
+        503, "read-only", "PostgreSQL takes no writes", lambda _: "nothing was done: try again"
+    ),
+    errors.StoreUnavailable: Sort(503, "unavailable", _AWAY, lambda _: "nothing was done: try again"),
+    NotReady: Sort(503, "not-ready", "Requests should go elsewhere for now"),
+    errors.Overloaded: Sort(
+        503, "overloaded", "More arrives than can be done", lambda _: "nothing was done: try again"
+    ),
+}
+"""The most special class on an error's way to its base decides."""
+
+_OF_HTTP: Mapping[int, Sort] = {
+    404: Sort(404, "not-found", "There is nothing here", lambda _: "see /docs for what there is"),
+    405: Sort(
+        405, "method-not-allowed", "There is nothing here by this method", lambda _: "see the header Allow"
+    ),
+}
+UNEXPECTED = Sort(
+    500, "unexpected", "The service failed", lambda _: "this is a fault of the service; its log says more"
+)
+
+
+def sort_of(error: Exception) -> Sort:
+    """What kind of problem `error` is; UNEXPECTED when the table does not know it."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind]
+    if isinstance(error, HTTPException):
+        phrase = HTTPStatus(error.status_code).phrase
+        return _OF_HTTP.get(error.status_code) or Sort(error.status_code, "http", phrase, lambda _: phrase)
+    return UNEXPECTED
+
+
+def respond(error: Exception, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that ended in `error`."""
+    sort = sort_of(error)
+    document: dict[str, Any] = {
+        "type": URN + sort.name,
+        "title": sort.title,
+        "status": sort.status,
+        "detail": sort.detail(error),
+    }
+    if sort.found is not None:
+        document["errors"] = sort.found(error)
+    if sort.more is not None:
+        document.update(sort.more(error))
+    return Response(
+        orjson.dumps(document), sort.status, {**_headers(error), **(headers or {})}, media_type=MEDIA_TYPE
+    )
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, HTTPException):
+        return dict(error.headers or {})
+    if isinstance(error, errors.Overloaded):
+        return {"Retry-After": str(math.ceil(error.retry_after.total_seconds()))}
+    if isinstance(error, errors.StoreUnavailable | NotReady):
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if isinstance(error, UnknownEncoding):
+        return {"Accept-Encoding": "gzip"}
+    if isinstance(error, BodyTooLarge) and error.unread:
+        return {"Connection": "close"}
+    return {}

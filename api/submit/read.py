@@ -1,0 +1,105 @@
+"""From the bytes of a request to tasks that can be inserted: decoded, validated, completed. Touches no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from sluice.api.problems.findings import Invalid, flaws_of
+from sluice.api.schemas.submission import MAX_BATCH, Batch, StatusChange, Submission
+from sluice.api.submit.strict_json import MOST_FLAWS, decode
+from sluice.core.errors import Flaw
+from sluice.core.ids import new_task_id
+from sluice.core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName
+
+if TYPE_CHECKING:
+    from sluice.api.http.body_budget import Room
+    from sluice.db.browse import Served
+
+M = TypeVar("M", bound=BaseModel)
+
+AT_ONCE_BYTES = 16 << 10
+"""Bodies up to this size are decoded where they are: three milliseconds at the worst."""
+_NO_PAYLOAD = JsonText("{}")
+_FIELDS: Mapping[type[BaseModel], frozenset[str]] = {
+    model: frozenset(model.model_fields) for model in (Submission, Batch, StatusChange)
+}
+
+
+async def _off_loop(read: Callable[[bytes | bytearray], M], body: bytes | bytearray, room: Room) -> M:
+    """Decode a large body on a thread: other requests go on meanwhile."""
+    return read(body) if len(body) <= AT_ONCE_BYTES else await room.decode(read, body)
+
+
+async def read_submission(body: bytes | bytearray, room: Room) -> Submission:
+    """One task. Raises NotJson, Unsound and Invalid, and Overloaded for a large one."""
+    return await _off_loop(_submission, body, room)
+
+
+async def read_batch(body: bytes | bytearray, room: Room) -> Batch:
+    """Many tasks; otherwise as `read_submission`."""
+    return await _off_loop(_batch, body, room)
+
+
+async def read_status_change(body: bytes | bytearray, room: Room) -> StatusChange:
+    """A change of status; otherwise as `read_submission`."""
+    return await _off_loop(_status_change, body, room)
+
+
+def complete(submission: Submission, served: Served | None) -> NewTask:
+    """The task with a new id. What the client left open its kind decides, what that leaves open the defaults."""
+    max_attempts = submission.max_attempts or (served and served.max_attempts) or DEFAULT_MAX_ATTEMPTS
+    timeout = submission.timeout or (served and served.timeout) or DEFAULT_TIMEOUT_SECONDS
+    payload = submission.payload
+    return NewTask(
+        new_task_id(),
+        Kind(submission.kind),
+        submission.message,
+        QueueName(submission.queue),
+        submission.priority,
+        JsonText(orjson.dumps(payload).decode()) if payload else _NO_PAYLOAD,
+        submission.run_at,
+        submission.delay,
+        max_attempts,
+        timeout,
+    )
+
+
+def _submission(body: bytes | bytearray) -> Submission:
+    return _validated(Submission, decode(body, around=1))
+
+
+def _status_change(body: bytes | bytearray) -> StatusChange:
+    return _validated(StatusChange, decode(body, around=1))
+
+
+def _batch(body: bytes | bytearray) -> Batch:
+    return _validated(Batch, decode(body, around=3))
+
+
+def _validated(model: type[M], value: object) -> M:
+    unknown = list(islice(_unknown(model, value), MOST_FLAWS))
+    if len(unknown) == MOST_FLAWS:
+        raise Invalid(unknown)  # pydantic would name a million of them, at a kilobyte each
+    try:
+        return model.model_validate(value)
+    except ValidationError as invalid:
+        raise Invalid(flaws_of(invalid)) from None
+
+
+def _unknown(model: type[BaseModel], value: object) -> Iterator[Flaw]:
+    """Each key that `model` does not know; those of a batch's tasks too."""
+    if model is Batch and isinstance(value, dict) and isinstance(tasks := value.get("tasks"), list):
+        for number, task in enumerate(islice(tasks, MAX_BATCH)):
+            yield from _extra(_FIELDS[Submission], task, "tasks", number)
+    yield from _extra(_FIELDS[model], value)
+
+
+def _extra(known: frozenset[str], value: object, *path: str | int) -> Iterable[Flaw]:
+    if not isinstance(value, dict) or known.issuperset(value):
+        return ()
+    return (Flaw((*path, key), "Extra inputs are not permitted") for key in value if key not in known)

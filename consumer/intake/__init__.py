@@ -1,0 +1,1 @@
+"""How tasks come in: ids are pulled and scheduled, claims made, and some held until a slot is vacant."""

@@ -1,0 +1,1 @@
+"""What keeps a consumer honest: its heartbeat, its watchdog, and comparing what it holds with the rows."""

@@ -1,0 +1,230 @@
+"""Writing outcomes: self-clocking, fenced, and kept until they are written (R5). Runs no handler and judges nothing.
+
+It flushes at once when no flush is in flight, and gathers only while one is: no delay when idle, large batches under
+load, no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Protocol, assert_never, cast
+
+from sluice.consumer.runs.locked import Apart
+from sluice.consumer.runs.refused import instead_of
+from sluice.core.errors import Hindered, RowRefused, StoreUnavailable
+from sluice.core.events import Fenced, Finished, OutcomeRefused, RowsLocked, StoreBack, StoreLost
+from sluice.core.outcome import storable
+from sluice.db.claims import Completion, Failing, Return, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sluice.consumer.periodic import Bell
+    from sluice.core.events import Report
+    from sluice.core.task import RunKey, TaskId
+    from sluice.db.claims import Pending
+
+Write = Completion | Failing | Return
+
+_BATCH = 1000
+_BATCH_BYTES = 8 << 20
+_FIRST_PAUSE = 0.025
+_LONGEST_PAUSE = 1.0
+
+
+class WritesOutcomes(Protocol):
+    """What completing needs of the store."""
+
+    async def finish(self, done: Sequence[Completion]) -> Written: ...
+    async def fail(self, lost: Sequence[Failing]) -> Written: ...
+    async def give_back(self, back: Sequence[Return]) -> Written: ...
+    async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]: ...
+
+
+class PublishesAgain(Protocol):
+    """Where rows go that a write made pending."""
+
+    def again(self, pending: Iterable[Pending]) -> None: ...
+
+
+class Complete:
+    """Outcomes on their way to their rows. While it is `full`, nothing is claimed."""
+
+    def __init__(
+        self,
+        *,
+        store: WritesOutcomes,
+        publisher: PublishesAgain,
+        report: Report,
+        bell: Bell,
+        high_mark: int,
+        lowered: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._report = report
+        self._bell = bell
+        self._high_mark = high_mark
+        self._lowered = lowered
+        self._waiting: deque[Write] = deque()
+        self._groups: deque[list[Write]] = deque()
+        self._apart = Apart()
+        self._closing = False
+        self._written = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Outcomes that are not known to be written."""
+        return len(self._waiting) + sum(map(len, self._groups)) + len(self._apart)
+
+    @property
+    def locked(self) -> int:
+        """Those among them whose rows somebody else holds locked."""
+        return len(self._apart)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will be written any more: it was closed, and all that it had is written."""
+        return self._written.is_set()
+
+    @property
+    def full(self) -> bool:
+        """Whether claims must wait for the writing to catch up."""
+        return self.waiting >= self._high_mark
+
+    def keys(self) -> set[RunKey]:
+        """The runs whose outcome is being written."""
+        writing = {(write.id, write.token) for group in (*self._groups, self._waiting) for write in group}
+        return writing | self._apart.keys()
+
+    def put(self, write: Write) -> None:
+        """Take an outcome; it is written as soon as the store answers."""
+        self._waiting.append(write)
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Nothing more will come: `run` ends when all is written."""
+        self._closing = True
+        self._bell.ring()
+
+    async def written(self) -> None:
+        """Until it is closed and all is written. Safe to cancel."""
+        await self._written.wait()
+
+    async def run(self) -> None:
+        """Write until closed and empty."""
+        await self._write()
+        self._written.set()
+
+    async def _write(self) -> None:
+        """What was not answered is sent again as it stands: the token decides (R2)."""
+        pause: float | None = None
+        while not (self._closing and self.waiting == 0):
+            self._bell.clear()
+            if not (self._groups or self._waiting or self._apart.due()):
+                await self._bell.wait(self._apart.due_in())
+                continue
+            try:
+                await self._look_again()
+                await self._flush(again=pause is not None)
+            except StoreUnavailable as away:
+                if pause is None:
+                    self._report(StoreLost(away.store, doing="complete", reason=away.reason))
+                pause = min((pause or _FIRST_PAUSE) * 2, _LONGEST_PAUSE)
+                await asyncio.sleep(pause)
+                continue
+            if pause is not None:
+                self._report(StoreBack("PostgreSQL", doing="complete"))
+                pause = None
+            self._lowered()
+
+    async def _look_again(self) -> None:
+        """Outcomes whose rows are not locked any more take their place in the queue again."""
+        due = self._apart.due()
+        if due:
+            self._waiting.extendleft(self._apart.part(await self._store.locked_among(due)))
+
+    def _next_batch(self) -> list[Write]:
+        """What waits, up to a bound of rows and of bytes."""
+        batch: list[Write] = []
+        size = 0
+        while self._waiting and len(batch) < _BATCH and size < _BATCH_BYTES:
+            write = self._waiting.popleft()
+            size += len(write.result or "") if isinstance(write, Completion) else 0
+            batch.append(write)
+        return batch
+
+    async def _flush(self, *, again: bool) -> None:
+        """One statement for the next group, which leaves once it is written.
+
+        When PostgreSQL refuses a row it is halved, so that the row fails alone; when somebody holds a row locked, that
+        row is set apart, so that it waits alone.
+        """
+        if not self._groups:
+            self._groups.extend(_by_type(self._next_batch()))
+        if not self._groups:
+            return
+        group = self._groups[0]
+        try:
+            written = await self._send(group)
+        except RowRefused as refused:
+            self._groups.popleft()
+            if len(group) > 1:
+                self._halve(group)
+                return
+            self._report(OutcomeRefused(str(group[0].id), reason=storable(refused.reason, 200)))
+            instead = instead_of(group[0], refused)
+            if instead is not None:
+                self._waiting.appendleft(instead)
+            return
+        except Hindered:
+            await self._part(group)
+            return
+        self._groups.popleft()
+        self._apart.written(group)
+        self._report(Finished(written.rows))
+        if written.rows < len(group) and not again:
+            self._report(Fenced(len(group) - written.rows))
+        if written.pending:
+            self._publisher.again(written.pending)
+
+    def _halve(self, group: list[Write]) -> None:
+        middle = len(group) // 2
+        self._groups.extendleft((group[middle:], group[:middle]))
+
+    async def _part(self, group: list[Write]) -> None:
+        """Set apart what somebody holds locked, and have the rest sent at once: its statement had to wait once.
+
+        Where no row is locked, such as when a trigger of the user's waits for something, it is halved.
+        """
+        locked = await self._store.locked_among([write.id for write in group])
+        self._groups.popleft()
+        held = [write for write in group if write.id in locked]
+        free = [write for write in group if write.id not in locked]
+        if not held and len(group) > 1:
+            self._halve(group)
+            return
+        if held and free:
+            self._groups.appendleft(free)
+        self._apart.put(held or free)
+        self._report(RowsLocked(len(held or free)))
+
+    async def _send(self, group: list[Write]) -> Written:
+        match group[0]:
+            case Completion():
+                return await self._store.finish(cast("list[Completion]", group))
+            case Failing():
+                return await self._store.fail(cast("list[Failing]", group))
+            case Return():
+                return await self._store.give_back(cast("list[Return]", group))
+            case _:
+                assert_never(group[0])
+
+
+def _by_type(batch: list[Write]) -> list[list[Write]]:
+    """One group for each statement."""
+    groups: dict[type[Write], list[Write]] = {}
+    for write in batch:
+        groups.setdefault(type(write), []).append(write)
+    return list(groups.values())
