@@ -135,7 +135,7 @@ async def _lifespan(
 
     browse = Browse(probes, listing)
     roster = Roster(Consumers(probes))
-    publisher = Publisher(ready, lambda: roster.audiences, report=report)
+    publisher = Publisher(ready, roster, report=report)
     submissions = Submissions(Tasks(submitting), hand_over=publisher.submitted, report=report)
     large = Submissions(
         Tasks(submitting_large), hand_over=publisher.submitted, report=report, most_rows=MOST_ROWS_WAITING

@@ -18,7 +18,8 @@ from sluice.api.http import listen
 from sluice.api.main import Beside, create_app
 from sluice.api.http.connection import Connection, end_overdue
 from sluice.api.start import check_stores
-from sluice.core.process import runner as loop, supervisor as family
+from sluice.core.process import runner
+from sluice.core.process.supervisor import as_it_was, supervise
 from sluice.core.errors import SluiceError
 from sluice.core.process.forks import set_forks_apart
 from sluice.core.process.parent_death import die_with_parent
@@ -27,6 +28,7 @@ from sluice.core.process.signals import STOPS, on_stops
 from sluice.core.process.stop import StopOrder
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
+from sluice.core.waiting import unless
 
 CONSUMER = "sluice.cli.api_with_consumer:consumer_beside"
 """Named, not imported: the API and the consumer know nothing of each other."""
@@ -52,7 +54,7 @@ def run(
         settings = load(ApiSettings, api_host=host, api_port=port)
         log.configure(settings.log_level, settings.log_format)
         log.never_wait()
-        with family.as_it_was() if workers else nullcontext():
+        with as_it_was() if workers else nullcontext():
             beside = _consumer_beside() if with_consumer else None
         with listen.bind(settings.api_host, settings.api_port) as listener:
             stop = Stop()
@@ -71,17 +73,17 @@ def run_worker(*, parent: int, listener: int, with_consumer: bool) -> int:
         beside = _consumer_beside() if with_consumer else None
         with socket.socket(fileno=listener) as inherited:
             stop = Stop()
-            stop.in_family = True
+            stop.supervised = True
             return _loop(_serve(settings, inherited, beside, stop), stop)
     except SluiceError as error:
         return _say(str(error))
 
 
 class Stop(StopOrder):
-    """The order to stop. `heard`: signals are handled on the loop by now; `in_family`: a parent hands them on."""
+    """The order to stop. `heard`: signals are handled on the loop by now; `supervised`: a parent hands them on."""
 
     heard = False
-    in_family = False
+    supervised = False
 
 
 class Server(uvicorn.Server):
@@ -113,7 +115,7 @@ class Server(uvicorn.Server):
         on_stops(
             asyncio.get_running_loop(),
             self._ask,
-            told_twice=self._stop.begin if self._stop.in_family else None,
+            told_twice=self._stop.begin if self._stop.supervised else None,
         )
         self._stop.heard = True
         yield
@@ -151,20 +153,20 @@ def _loop(main: Coroutine[Any, Any, int], stop: Stop) -> int:
         log.logger().error("step.failed", step="loop", reason=f"a stray task: {stopped!r}")
 
     set_forks_apart(STOPS)
-    status = loop.run(main, loop_factory=uvloop.new_event_loop, ours=lambda: stop.heard, stray=stray)
-    return loop.leave(status, finish=log.finish)
+    status = runner.run(main, loop_factory=uvloop.new_event_loop, ours=lambda: stop.heard, stray=stray)
+    return runner.leave(status, finish=log.finish)
 
 
 async def _run(
     settings: ApiSettings, listener: socket.socket, workers: int, beside: Beside | None, stop: Stop
 ) -> int:
-    if not await _look_unless(stop, settings):
+    if not await _check_unless(stop, settings):
         return 0
     log.logger().info("api.listening", url=listen.url(listener))
     if workers == 1:
         return await _serve(settings, listener, beside, stop)
     arguments = ["--listener", str(listener.fileno()), *([] if beside is None else ["--with-consumer"])]
-    return await family.supervise(workers, "sluice.api", arguments, pass_fds=[listener.fileno()])
+    return await supervise(workers, "sluice.api", arguments, pass_fds=[listener.fileno()])
 
 
 async def _serve(settings: ApiSettings, listener: socket.socket, beside: Beside | None, stop: Stop) -> int:
@@ -189,21 +191,10 @@ async def _serve(settings: ApiSettings, listener: socket.socket, beside: Beside 
     return 1 if server.failed else 0
 
 
-async def _look_unless(stop: Stop, settings: ApiSettings) -> bool:
-    """Look at the stores before serving; False when a signal came first."""
-    look = check_stores(settings, Reporter(settings.log_level))
-    looking = asyncio.get_running_loop().create_task(look)  # owner: this function
-
-    def give_up() -> None:
-        stop.ask()
-        looking.cancel()
-
-    on_stops(asyncio.get_running_loop(), give_up)
-    try:
-        await looking
-    except asyncio.CancelledError:
-        return False
-    return True
+async def _check_unless(stop: Stop, settings: ApiSettings) -> bool:
+    """Check the stores before serving; False when a signal came first."""
+    on_stops(asyncio.get_running_loop(), stop.ask)
+    return await unless(stop.asked, check_stores(settings, Reporter(settings.log_level)))
 
 
 def _consumer_beside() -> Beside:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import StoreLost
-from sluice.db import schema
 from sluice.db.broker import Broker
 from sluice.db.keys import Keys
 from sluice.db.ready import ReadyLists
-from sluice.db.session import Database, Limits, make_engine
-from sluice.db.start import await_postgresql
+from sluice.db.session import Limits, make_engine
+from sluice.db.start import check_postgresql
 
 if TYPE_CHECKING:
     from sluice.core.events import Report
@@ -38,11 +37,7 @@ async def check_stores(settings: ApiSettings, report: Report) -> None:
         schema=settings.sluice_schema,
     )
     try:
-        await await_postgresql(
-            engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
-        )
-        await schema.check(engine, settings.sluice_schema)
-        await Database(engine).refuse_unsafe_server()
+        await check_postgresql(engine, settings.sluice_schema, report)
     finally:
         await engine.dispose()
     if url := settings.redis_url.get_secret_value():

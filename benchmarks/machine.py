@@ -46,7 +46,7 @@ async def describe(stage: Stage) -> dict[str, Any]:
             "postgresql": version,
             "valkey": info.get("valkey_version", info.get("redis_version")),
             **{name: metadata.version(name) for name in PACKAGES},
-            "sluice": {"version": metadata.version("sluice"), "commit": _commit()},
+            "sluice": {"version": metadata.version("sluice-tasks"), "commit": _commit()},
         },
         "settings": {"postgresql": {row["name"]: row["setting"] for row in changed}, "valkey": valkey},
     }

@@ -55,7 +55,7 @@ def show(*, url: str, data: Path | None, kept: bool, embedded: Urls, seconds: fl
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))  # a directory may be named like markup
     console = Console(highlight=False, soft_wrap=True)
-    title = f"[bold]sluice {version('sluice')}[/] ready in {seconds:.1f} s"
+    title = f"[bold]sluice {version('sluice-tasks')}[/] ready in {seconds:.1f} s"
     console.print(Panel(table, title=title, title_align="left", box=ROUNDED, expand=False, padding=(0, 2)))
     exports = {"DATABASE_URL": embedded.database_url, "REDIS_URL": embedded.redis_url}
     for name, value in exports.items():

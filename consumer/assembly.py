@@ -1,44 +1,60 @@
-"""One consumer put together: every part meets its neighbours here, and nothing runs yet."""
+"""One consumer put together, wing by wing: every part meets its neighbours here, and nothing runs yet."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluice.consumer.intake.prefetch import Ahead
-from sluice.consumer.runs.complete import Complete
-from sluice.consumer.runs.execute import Execute
-from sluice.consumer.intake.claim import Gate
-from sluice.consumer.lease import Beat, Lease
+from sluice.consumer.intake.capacity import Capacity
+from sluice.consumer.intake.claim import Claimer
 from sluice.consumer.intake.lists import Lists
-from sluice.consumer.intake.pace import Pace
-from sluice.consumer.parts import Machine, Parts
-from sluice.consumer.periodic import Stopping
-from sluice.consumer.intake.redis_health import Presence
+from sluice.consumer.intake.prefetch import Prefetch
 from sluice.consumer.intake.pull import Pull
-from sluice.consumer.liveness.reconcile import Reconcile
-from sluice.consumer.runs.running import Running
+from sluice.consumer.intake.redis_health import RedisHealth
 from sluice.consumer.intake.scan import Scan
 from sluice.consumer.intake.schedule import Hint, Schedule
-from sluice.consumer.runs.sessions import Sessions
-from sluice.consumer.intake.slots import Slots
-from sluice.consumer.runs.quarantine import Suspects
-from sluice.consumer.liveness.watchdog import Heartbeat, Watch
+from sluice.consumer.lease import Lease
+from sluice.consumer.liveness.heartbeat import Heartbeat
+from sluice.consumer.liveness.reconcile import Reconcile
+from sluice.consumer.liveness.watchdog import Watchdog
+from sluice.consumer.parts import Consumer, Intake, Liveness, Machine, Runs, Stops
+from sluice.consumer.runs.complete import Complete
+from sluice.consumer.runs.execute import Execute
+from sluice.consumer.runs.quarantine import Quarantine
+from sluice.consumer.runs.running import Running
+from sluice.consumer.runs.transaction import Sessions
 from sluice.consumer.runs.work import Work
 from sluice.db.consumers import Registration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from sluice.consumer.runs.cpu.children import Children
     from sluice.consumer.handlers.registry import Registry
+    from sluice.consumer.runs.cpu.children import Children
     from sluice.consumer.stores import Stores
     from sluice.core.events import Report
     from sluice.core.settings import ConsumerSettings
+    from sluice.core.task import Kind
+    from sluice.core.waiting import Bell
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What every wing is built on."""
+
+    settings: ConsumerSettings
+    stores: Stores
+    machine: Machine
+    report: Report
+    kinds: list[Kind]
+    stops: Stops
+    lease: Lease
+    capacity: Capacity
+    scan_bell: Bell
 
 
 def assemble(
@@ -51,171 +67,160 @@ def assemble(
     end_process: Callable[[str], None],
     report: Report,
     machine: Machine | None = None,
-) -> Parts:
-    """All parts of a consumer. `end_process` is what the beat's thread does when the process cannot keep the rules."""
-    machine = machine or Machine()
-    clock, random = machine.clock, machine.random
-    capacity = settings.worker_queue_maxsize
-    intake, the_end = Stopping(), Stopping()
-    fed, room, rows, written = intake.bell(), intake.bell(), intake.bell(), the_end.bell()
-    lease = Lease(settings.lease, clock)
-    running, pace = Running(), Pace()
-    queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
-
-    def freed() -> None:
-        ahead.vacated()
-        fed.ring()
-        room.ring()
-
-    def brought(claimed: int) -> None:
-        pull.brought(claimed)
-
-    slots = Slots(capacity, freed)
-    complete = Complete(
-        store=stores.claims,
-        publisher=stores.publisher,
+) -> Consumer:
+    """Make all parts of a consumer. The heartbeat's thread does `end_process` when the process cannot keep the rules."""
+    machine, stops = machine or Machine(), Stops()
+    base = _Base(
+        settings=settings,
+        stores=stores,
+        machine=machine,
         report=report,
-        bell=written,
-        high_mark=max(1000, 10 * capacity),
-        lowered=freed,
-    )
-    suspects = Suspects(
-        consumers=stores.consumers, next_one=rows.ring, clock=clock, random=random, report=report
-    )
-    work = Work(
-        registry=registry,
-        execute=Execute(threads=threads, children=children, report=report),
-        sessions=Sessions(
-            engine=stores.handler_engine, running=running, lease=lease, transaction=machine.transaction
-        ),
-        complete=complete,
-        suspects=suspects,
-        running=running,
-        slots=slots,
-        lease=lease,
-        pace=pace,
-        clock=clock,
-        random=random,
-        report=report,
-    )
-    # Else pull would fetch the same ids again at once, and claims run ahead of handlers that are slow now.
-    ahead = Ahead(slots=slots, pace=pace, work=work, clock=clock, overdue=pace.forget)
-    gate = Gate(
-        store=stores.claims,
         kinds=list(registry),
-        lease=lease,
-        allowed=lambda: not complete.full,
-        suspects=lambda: suspects.may_begin and not ahead.holds_suspect,
-        start=ahead.put,
-        report=report,
+        stops=stops,
+        lease=Lease(settings.lease, machine.clock),
+        capacity=Capacity(settings.worker_queue_maxsize),
+        scan_bell=stops.intake.bell(),
     )
-    schedule = Schedule(
-        queue=queue,
-        slots=slots,
-        ahead=ahead,
-        gate=gate,
-        ready=stores.ready,
-        stopping=intake,
-        bell=fed,
-        taken=room.ring,
-        brought=brought,
-        too_far_ahead=pace.forget,  # else pull would fetch the same ids again at once
-        clock=clock,
-        report=report,
-    )
-    presence = Presence(stores.ready, report)
     facts = Registration(
         host=socket.gethostname(),
         pid=os.getpid(),
         queues=settings.queue_names,
-        kinds=list(registry),
-        capacity=capacity,
+        kinds=base.kinds,
+        capacity=base.capacity.slots,
         lease=settings.lease,
     )
-    roster = stores.roster
-    lists = Lists(facts.signature, clock)
-    roster.changed = lambda: lists.follow(roster.audiences)
-    roster.include(facts.signature)
+    stores.roster.include(facts.signature)
+    runs = _runs(base, registry, Execute(threads=threads, children=children, report=report))
+    intake = _intake(base, facts, runs)
+    return Consumer(
+        stops=stops,
+        lease=base.lease,
+        capacity=base.capacity,
+        stores=stores,
+        runs=runs,
+        intake=intake,
+        liveness=_liveness(base, facts, runs, intake, end_process),
+    )
+
+
+def _runs(base: _Base, registry: Registry, execute: Execute) -> Runs:
+    machine, stores, running = base.machine, base.stores, Running()
+    complete = Complete(
+        store=stores.claims,
+        publisher=stores.publisher,
+        report=base.report,
+        bell=base.stops.end.bell(),
+        capacity=base.capacity,
+        high_mark=max(1000, 10 * base.capacity.slots),
+    )
+    quarantine = Quarantine(
+        consumers=stores.consumers,
+        scan_bell=base.scan_bell,
+        clock=machine.clock,
+        random=machine.random,
+        report=base.report,
+    )
+    work = Work(
+        registry=registry,
+        execute=execute,
+        sessions=Sessions(
+            engine=stores.handler_engine, running=running, lease=base.lease, transaction=machine.transaction
+        ),
+        complete=complete,
+        quarantine=quarantine,
+        running=running,
+        capacity=base.capacity,
+        lease=base.lease,
+        clock=machine.clock,
+        random=machine.random,
+        report=base.report,
+    )
+    return Runs(work, running, complete, quarantine)
+
+
+def _intake(base: _Base, facts: Registration, runs: Runs) -> Intake:
+    stores, capacity, clock, report = base.stores, base.capacity, base.machine.clock, base.report
+    queue: asyncio.Queue[Hint] = asyncio.Queue(capacity.slots)
+    pull_bell, schedule_bell = base.stops.intake.bell(), base.stops.intake.bell()
+    redis_health = RedisHealth(stores.ready, report)
+    prefetch = Prefetch(capacity=capacity, work=runs.work, clock=clock)
+    for bell in (schedule_bell, pull_bell):
+        capacity.when_freed(bell.ring)
+    claimer = Claimer(
+        store=stores.claims,
+        kinds=base.kinds,
+        lease=base.lease,
+        complete=runs.complete,
+        quarantine=runs.quarantine,
+        prefetch=prefetch,
+        report=report,
+    )
     scan = Scan(
         store=stores.claims,
-        gate=gate,
-        queues=settings.queue_names,
-        kinds=list(registry),
-        audiences=lambda: roster.audiences,
-        consumers=lambda: roster.consumers,
-        bell=rows,
+        claimer=claimer,
+        redis_health=redis_health,
+        queues=facts.queues,
+        kinds=base.kinds,
+        roster=stores.roster,
+        scan_bell=base.scan_bell,
         clock=clock,
+    )
+    schedule = Schedule(
+        queue=queue,
+        capacity=capacity,
+        prefetch=prefetch,
+        claimer=claimer,
+        scan=scan,
+        ready=stores.ready,
+        stopping=base.stops.intake,
+        pull_bell=pull_bell,
+        schedule_bell=schedule_bell,
+        clock=clock,
+        report=report,
     )
     pull = Pull(
         ready=stores.ready,
-        presence=presence,
-        lists=lists,
+        redis_health=redis_health,
+        lists=Lists(facts.signature, stores.roster, clock),
         scan=scan,
         queue=queue,
-        slots=slots,
-        ahead=ahead,
-        gate=gate,
-        pace=pace,
-        fed=fed,
-        stopping=intake,
-        bell=room,
+        capacity=capacity,
+        prefetch=prefetch,
+        claimer=claimer,
+        stopping=base.stops.intake,
+        pull_bell=pull_bell,
+        schedule_bell=schedule_bell,
         clock=clock,
+        report=report,
+    )
+    return Intake(pull, schedule, claimer, prefetch, redis_health, base.scan_bell)
+
+
+def _liveness(
+    base: _Base, facts: Registration, runs: Runs, intake: Intake, end_process: Callable[[str], None]
+) -> Liveness:
+    machine, report = base.machine, base.report
+    watchdog = Watchdog(
+        lease=base.lease, running=runs.running, end_process=end_process, clock=machine.clock, report=report
+    )
+    heartbeat = Heartbeat(
+        stores=base.stores,
+        lease=base.lease,
+        facts=facts,
+        capacity=base.capacity,
+        watchdog=watchdog,
+        clock=machine.clock,
+        random=machine.random,
         report=report,
     )
     reconcile = Reconcile(
-        store=stores.claims,
-        lease=lease,
-        gate=gate,
-        running=running,
-        ahead=ahead,
-        complete=complete,
-        clock=clock,
+        store=base.stores.claims,
+        lease=base.lease,
+        claimer=intake.claimer,
+        running=runs.running,
+        prefetch=intake.prefetch,
+        complete=runs.complete,
+        clock=machine.clock,
         report=report,
     )
-    watch = Watch(
-        lease=lease,
-        runs=running.keys,
-        runs_of_others=running.keys_of_others,
-        end_process=end_process,
-        clock=clock,
-        report=report,
-    )
-
-    @asynccontextmanager
-    async def open_beat() -> AsyncIterator[Beat]:
-        async with stores.open_beats() as store:
-            yield Beat(
-                lease=lease,
-                store=store,
-                facts=facts,
-                running=lambda: slots.busy,
-                clock=clock,
-                report=report,
-            )
-
-    return Parts(
-        intake=intake,
-        the_end=the_end,
-        ready=stores.ready,
-        pull=pull,
-        rows=rows,
-        presence=presence,
-        schedule=schedule,
-        work=work,
-        running=running,
-        slots=slots,
-        ahead=ahead,
-        gate=gate,
-        complete=complete,
-        reconcile=reconcile,
-        claims=stores.claims,
-        publisher=stores.publisher,
-        consumers=stores.consumers,
-        lease=lease,
-        watch=watch,
-        beat=machine.carrier(
-            Heartbeat(
-                open_beat=open_beat, watch=watch, look_every=settings.lease / 24, report=report, random=random
-            )
-        ),
-    )
+    return Liveness(watchdog, machine.carrier(heartbeat), reconcile)

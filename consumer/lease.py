@@ -1,31 +1,19 @@
-"""The right to hold tasks: what this process may believe about itself, and the beat that renews it (L1 to L3).
+"""The right to hold tasks: what this process may believe about itself. Sends no beat (L3 trust).
 
-A Lease is read on the loop and written on the beat's thread; each field is replaced whole, so no lock is needed.
+A Lease is read on the loop and written on the heartbeat's thread; each field is replaced whole, so no lock is needed.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from sluice.core.errors import Hindered, StoreUnavailable
-from sluice.core.events import LeaseLost, StoreBack, StoreLost
 from sluice.core.ids import new_consumer_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from datetime import timedelta
 
     from sluice.core.clock import Clock
-    from sluice.core.events import Report
     from sluice.core.task import ConsumerId
-    from sluice.db.consumers import Registration
-
-
-class Beats(Protocol):
-    """What a beat needs of the store."""
-
-    async def register(self, consumer: ConsumerId, facts: Registration) -> None: ...
-    async def beat(self, consumer: ConsumerId, running: int) -> bool: ...
 
 
 class Lease:
@@ -78,62 +66,3 @@ class Lease:
         self._trusted_until = float("-inf")
         self._good_since = None
         self.former, self.consumer = self.consumer, new_consumer_id()
-
-
-class Beat:
-    """One beat after another. A plain coroutine over its ports; only main.py puts it on a thread."""
-
-    def __init__(
-        self,
-        *,
-        lease: Lease,
-        store: Beats,
-        facts: Registration,
-        running: Callable[[], int],
-        clock: Clock,
-        report: Report,
-    ) -> None:
-        self._lease = lease
-        self._store = store
-        self._facts = facts
-        self._running = running
-        self._clock = clock
-        self._report = report
-        self._registered = False
-        self._lost = False
-        self.period = timedelta(seconds=lease.duration / 4)
-
-    async def step(self) -> timedelta:
-        """Send one beat; how long to wait for the next. A store that does not answer is asked again soon."""
-        sent_at = self._clock()
-        try:
-            good = await self._send()
-        except StoreUnavailable as away:
-            self._lease.missed()
-            if isinstance(away, Hindered) and self._registered and not self._lease.trusted:
-                return self._go_on_as_another(f"its row cannot be changed: {away.reason}")
-            if not self._lost:
-                self._report(StoreLost(away.store, doing="beat", reason=away.reason))
-            self._lost = True
-            return min(self.period / 2, timedelta(seconds=1))
-        if self._lost:
-            self._report(StoreBack("PostgreSQL", doing="beat"))
-            self._lost = False
-        if good:
-            self._lease.renewed(sent_at)
-            return self.period
-        return self._go_on_as_another("others declared it dead, for want of beats")
-
-    def _go_on_as_another(self, why: str) -> timedelta:
-        self._report(LeaseLost(str(self._lease.consumer), why=why))
-        self._lease.ended()
-        self._registered = False
-        return timedelta()
-
-    async def _send(self) -> bool:
-        if self._registered:
-            return await self._store.beat(self._lease.consumer, self._running())
-        await self._store.register(self._lease.consumer, self._facts)
-        # Registering again changes nothing, so only the beat that follows says whether the row is alive.
-        self._registered = await self._store.beat(self._lease.consumer, self._running())
-        return self._registered

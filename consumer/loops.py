@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING
 
 from sluice.consumer.liveness.cancels import Compare, Listener
 from sluice.consumer.liveness.distrust import Distrust
-from sluice.consumer.upkeep.promote import STEP as PROMOTE
-from sluice.consumer.upkeep.promote import Promote
-from sluice.consumer.upkeep.prune import STEP as PRUNE
-from sluice.consumer.upkeep.prune import Prune
-from sluice.consumer.upkeep.reap import STEP as REAP
-from sluice.consumer.upkeep.reap import Reap
+from sluice.consumer.upkeep.steps import upkeep
 
 if TYPE_CHECKING:
-    from sluice.consumer.parts import Parts
-    from sluice.consumer.periodic import Bell, Step, Stopping
-    from sluice.consumer.stores import Stores
+    from sluice.consumer.parts import Consumer
+    from sluice.consumer.periodic import Step
     from sluice.core.events import Report
     from sluice.core.settings import ConsumerSettings
+    from sluice.core.waiting import Bell, Stopping
 
-STEPS = (PROMOTE, REAP, PRUNE)
 _TICK = timedelta(seconds=0.5)
 
 
@@ -36,40 +30,40 @@ class Loop:
     bell: Bell | None = None
 
 
-def loops(parts: Parts, stores: Stores, settings: ConsumerSettings, report: Report) -> list[Loop]:
-    """Every loop of a consumer. Without Redis nothing is promoted: scans find what is due."""
+def loops(consumer: Consumer, settings: ConsumerSettings, report: Report) -> list[Loop]:
+    """Make every loop of a consumer. Without Redis nothing is listened to: scans and comparing find what is due."""
 
     async def tick() -> timedelta:
-        parts.watch.tick()
+        consumer.liveness.watchdog.tick()
         return _TICK
 
-    store, lease = stores.upkeep, parts.lease
-    missed = parts.the_end.bell()
+    stores, lease = consumer.stores, consumer.lease
+    runs, intake, end = consumer.runs, consumer.intake, consumer.stops.end
+    missed = end.bell()
     compare = Compare(
         store=stores.claims,
-        running=parts.running,
-        ahead=parts.ahead,
-        complete=parts.complete,
+        running=runs.running,
+        prefetch=intake.prefetch,
+        complete=runs.complete,
         often=settings.lease / 2,
     )
     found = [
-        Loop("tick", tick, parts.the_end),
-        Loop("distrust", Distrust(lease, parts.running, parts.ahead).step, parts.the_end),
-        Loop("scan", parts.pull.look, parts.intake, parts.rows),
-        Loop("compare", compare.step, parts.the_end, missed),
-        Loop("reconcile", parts.reconcile.step, parts.the_end),
-        Loop(REAP, Reap(store=store, lease=lease, report=report).step, parts.intake),
-        Loop(PRUNE, Prune(store=store, retention=settings.retention, report=report).step, parts.intake),
+        Loop("tick", tick, end),
+        Loop("distrust", Distrust(lease, runs.running, intake.prefetch).step, end),
+        Loop("scan", intake.pull.scan, consumer.stops.intake, intake.scan_bell),
+        Loop("compare", compare.step, end, missed),
+        Loop("reconcile", consumer.liveness.reconcile.step, end),
+        *(
+            Loop(step.name, step.step, consumer.stops.intake)
+            for step in upkeep(stores, lease, settings, report)
+        ),
     ]
-    if stores.ready is None or stores.signals is None:
+    if stores.signals is None:
         return found
-    roster = stores.roster
-    promote = Promote(store=store, ready=stores.ready, audiences=lambda: roster.audiences, report=report)
-    listener = Listener(signals=stores.signals, running=parts.running, missed=missed, stopping=parts.the_end)
+    listener = Listener(signals=stores.signals, running=runs.running, missed=missed, stopping=end)
     return [
         *found,
-        Loop("roster", roster.step, parts.the_end),
-        Loop(PROMOTE, promote.step, parts.intake),
-        Loop("presence", parts.presence.step, parts.intake),
-        Loop("listen", listener.step, parts.the_end),
+        Loop("roster", stores.roster.step, end),
+        Loop("redis health", intake.redis_health.step, consumer.stops.intake),
+        Loop("listen", listener.step, end),
     ]

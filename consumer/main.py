@@ -14,7 +14,8 @@ import uvloop
 from sluice.consumer.handlers import loader
 from sluice.consumer.processes import supervise
 from sluice.consumer.serve import serve
-from sluice.core.process import runner as loop, supervisor as family
+from sluice.core.process import runner
+from sluice.core.process.supervisor import as_it_was
 from sluice.core.errors import SluiceError
 from sluice.core.events import StepFailed
 from sluice.core.process.forks import set_forks_apart
@@ -42,21 +43,21 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         settings = load(ConsumerSettings, queues=queues)
         log.configure(settings.log_level, settings.log_format)
         log.never_wait()
-        with nullcontext() if processes is None else family.as_it_was():
+        with nullcontext() if processes is None else as_it_was():
             registry = loader.load(settings.handlers)
         report = Reporter(settings.log_level)
         if processes is not None:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(supervise(processes, settings, registry, queues=queues, report=report))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as parent_loop:
+                return parent_loop.run(supervise(processes, settings, registry, queues=queues, report=report))
         set_forks_apart(STOPS)
         try:
-            status = _consume(settings, registry, report, in_family=parent is not None)
+            status = _consume(settings, registry, report, supervised=parent is not None)
         except SluiceError:
             raise
         except Exception as error:  # noqa: BLE001 - reported; the beat goes on, and handlers' threads are waited for
             report(StepFailed("consumer", reason=repr(error), traceback=traceback.format_exc()))
-            loop.end_now(1, finish=log.finish)
-        return loop.leave(status, finish=log.finish)
+            runner.end_now(1, finish=log.finish)
+        return runner.leave(status, finish=log.finish)
     except SluiceError as error:
         _say(str(error))
         return 1
@@ -64,14 +65,14 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         gc.freeze()  # else the interpreter's last collections walk every object: up to half of the second after a drain
 
 
-def _consume(settings: ConsumerSettings, registry: Registry, report: Report, *, in_family: bool) -> int:
+def _consume(settings: ConsumerSettings, registry: Registry, report: Report, *, supervised: bool) -> int:
     taken = asyncio.Event()
 
     def stray(stopped: BaseException) -> None:
         report(StepFailed("loop", reason=f"a task that a handler left behind: {stopped!r}"))
 
-    ending = loop.run(
-        _until_signal(settings, registry, report, taken, in_family=in_family),
+    ending = runner.run(
+        _until_signal(settings, registry, report, taken, supervised=supervised),
         loop_factory=uvloop.new_event_loop,
         ours=taken.is_set,
         stray=stray,
@@ -80,18 +81,18 @@ def _consume(settings: ConsumerSettings, registry: Registry, report: Report, *, 
 
 
 async def _until_signal(
-    settings: ConsumerSettings, registry: Registry, report: Report, taken: asyncio.Event, *, in_family: bool
+    settings: ConsumerSettings, registry: Registry, report: Report, taken: asyncio.Event, *, supervised: bool
 ) -> Ending:
     stop = StopOrder()
-    on_stops(asyncio.get_running_loop(), stop.ask, told_twice=stop.begin if in_family else None)
+    on_stops(asyncio.get_running_loop(), stop.ask, told_twice=stop.begin if supervised else None)
     taken.set()
     return await serve(settings, registry, stop=stop, leave=_leave, end_process=_end_process, report=report)
 
 
 def _leave(ending: Ending) -> None:
-    """End here when something cannot be awaited: a thread that still runs, a store that hangs (C3)."""
+    """End here when something cannot be awaited: a thread that still runs, a store that hangs (C3 drain)."""
     if ending.threads or not ending.clean:
-        loop.end_now(_status(ending), finish=log.finish)
+        runner.end_now(_status(ending), finish=log.finish)
 
 
 def _status(ending: Ending) -> int:
@@ -102,9 +103,9 @@ def _status(ending: Ending) -> int:
 
 
 def _end_process(why: str) -> None:
-    """Called on the beat's thread: nothing else can be relied on any more."""
+    """End this process, on the heartbeat's thread: nothing else can be relied on any more."""
     _say(f"ending this process: {why}")
-    loop.end_now(1, finish=log.finish)
+    runner.end_now(1, finish=log.finish)
 
 
 def _say(what: str) -> None:

@@ -1,4 +1,4 @@
-"""The parts of one consumer, named: what assembly makes, loops keep going and the shutdown takes apart."""
+"""The parts of one consumer, wing by wing: what assembly makes, loops keep going and the shutdown takes apart."""
 
 from __future__ import annotations
 
@@ -6,57 +6,31 @@ from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
+from sluice.consumer.liveness.heartbeat import HeartbeatThread
 from sluice.consumer.runs.transaction import Transaction
-from sluice.consumer.liveness.watchdog import BeatThread
 from sluice.core.clock import Clock, boottime
+from sluice.core.waiting import Stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sluice.consumer.intake.prefetch import Ahead
-    from sluice.consumer.runs.complete import Complete
-    from sluice.consumer.intake.claim import Gate
-    from sluice.consumer.lease import Lease
-    from sluice.consumer.periodic import Bell, Stopping
-    from sluice.consumer.intake.redis_health import Presence
+    from sluice.consumer.intake.capacity import Capacity
+    from sluice.consumer.intake.claim import Claimer
+    from sluice.consumer.intake.prefetch import Prefetch
     from sluice.consumer.intake.pull import Pull
-    from sluice.consumer.liveness.reconcile import Reconcile
-    from sluice.consumer.runs.running import Running
+    from sluice.consumer.intake.redis_health import RedisHealth
     from sluice.consumer.intake.schedule import Schedule
-    from sluice.consumer.runs.sessions import MakesTransaction
-    from sluice.consumer.intake.slots import Slots
-    from sluice.consumer.liveness.watchdog import CarriesHeartbeat, Heartbeat, Watch
+    from sluice.consumer.lease import Lease
+    from sluice.consumer.liveness.heartbeat import CarriesHeartbeat, Heartbeat
+    from sluice.consumer.liveness.reconcile import Reconcile
+    from sluice.consumer.liveness.watchdog import Watchdog
+    from sluice.consumer.runs.complete import Complete
+    from sluice.consumer.runs.quarantine import Quarantine
+    from sluice.consumer.runs.running import Running
+    from sluice.consumer.runs.transaction import MakesTransaction
     from sluice.consumer.runs.work import Work
-    from sluice.db.claims import Claims
-    from sluice.db.consumers import Consumers
-    from sluice.db.publisher import Publisher
-    from sluice.db.ready import ReadyLists
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """`intake` stops what brings work in, `the_end` what goes on while handlers finish in a drain."""
-
-    intake: Stopping
-    the_end: Stopping
-    ready: ReadyLists | None
-    pull: Pull
-    rows: Bell
-    presence: Presence
-    schedule: Schedule
-    work: Work
-    running: Running
-    slots: Slots
-    ahead: Ahead
-    gate: Gate
-    complete: Complete
-    reconcile: Reconcile
-    claims: Claims
-    publisher: Publisher
-    consumers: Consumers
-    lease: Lease
-    watch: Watch
-    beat: CarriesHeartbeat
+    from sluice.consumer.stores import Stores
+    from sluice.core.waiting import Bell
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +39,57 @@ class Machine:
 
     clock: Clock = boottime
     random: Random = field(default_factory=SystemRandom)
-    carrier: Callable[[Heartbeat], CarriesHeartbeat] = BeatThread
+    carrier: Callable[[Heartbeat], CarriesHeartbeat] = HeartbeatThread
     transaction: MakesTransaction = Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """`intake` stops what brings work in, `end` what goes on while handlers finish in a drain."""
+
+    intake: Stopping = field(default_factory=Stopping)
+    end: Stopping = field(default_factory=Stopping)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The wing where claims are worked on."""
+
+    work: Work
+    running: Running
+    complete: Complete
+    quarantine: Quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The wing that brings claims in."""
+
+    pull: Pull
+    schedule: Schedule
+    claimer: Claimer
+    prefetch: Prefetch
+    redis_health: RedisHealth
+    scan_bell: Bell
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """The wing that keeps a consumer honest."""
+
+    watchdog: Watchdog
+    heartbeat: CarriesHeartbeat
+    reconcile: Reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """One consumer: what the loops keep going and the shutdown takes apart."""
+
+    stops: Stops
+    lease: Lease
+    capacity: Capacity
+    stores: Stores
+    runs: Runs
+    intake: Intake
+    liveness: Liveness

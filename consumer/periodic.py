@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import traceback
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from sluice.core.errors import StoreUnavailable
+from sluice.core.errors import Hindered, StoreUnavailable
 from sluice.core.events import StepFailed, StoreBack, StoreLost
+from sluice.core.waiting import EARLY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from random import Random
 
+    from sluice.core.clock import Clock
     from sluice.core.events import Report
+    from sluice.core.waiting import Bell, Stopping
 
 Step: TypeAlias = "Callable[[], Awaitable[timedelta]]"
 """One round. It returns how long to wait for the next."""
@@ -22,51 +26,6 @@ Step: TypeAlias = "Callable[[], Awaitable[timedelta]]"
 _FIRST_PAUSE = timedelta(milliseconds=200)
 _LONGEST_PAUSE = timedelta(seconds=5)
 _JITTER = 0.05
-EARLY = 0.001
-"""uvloop's timers may fire almost a millisecond early, and a turn that is asked for too early is a turn lost."""
-
-
-class Bell:
-    """A wake-up that is not lost: it is cleared before the look, never after."""
-
-    __slots__ = ("_rung", "ring")
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-        self.ring: Callable[[], None] = self._rung.set
-        """Wake whoever waits, or whoever waits next. Several times for every task, hence the event's own method."""
-
-    def clear(self) -> None:
-        """From here on a ring counts for the next wait."""
-        self._rung.clear()
-
-    async def wait(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - a pause, not a limit
-        """Until the bell rings, or for `timeout` seconds. Safe to cancel."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._rung.wait()
-        except TimeoutError:
-            return
-
-
-class Stopping:
-    """Asked for once, seen by every loop: rings the bells that were handed to it."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._bells: list[Bell] = []
-
-    def bell(self) -> Bell:
-        """A bell that also rings when the stop is asked for."""
-        bell = Bell()
-        self._bells.append(bell)
-        return bell
-
-    def request(self) -> None:
-        """Ask every loop to end after its round."""
-        self.requested = True
-        for bell in self._bells:
-            bell.ring()
 
 
 async def every(
@@ -103,5 +62,43 @@ async def every(
 
 
 def _jittered(pause: timedelta, random: Random) -> float:
-    """Seconds to wait, so that processes drift apart."""
+    """Return the seconds to wait, so that processes drift apart."""
     return pause.total_seconds() * random.uniform(1, 1 + _JITTER) + EARLY if pause else 0.0
+
+
+class Rest:
+    """The rest that follows a scan, as long as its cost asks for: an old snapshot has it step over all that ended since.
+
+    What two scans in a row took is their cost. One alone may have waited for a processor, or for pages from a disk;
+    one that PostgreSQL gave up for its time limit is witness enough. Waiting for a silent server costs it nothing.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._took = 0.0
+        self._over_at = -math.inf
+        self.seconds = 0.0
+        """How long the rest after the last scan is."""
+
+    @property
+    def left(self) -> float:
+        """Seconds until the next scan may follow; not above 0 when it may."""
+        return self._over_at - self._clock()
+
+    @contextmanager
+    def after_scan(self, length: Callable[[float], float]) -> Iterator[None]:
+        """Time the scan within. `length`: the seconds to rest after one that cost so many."""
+        began = self._clock()
+        try:
+            yield
+        except Hindered:
+            self._took = math.inf
+            self._begin(began, length)
+            raise
+        self._begin(began, length)
+
+    def _begin(self, began: float, length: Callable[[float], float]) -> None:
+        now = self._clock()
+        took, before = now - began, self._took
+        self._took, self.seconds = took, length(min(took, before))
+        self._over_at = now + self.seconds

@@ -1,4 +1,4 @@
-"""`--processes N`: what a parent of several consumers starts as its children, and the look that it takes before."""
+"""`--processes N`: what the parent of several consumers starts as its children, and what it checks before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sluice.consumer.serve import prepare
 from sluice.consumer.stores import Stores
-from sluice.core.process import supervisor as family
+from sluice.core.process import supervisor
 
 if TYPE_CHECKING:
     from sluice.consumer.handlers.registry import Registry
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 async def supervise(
     n: int, settings: ConsumerSettings, registry: Registry, *, queues: str | None, report: Report
 ) -> int:
-    """Keep `n` consumers running as children until SIGTERM or SIGINT; otherwise as core.family.supervise.
+    """Keep `n` consumers running as children until SIGTERM or SIGINT; otherwise as the supervisor's own.
 
     Raises ConfigurationError and StoreUnavailable, as each of them would at its start.
     """
-    return await family.supervise(
+    return await supervisor.supervise(
         n,
         "sluice.consumer",
         ["--queues", queues] if queues is not None else [],
-        look=_look(settings, registry, report),
+        check=_check(settings, registry, report),
     )
 
 
-async def _look(settings: ConsumerSettings, registry: Registry, report: Report) -> None:
+async def _check(settings: ConsumerSettings, registry: Registry, report: Report) -> None:
     stores = Stores(settings, report)
     try:
         await prepare(stores, registry, report)

@@ -1,17 +1,17 @@
-"""What a consumer still holds at the end of its drain goes back to its rows (C3). Waits for no handler."""
+"""What a consumer still holds at the end of its drain goes back to its rows (C3 drain). Waits for no handler."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluice.consumer.runs.refused import bisected
 from sluice.core.events import StepFailed
-from sluice.db.claims import Return
+from sluice.core.halving import bisected
+from sluice.core.outcome import Return
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sluice.consumer.parts import Parts
+    from sluice.consumer.parts import Consumer
     from sluice.core.errors import RowRefused
     from sluice.core.events import Report
     from sluice.core.task import RunKey
@@ -26,8 +26,10 @@ class Remains:
     said what there was, and took all others.
     """
 
-    def __init__(self, parts: Parts, report: Report) -> None:
-        self._parts = parts
+    def __init__(self, consumer: Consumer, report: Report) -> None:
+        self._lease = consumer.lease
+        self._runs = consumer.runs
+        self._claims = consumer.stores.claims
         self._report = report
         self.pending: list[Pending] = []
         self.back: set[RunKey] = set()
@@ -40,13 +42,12 @@ class Remains:
         That is what claims without an answer took, and outcomes that PostgreSQL refused. Raises StoreUnavailable; safe
         to cancel: what has gone back by then is told.
         """
-        parts = self._parts
-        here = parts.running.keys() - self._writing()
+        here = self._runs.running.keys() - self._writing()
         locked = await self._give_back_free(here)
-        held = await parts.claims.held(parts.lease.consumer)
-        if parts.lease.former is not None:
-            # Declared dead, perhaps a moment ago: nobody may have looked since (L5).
-            held |= await parts.claims.held(parts.lease.former)
+        held = await self._claims.held(self._lease.consumer)
+        if self._lease.former is not None:
+            # Declared dead, perhaps a moment ago: nobody may have scanned since (L5 new id).
+            held |= await self._claims.held(self._lease.former)
         unknown = held - here - self._writing()
         locked |= await self._give_back_free(unknown)
         self.locked, self.looked = len(locked), True
@@ -55,23 +56,23 @@ class Remains:
         self.claimed, self.locked = len(self.back & unknown), 0
 
     def _writing(self) -> set[RunKey]:
-        """What the writer will see to."""
-        return set() if self._parts.complete.ended else self._parts.complete.keys()
+        """Return what the writer will see to."""
+        return set() if self._runs.complete.ended else self._runs.complete.keys()
 
     async def _give_back_free(self, runs: Collection[RunKey]) -> set[RunKey]:
-        """What somebody holds locked must not keep its neighbours here: it is returned instead."""
+        """Give back what nobody holds locked; the runs whose rows somebody does."""
         if not runs:
             return set()
-        rows = await self._parts.claims.locked_among([task_id for task_id, _ in runs])
+        rows = await self._claims.locked_among([task_id for task_id, _ in runs])
         locked = {key for key in runs if key[0] in rows}
         await self._send([key for key in runs if key not in locked])
         return locked
 
     async def _send(self, runs: Collection[RunKey]) -> None:
-        """One that PostgreSQL refuses, such as by a trigger of the user's, stays where it is, and alone (U1)."""
+        """Give these back. One that PostgreSQL refuses, such as by a trigger of the user's, stays where it is, alone."""
 
         async def send(some: Sequence[RunKey]) -> None:
-            written = await self._parts.claims.give_back([Return(task_id, token) for task_id, token in some])
+            written = await self._claims.give_back([Return(task_id, token) for task_id, token in some])
             self.pending += written.pending
             self.back.update(some)
 

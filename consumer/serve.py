@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING
 
 from sluice.consumer.assembly import assemble
 from sluice.consumer.runs.cpu.children import Children
-from sluice.consumer.loops import STEPS, loops
+from sluice.consumer.loops import loops
 from sluice.consumer.parts import Machine
 from sluice.consumer.periodic import every
 from sluice.consumer.shutdown import Ending, Shutdown
 from sluice.consumer.stores import Stores
-from sluice.core.events import ConsumerStarted, StoreLost
+from sluice.consumer.upkeep.steps import STEPS
+from sluice.core.events import ConsumerStarted
 from sluice.core.process.stop import StopOrder
+from sluice.core.waiting import unless
 from sluice.db.consumers import ServedKind
-from sluice.db.schema import check
-from sluice.db.start import await_postgresql
+from sluice.db.start import check_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from sluice.consumer.loops import Loop
-    from sluice.consumer.parts import Parts
+    from sluice.consumer.parts import Consumer
     from sluice.consumer.handlers.registry import Registry
     from sluice.core.events import Report
     from sluice.core.settings import ConsumerSettings
@@ -55,12 +56,12 @@ async def serve(
     )
     children = Children(sorted({handler.function.__module__ for handler in registry.values()}))
     try:
-        if not await _unless(stop.asked, prepare(stores, registry, report)):
+        if not await unless(stop.asked, prepare(stores, registry, report)):
             ending = Ending(left=0, threads=0, clean=True)
             leave(ending)
             return ending
         machine = Machine()
-        parts = assemble(
+        consumer = assemble(
             settings,
             registry,
             stores,
@@ -70,8 +71,8 @@ async def serve(
             report=report,
             machine=machine,
         )
-        beside = loops(parts, stores, settings, report)
-        return await consume(parts, beside, settings, stop=stop, leave=leave, report=report, machine=machine)
+        beside = loops(consumer, settings, report)
+        return await consume(consumer, beside, settings, stop=stop, leave=leave, report=report, machine=machine)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         await children.close()
@@ -79,12 +80,8 @@ async def serve(
 
 
 async def prepare(stores: Stores, registry: Registry, report: Report) -> None:
-    """What must be true before the first beat. Raises ConfigurationError and StoreUnavailable."""
-    await await_postgresql(
-        stores.engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
-    )
-    await check(stores.engine, stores.schema)
-    await stores.database.refuse_unsafe_server()
+    """Make sure of what must be true before the first beat. Raises ConfigurationError and StoreUnavailable."""
+    await check_postgresql(stores.engine, stores.schema, report)
     await stores.consumers.register_kinds(
         [
             ServedKind(kind, handler.schema, handler.max_attempts, handler.timeout)
@@ -95,7 +92,7 @@ async def prepare(stores: Stores, registry: Registry, report: Report) -> None:
 
 
 async def consume(
-    parts: Parts,
+    consumer: Consumer,
     beside: Sequence[Loop],
     settings: ConsumerSettings,
     *,
@@ -104,7 +101,7 @@ async def consume(
     report: Report,
     machine: Machine,
 ) -> Ending:
-    """What `serve` does between the preparation and the closing of the stores: consume until the stop, then drain."""
+    """Do what `serve` does between the preparation and the closing of the stores: consume until the stop, then drain."""
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(
@@ -120,34 +117,34 @@ async def consume(
             )
             for loop in beside
         ]
-        ending = await _pipeline(group, parts, settings, stop, report)
+        ending = await _pipeline(group, consumer, settings, stop, report)
         leave(ending)
-        parts.the_end.request()
+        consumer.stops.end.request()
         for task in tasks:
             task.cancel()
     return ending
 
 
 async def _pipeline(
-    group: asyncio.TaskGroup, parts: Parts, settings: ConsumerSettings, stop: StopOrder, report: Report
+    group: asyncio.TaskGroup, consumer: Consumer, settings: ConsumerSettings, stop: StopOrder, report: Report
 ) -> Ending:
-    """The pipeline, from the first beat to the end of the drain."""
-    parts.beat.start()
-    pull = group.create_task(parts.pull.run(), name="pull")
-    schedule = group.create_task(parts.schedule.run(), name="schedule")
-    complete = group.create_task(parts.complete.run(), name="complete")
-    publish = group.create_task(parts.publisher.run(), name="publish")
+    """Run the pipeline, from the first beat to the end of the drain."""
+    consumer.liveness.heartbeat.start()
+    pull = group.create_task(consumer.intake.pull.run(), name="pull")
+    schedule = group.create_task(consumer.intake.schedule.run(), name="schedule")
+    complete = group.create_task(consumer.runs.complete.run(), name="complete")
+    publish = group.create_task(consumer.stores.publisher.run(), name="publish")
     report(
         ConsumerStarted(
-            str(parts.lease.consumer),
+            str(consumer.lease.consumer),
             queues=settings.queues,
-            kinds=tuple(sorted(parts.work.kinds)),
+            kinds=tuple(sorted(consumer.runs.work.kinds)),
             capacity=settings.worker_queue_maxsize,
         )
     )
     await stop.asked.wait()
     shutdown = Shutdown(
-        parts,
+        consumer,
         pull=pull,
         schedule=schedule,
         complete=complete,
@@ -157,28 +154,3 @@ async def _pipeline(
         report=report,
     )
     return await shutdown.run()
-
-
-async def _unless(event: asyncio.Event, act: Coroutine[None, None, None]) -> bool:
-    """Do `act` to its end unless the event comes first; whether it was done. Raises what it raises."""
-    async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(event.wait())
-        acting = group.create_task(_caught(act))
-        await asyncio.wait({acting, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        acting.cancel()
-    if acting.cancelled():
-        return False
-    error = acting.result()
-    if error is not None:
-        raise error
-    return True
-
-
-async def _caught(act: Coroutine[None, None, None]) -> Exception | None:
-    """What `act` raised, as a value: a TaskGroup would wrap it."""
-    try:
-        await act
-    except Exception as error:  # noqa: BLE001 - raised again by the caller
-        return error
-    return None

@@ -1,4 +1,4 @@
-"""Stopping, as a list of sentences in order: senders before receivers, the beat last (C3)."""
+"""Stopping, as a list of sentences in order: senders before receivers, the heartbeat last (C3 drain)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from sluice.consumer.remains import Remains
 from sluice.consumer.runs.running import Stop
 from sluice.core.errors import SluiceError
 from sluice.core.events import Drained, Draining
+from sluice.core.outcome import Reason
+from sluice.core.waiting import unless
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
 
-    from sluice.consumer.parts import Parts
+    from sluice.consumer.parts import Consumer
     from sluice.core.events import Report
 
 LAST_ACTS = timedelta(milliseconds=800)
@@ -62,7 +64,7 @@ class Shutdown:
 
     def __init__(
         self,
-        parts: Parts,
+        consumer: Consumer,
         *,
         pull: asyncio.Task[None],
         schedule: asyncio.Task[None],
@@ -72,7 +74,7 @@ class Shutdown:
         forced: asyncio.Event,
         report: Report,
     ) -> None:
-        self._parts = parts
+        self._consumer = consumer
         self._pull = pull
         self._schedule = schedule
         self._complete = complete
@@ -93,57 +95,57 @@ class Shutdown:
         return ending
 
     async def _hurry(self) -> None:
-        """From a second signal on there is as much time as after the drain."""
+        """Have as much time from a second signal on as after the drain."""
         await self._forced.wait()
         self._end = min(self._end, _now() + LAST_ACTS.total_seconds())
 
     async def _stop_in_order(self) -> Ending:
-        parts = self._parts
-        self._report(Draining(running=len(parts.running), deadline_seconds=self._drain))
+        consumer, runs, intake = self._consumer, self._consumer.runs, self._consumer.intake
+        self._report(Draining(running=len(runs.running), deadline_seconds=self._drain))
 
-        parts.work.draining = True
-        parts.intake.request()
-        parts.ahead.give_back("draining")
+        runs.work.draining = True
+        consumer.stops.intake.request()
+        intake.prefetch.give_back(Reason.DRAINING)
         await self._end_pull()
         claiming = {self._pull, self._schedule}  # without Redis pull claims too
         await self._unless_forced(_over(claiming))
         await _over(claiming, self._share(1, of=8))
-        await _done(parts.schedule.give_back("draining"), self._share(1, of=7))
-        await self._unless_forced(parts.running.idle())
+        await _done(intake.schedule.give_back(Reason.DRAINING), self._share(1, of=7))
+        await self._unless_forced(runs.running.idle())
 
-        parts.running.stop_all(Stop.DRAIN)
-        await _done(parts.running.idle(), (self._left() - _LAST_WORDS) / 2)
-        parts.complete.close()
+        runs.running.stop_all(Stop.DRAIN)
+        await _done(runs.running.idle(), (self._left() - _LAST_WORDS) / 2)
+        runs.complete.close()
         if _now() < self._deadline:
             # A store that is away may come back in time: what handlers returned is worth the wait.
-            await self._unless_forced(parts.complete.written())
+            await self._unless_forced(runs.complete.written())
         await _over({self._complete}, self._left() - _LAST_WORDS)
-        asked = parts.gate.asked
+        asked = intake.claimer.asked
         await self._break_off_claims()
-        rest = Remains(parts, self._report)
-        await _done(rest.give_back(), self._patience(2, of=5))
+        rest = Remains(consumer, self._report)
+        await _done(rest.give_back(), self._time_for(2, of=5))
         if rest.pending:
-            parts.publisher.again(rest.pending)
+            consumer.stores.publisher.again(rest.pending)
         # A claim that was broken off may still be committed: only what the rows show of it is known to be back.
         unsure = max(0, asked - rest.claimed)
         # What is handed in after the writer has ended goes back with the rest.
-        unwritten = 0 if rest.looked and parts.complete.ended else parts.complete.waiting
-        kept = rest.locked + rest.refused if rest.looked else len(parts.running.keys() - rest.back)
+        unwritten = 0 if rest.looked and runs.complete.ended else runs.complete.waiting
+        kept = rest.locked + rest.refused if rest.looked else len(runs.running.keys() - rest.back)
         left = unwritten + kept + unsure
-        silent = await _done(parts.beat.stop(), self._patience(1, of=3))
+        silent = await _done(consumer.liveness.heartbeat.stop(), self._time_for(1, of=3))
         clean = rest.looked and left == 0
         if clean:
-            me = parts.lease.consumer
-            clean = await _done(parts.consumers.unregister(me), self._patience(1, of=2))
+            me = consumer.lease.consumer
+            clean = await _done(consumer.stores.consumers.unregister(me), self._time_for(1, of=2))
         await self._publish_the_last()
         self._report(Drained(left=left))
-        threads = parts.slots.busy
-        locked = rest.locked + parts.complete.locked
+        threads = consumer.capacity.busy
+        locked = rest.locked + runs.complete.locked
         return Ending(left, threads if silent else threads + 1, clean, unsure, locked, rest.refused)
 
     async def _end_pull(self) -> None:
-        """A pop in flight is asked to end; a server that does not answer is left (S2)."""
-        ready = self._parts.ready
+        """Ask a pop in flight to end; a server that does not answer is left (S2 clients)."""
+        ready = self._consumer.stores.ready
         if ready is None:
             return
         woken = await _done(ready.wake(), self._share(1, of=10))
@@ -155,37 +157,32 @@ class Shutdown:
         await _over({self._pull}, self._share(1, of=9))
 
     async def _unless_forced(self, act: Coroutine[None, None, None]) -> None:
-        """Until `act` is done, the time is over or a second signal came."""
-        async with asyncio.TaskGroup() as group:
-            either = {group.create_task(act), group.create_task(_set(self._forced))}
-            left = max(0.0, self._deadline - _now())
-            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            for task in either:
-                task.cancel()
+        """Wait until `act` is done, the time is over or a second signal came."""
+        await unless(self._forced, act, max(0.0, self._deadline - _now()))
 
     def _left(self) -> float:
-        """Seconds until all must be over."""
+        """Return the seconds until all must be over."""
         return max(0.0, self._end - _now())
 
     def _share(self, parts: int, *, of: int) -> float:
-        """How long an act may take that is worth so many parts `of` what is still to be done."""
+        """Return how long an act may take that is worth so many parts `of` what is still to be done."""
         return parts * min(_BRIEFLY, self._left() / of)
 
-    def _patience(self, parts: int, *, of: int) -> float:
-        """The same where PostgreSQL is to answer, which may take longer while the drain has time."""
+    def _time_for(self, parts: int, *, of: int) -> float:
+        """Return the same where PostgreSQL is to answer, which may take longer while the drain has time."""
         spare = 0.0 if self._forced.is_set() else min(_PATIENTLY, self._deadline - _now())
         return max(self._share(parts, of=of), spare)
 
     async def _break_off_claims(self) -> None:
-        """A claim that had no answer until here is broken off: what it took, the rows will say."""
+        """Break off a claim that had no answer until here: what it took, the rows will say."""
         claiming = {task for task in (self._pull, self._schedule) if not task.done()}
         for task in claiming:
             task.cancel()
         await _over(claiming, self._share(1, of=6))
 
     async def _publish_the_last(self) -> None:
-        """One try: these are hints."""
-        self._parts.publisher.close()
+        """Publish what waits, in one try: these are hints."""
+        self._consumer.stores.publisher.close()
         await _over({self._publish}, self._share(1, of=1))
         self._publish.cancel()
 
@@ -194,12 +191,8 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()
-
-
 async def _over(tasks: Collection[asyncio.Task[None]], seconds: float | None = None) -> None:
-    """Until these tasks have ended, or for that long, without canceling them."""
+    """Wait until these tasks have ended, or for that long, without canceling them."""
     if tasks:
         await asyncio.wait(tasks, timeout=None if seconds is None else max(seconds, 0.0))
 

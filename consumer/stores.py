@@ -72,7 +72,7 @@ class Stores:
         self.ready = ReadyLists(self.broker, keys, report) if self.broker else None
         self.signals = Signals(self.broker, keys) if self.broker else None
         self.roster = Roster(self.consumers)
-        self.publisher = Publisher(self.ready, lambda: self.roster.audiences, report=report)
+        self.publisher = Publisher(self.ready, self.roster, report=report)
 
     @asynccontextmanager
     async def open_beats(self) -> AsyncIterator[Consumers]:

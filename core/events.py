@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from sluice.core.outcome import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class GivenBack(Many):
 
     name: ClassVar[str] = "tasks.given_back"
     level: ClassVar[str] = "debug"
-    why: str
+    why: Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
-"""How one try ended, as a value. `execute` returns one of these and raises none; core/retry.py judges it."""
+"""How one attempt ended, and what is written of it, as values. core/retry.py makes the second of the first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
+from typing import NamedTuple
 
-from sluice.core.task import MAX_ERROR_BYTES, JsonText
+from sluice.core.task import MAX_ERROR_BYTES, FencingToken, JsonText, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +79,49 @@ class Interrupted:
     """The consumer stopped the run for its own sake: a drain, or a lease that it no longer trusts."""
 
 
-Unsuccessful = Failed | TimedOut | Snoozed | Canceled | Interrupted
-Outcome = Succeeded | Unsuccessful
+Outcome = Succeeded | Failed | TimedOut | Snoozed | Canceled | Interrupted
+
+
+class Completion(NamedTuple):
+    """Write that this attempt succeeded. One is made for every task: a tuple takes half the time of a dataclass."""
+
+    id: TaskId
+    token: FencingToken
+    result: JsonText | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Write that this attempt failed. The next may start after `delay`; None: there is none."""
+
+    id: TaskId
+    token: FencingToken
+    failure: Failure
+    delay: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Hand this attempt back uncharged: pending again, due after `delay`."""
+
+    id: TaskId
+    token: FencingToken
+    delay: timedelta = timedelta()
+
+
+class Reason(StrEnum):
+    """Why a task that was pulled or claimed goes back without having begun."""
+
+    DRAINING = "draining"
+    LEASE = "lease not trusted"
+    CANCELED = "canceled before it began"
+    TIMED_OUT = "its time was over before it began"
+    FULL = "full"
+    PREFETCHED = "full, prefetched"
+    SUSPECT = "another suspect is running"
+    UNNAMED = "its name could not be written"
+    ANSWER_LOST = "the answer to its claim was lost"
+
+
+Write = Completion | Failing | Return
+"""A fenced write: it names the run that it means (R2 fence)."""

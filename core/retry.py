@@ -1,4 +1,4 @@
-"""What follows from a try that did not succeed: pure, the random source an argument. Touches no store and no clock."""
+"""What is written of an attempt: pure, the random source an argument. Touches no store and no clock."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
-from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
+from sluice.core.outcome import (
+    Canceled,
+    Completion,
+    Failed,
+    Failing,
+    Interrupted,
+    Outcome,
+    Return,
+    Snoozed,
+    Succeeded,
+    TimedOut,
+    Write,
+)
 
 if TYPE_CHECKING:
     from random import Random
+
+    from sluice.core.task import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,55 +46,21 @@ class RetryPolicy:
 DEFAULT_POLICY = RetryPolicy()
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLater:
-    """This try failed; the next may start after `delay`."""
-
-    failure: Failure
-    delay: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class FailForGood:
-    """The task has failed and no try is left."""
-
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True)
-class GiveBack:
-    """The try ended by no fault of the handler: pending again after `delay`, the attempt handed back."""
-
-    delay: timedelta = timedelta()
-
-
-Verdict = RetryLater | FailForGood | GiveBack
-
-
-def verdict(
-    outcome: Unsuccessful,
-    *,
-    attempt: int,
-    max_attempts: int,
-    random: Random,
-    policy: RetryPolicy = DEFAULT_POLICY,
-) -> Verdict:
-    """What to write for `outcome` of try number `attempt` out of `max_attempts`."""
+def verdict(outcome: Outcome, claim: Claim, *, random: Random, policy: RetryPolicy = DEFAULT_POLICY) -> Write:
+    """Return what to write for `outcome` of the attempt that `claim` is."""
     match outcome:
-        case Failed(failure, final=True):
-            return FailForGood(failure)
-        case Failed(failure, retry_after):
-            if attempt >= max_attempts:
-                return FailForGood(failure)
-            return RetryLater(
-                failure, policy.backoff(attempt, random) if retry_after is None else retry_after
-            )
+        case Succeeded(result):
+            return Completion(claim.id, claim.token, result)
+        case Failed(failure, retry_after, final):
+            if final or claim.attempt >= claim.max_attempts:
+                return Failing(claim.id, claim.token, failure, None)
+            delay = policy.backoff(claim.attempt, random) if retry_after is None else retry_after
+            return Failing(claim.id, claim.token, failure, delay)
         case TimedOut():
-            failed = Failed(outcome.failure)
-            return verdict(failed, attempt=attempt, max_attempts=max_attempts, random=random, policy=policy)
+            return verdict(Failed(outcome.failure), claim, random=random, policy=policy)
         case Snoozed(delay):
-            return GiveBack(delay)
+            return Return(claim.id, claim.token, delay)
         case Canceled() | Interrupted():
-            return GiveBack()
+            return Return(claim.id, claim.token)
         case _:
             assert_never(outcome)

@@ -117,5 +117,13 @@ class Claim(NamedTuple):
         """What distinguishes this run from every other run of the same task."""
         return (self.id, self.token)
 
+    @property
+    def suspected(self) -> bool:
+        """Whether one more crash would poison the task.
+
+        One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
+        """
+        return self.crashes >= SUSPECTED_AFTER_CRASHES
+
 
 RunKey = tuple[TaskId, FencingToken]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sluice.core.task import SUSPECTED_AFTER_CRASHES, Claim, FencingToken, Kind, QueueName, RunKey, TaskId
 from sluice.db.rows import Place, to_claims
@@ -14,8 +14,8 @@ from sluice.db.rows import Place, to_claims
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sluice.core.outcome import Failure
-    from sluice.core.task import ConsumerId, JsonText
+    from sluice.core.outcome import Completion, Failing, Return
+    from sluice.core.task import ConsumerId
     from sluice.db.session import Database, Record
 
 SLACK = timedelta(seconds=3)
@@ -23,42 +23,6 @@ SLACK = timedelta(seconds=3)
 
 _ID = attrgetter("id")
 _FIRST = itemgetter(0)
-
-
-class Write(Protocol):
-    """A fenced write: it names the run that it means."""
-
-    @property
-    def id(self) -> TaskId: ...
-    @property
-    def token(self) -> FencingToken: ...
-
-
-class Completion(NamedTuple):
-    """This try succeeded. One is made for every task: a tuple takes half the time that a frozen dataclass does."""
-
-    id: TaskId
-    token: FencingToken
-    result: JsonText | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failing:
-    """This try failed; `delay` None: for good."""
-
-    id: TaskId
-    token: FencingToken
-    failure: Failure
-    delay: timedelta | None
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """This try is handed back uncharged, to run again after `delay`."""
-
-    id: TaskId
-    token: FencingToken
-    delay: timedelta = timedelta()
 
 
 class Pending(NamedTuple):

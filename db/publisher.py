@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import PublishFailed
+from sluice.core.waiting import EARLY, is_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     from sluice.core.audience import Audiences
     from sluice.core.events import Report
@@ -29,8 +30,6 @@ MOST_WAITING = 50_000
 SOON = timedelta(seconds=1)
 """A row that is due later than this is in promote's hands (U3): it looks so often."""
 _REST_SECONDS = 1.0
-_EARLY = 0.001
-"""Seconds: a loop's timer may fire almost a millisecond before its time."""
 
 
 class Pushes(Protocol):
@@ -38,6 +37,13 @@ class Pushes(Protocol):
 
     def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> Coroutine[None, None, None]: ...
     def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> Coroutine[None, None, None]: ...
+
+
+class KnowsAudiences(Protocol):
+    """Who knows which consumers are alive."""
+
+    @property
+    def audiences(self) -> Audiences: ...
 
 
 class _Later(NamedTuple):
@@ -54,9 +60,9 @@ class Publisher:
     A row that nobody alive serves has no audience and is not pushed: the first scan of whoever comes finds it.
     """
 
-    def __init__(self, ready: Pushes | None, audiences: Callable[[], Audiences], *, report: Report) -> None:
+    def __init__(self, ready: Pushes | None, roster: KnowsAudiences, *, report: Report) -> None:
         self._ready = ready
-        self._audiences = audiences
+        self._roster = roster
         self._report = report
         self._new: dict[ReadyList, list[TaskId]] = defaultdict(list)
         self._old: dict[ReadyList, list[TaskId]] = defaultdict(list)
@@ -68,7 +74,7 @@ class Publisher:
 
     def submitted(self, new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]) -> None:
         """Rows that were just committed."""
-        audiences = self._audiences()
+        audiences = self._roster.audiences
         for task in new:
             row = accepted[task.id]
             if row.due:
@@ -79,12 +85,12 @@ class Publisher:
 
     def retried(self, task: Task) -> None:
         """A row that a person just made pending again: it is due."""
-        self._put(self._new, self._audiences().list_of(task.queue, task.kind, task.priority), task.id)
+        self._put(self._new, self._roster.audiences.list_of(task.queue, task.kind, task.priority), task.id)
         self._bell.set()
 
     def again(self, pending: Iterable[Pending]) -> None:
         """Rows that a write of a consumer made pending: the due ones go to the old end, where they were."""
-        audiences = self._audiences()
+        audiences = self._roster.audiences
         for row in pending:
             if row.due:
                 self._put(self._old, audiences.list_of(row.queue, row.kind, row.priority), row.id)
@@ -106,9 +112,9 @@ class Publisher:
             if self._closing.is_set() and (not took or not (self._new or self._old)):
                 return
             if took:
-                await _until(self._bell, self._pause())
+                await is_set(self._bell, self._pause())
             else:
-                await _until(self._closing, _REST_SECONDS)
+                await is_set(self._closing, _REST_SECONDS)
 
     def _put(self, end: dict[ReadyList, list[TaskId]], ready: ReadyList | None, task_id: TaskId) -> None:
         if ready is None or self._ready is None:
@@ -127,11 +133,11 @@ class Publisher:
             self._dropped += 1
             return
         heappush(
-            self._later, _Later(_now() + due_in.total_seconds() + _EARLY, task_id, queue, kind, priority)
+            self._later, _Later(_now() + due_in.total_seconds() + EARLY, task_id, queue, kind, priority)
         )
 
     def _take_due(self) -> None:
-        now, audiences = _now(), self._audiences()
+        now, audiences = _now(), self._roster.audiences
         while self._later and self._later[0].due_at <= now:
             row = heappop(self._later)
             self._put(self._new, audiences.list_of(row.queue, row.kind, row.priority), row.id)
@@ -160,11 +166,3 @@ class Publisher:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _until(event: asyncio.Event, seconds: float | None) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

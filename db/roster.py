@@ -14,7 +14,7 @@ from sluice.core.errors import StoreUnavailable
 from sluice.core.events import StepFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sluice.core.events import Report
 
@@ -37,7 +37,6 @@ class Roster:
         self._known: dict[str, Signature] = {}
         self.audiences = Audiences()
         self.consumers = 0
-        self.changed: Callable[[], None] = lambda: None
 
     async def step(self) -> timedelta:
         """Look once: one round trip, two when a signature is new. Raises StoreUnavailable: the last look stands."""
@@ -59,7 +58,6 @@ class Roster:
 
     def _change(self) -> None:
         self.audiences = Audiences({**self._known, **self._own}.values())
-        self.changed()
 
     async def run(self, report: Report) -> None:
         """Look again and again, until canceled. While PostgreSQL is away the last look stands."""

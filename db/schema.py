@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sluice.core.errors import ConfigurationError, SchemaAhead, SchemaBehind
+from sluice.core.errors import ConfigurationError, SchemaAhead, SchemaBehind, TakesNoWrites
 from sluice.db.faults import postgresql_in_our_words
-from sluice.db.start import refuse_read_only
 from sluice.db.statements import statement
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
@@ -40,6 +39,7 @@ _FIRST_TABLES = {
 }
 """The tables of before VERSION_TABLE, each with a column that tells it from a stranger's of the same name."""
 
+_READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
 _REVISION = re.compile(r"\d{4}")
 
 
@@ -73,6 +73,16 @@ async def check(engine: AsyncEngine, schema: str = "") -> None:
             f"{_place(schema)} lacks {', '.join(missing)}: restore it from a backup, "
             f"or drop {VERSION_TABLE} and what is left, and run `sluice migrate`"
         )
+
+
+async def refuse_read_only(connection: AsyncConnection) -> None:
+    """Raise TakesNoWrites when PostgreSQL may only be read. One round trip.
+
+    The connection is given up then: a session may stay read-only where a new one is not.
+    """
+    if await connection.scalar(_READ_ONLY):
+        await connection.invalidate()
+        raise TakesNoWrites
 
 
 def judge(found: Found) -> None:

@@ -9,20 +9,33 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import asyncpg
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sluice.core.errors import ConfigurationError, StoreUnavailable, TakesNoWrites
+from sluice.core.events import Report, StoreLost
 from sluice.db import environment
 from sluice.db.faults import from_postgresql, sqlstate
 from sluice.db.pooler import complaint, refuse_pooler
+from sluice.db.schema import check, refuse_read_only
+from sluice.db.session import Database
 
 PATIENCE = timedelta(seconds=30)
 _ROUND_SECONDS = 0.5
-_READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
 # The role or its password, a database that is not there, what the role may not do, and parameters of the URL that the
 # server takes for settings: one it does not know, a value that does not fit, one that cannot be set like this.
 _ONLY_A_PERSON_MENDS = ("28", "3D", "42", "22", "55P02")
+
+
+async def check_postgresql(engine: AsyncEngine, schema: str, report: Report) -> None:
+    """Wait for PostgreSQL as `await_postgresql` does; then it must be migrated, and lose nothing that it acknowledges.
+
+    Raises ConfigurationError and StoreUnavailable. Safe to cancel.
+    """
+    await await_postgresql(
+        engine, on_wait=lambda reason: report(StoreLost("PostgreSQL", doing="start", reason=reason))
+    )
+    await check(engine, schema)
+    await Database(engine).refuse_unsafe_server()
 
 
 async def await_postgresql(
@@ -53,16 +66,6 @@ async def await_postgresql(
                 on_wait(away.reason)
             told = True
         await asyncio.sleep(_ROUND_SECONDS)
-
-
-async def refuse_read_only(connection: AsyncConnection) -> None:
-    """Raise TakesNoWrites when PostgreSQL may only be read. One round trip.
-
-    The connection is given up then: a session may stay read-only where a new one is not.
-    """
-    if await connection.scalar(_READ_ONLY):
-        await connection.invalidate()
-        raise TakesNoWrites
 
 
 def _judge(error: Exception) -> StoreUnavailable:

@@ -21,6 +21,7 @@ from sluice.api.timeout import Patience
 from sluice.api.submit.strict_json import MOST_FLAWS
 from sluice.core.errors import Flaw, PayloadRefused, StoreUnavailable, UnknownKind
 from sluice.core.events import StepFailed
+from sluice.core.waiting import is_set
 
 if TYPE_CHECKING:
     from sluice.core.events import Report
@@ -129,7 +130,7 @@ class Kinds:
         while not self._closing.is_set():
             self._bell.clear()
             if not await self._try():
-                await self._rest()
+                await is_set(self._closing, REST_SECONDS)
             await self._bell.wait()
 
     def close(self) -> None:
@@ -157,18 +158,8 @@ class Kinds:
             return
         self._tried.clear()
         self._bell.set()
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._tried.wait()
-        except TimeoutError:
+        if not await is_set(self._tried, WAIT_SECONDS):
             self._missed_at = _now()
-
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(REST_SECONDS):
-                await self._closing.wait()
-        except TimeoutError:
-            return
 
     async def _read_at_last(self, *, since: float) -> None:
         """The same through a short absence of PostgreSQL."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sluice.core.errors import OutcomeUnknown, Overloaded, RowRefused, StoreUnavailable
 from sluice.core.events import Submitted
+from sluice.core.halving import bisected
 
 if TYPE_CHECKING:
     from sluice.core.events import Report
@@ -136,7 +137,7 @@ class Submissions:
         while True:
             units = self._take()
             if units:
-                await self._write(units)
+                await bisected(units, self._write, _refuse)
             elif self._closing:
                 return
             else:
@@ -161,18 +162,22 @@ class Submissions:
         self._rows -= len(unit.new)
         self._bytes -= unit.size
 
-    async def _write(self, units: list[Unit]) -> None:
-        """One statement for those that were not withdrawn, sent again as it stands while somebody waits for it."""
+    async def _write(self, some: Sequence[Unit]) -> None:
+        """Send one statement for those that were not withdrawn, again as it stands while somebody waits for it.
+
+        Raises RowRefused when the statement failed for one of them, and then nothing was done.
+        """
         tries = 0
-        while units := [unit for unit in units if not unit.answer.done()]:
+        while units := [unit for unit in some if not unit.answer.done()]:
             new = [task for unit in units for task in unit.new]
             for unit in units:
                 unit.in_flight = True
             try:
                 accepted = await self._store.submit(new)
-            except RowRefused as refused:
-                await self._bisect(units, refused)
-                return
+            except RowRefused:
+                for unit in units:
+                    unit.in_flight = False
+                raise
             except StoreUnavailable as away:
                 for unit in units:
                     unit.in_flight = False
@@ -187,17 +192,6 @@ class Submissions:
             await asyncio.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
 
-    async def _bisect(self, units: list[Unit], refused: RowRefused) -> None:
-        """The statement failed as a whole: find the unit to blame, so that only its request fails."""
-        if len(units) == 1:
-            _fail(units, refused)
-            return
-        middle = len(units) // 2
-        for half in (units[:middle], units[middle:]):
-            for unit in half:
-                unit.in_flight = False
-            await self._write(half)
-
     def _settle(self, units: list[Unit], new: Sequence[NewTask], accepted: Mapping[TaskId, Accepted]) -> None:
         for unit in units:
             if not unit.answer.done():
@@ -208,6 +202,10 @@ class Submissions:
 
 def _size(task: NewTask) -> int:
     return getsizeof(task.payload) + getsizeof(task.message)
+
+
+def _refuse(unit: Unit, refused: RowRefused) -> None:
+    _fail([unit], refused)
 
 
 def _fail(units: Sequence[Unit], error: Exception) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sluice.core.ids import plain
 from sluice.core.task import TaskId
@@ -12,12 +12,27 @@ from sluice.core.task import TaskId
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from sluice.consumer.runs.running import Run
-    from sluice.consumer.runs.sessions import Sessions
     from sluice.core.clock import Clock
-    from sluice.core.task import FencingToken, Kind
+    from sluice.core.task import Claim, FencingToken, Kind
 
 NO_SESSION = "ctx.session() is for `async def` handlers only"
+
+
+class Attempt(Protocol):
+    """What a context tells of: a claim that is being worked on, since when, and whether it is to stop."""
+
+    @property
+    def claim(self) -> Claim: ...
+    @property
+    def started_at(self) -> float: ...
+    @property
+    def stopping(self) -> bool: ...
+
+
+class OpensSessions(Protocol):
+    """Who opens the session of an attempt."""
+
+    async def open(self, run: Any) -> AsyncSession: ...  # noqa: ANN401 - the attempt, as its opener knows it
 
 
 class Context:
@@ -25,7 +40,7 @@ class Context:
 
     __slots__ = ("_claim", "_clock", "_run", "_sessions")
 
-    def __init__(self, run: Run, sessions: Sessions | None, clock: Clock) -> None:
+    def __init__(self, run: Attempt, sessions: OpensSessions | None, clock: Clock) -> None:
         self._run = run
         self._claim = run.claim
         self._sessions = sessions

@@ -8,15 +8,15 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
-from sluice.consumer.runs.quarantine import suspected
 from sluice.core.errors import RowRefused, StoreUnavailable
 from sluice.core.events import Claimed, StepFailed
+from sluice.core.halving import bisected
 from sluice.core.task import TaskId
 from sluice.db.claims import Lane
 from sluice.db.rows import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from sluice.consumer.lease import Lease
     from sluice.core.events import Report
@@ -47,6 +47,28 @@ class ClaimsTasks(Protocol):
     ) -> Batch: ...
 
 
+class WritesBehind(Protocol):
+    """Who writes outcomes, and may be behind with them."""
+
+    @property
+    def full(self) -> bool: ...
+
+
+class LetsSuspectsBegin(Protocol):
+    """Who says whether a task may begin that one more crash would poison (U2 suspects)."""
+
+    @property
+    def may_begin(self) -> bool: ...
+
+
+class StartsClaims(Protocol):
+    """Who takes what was claimed, and starts it."""
+
+    @property
+    def holds_suspect(self) -> bool: ...
+    def put(self, claims: Sequence[Claim], consumer: ConsumerId) -> None: ...
+
+
 class Found(NamedTuple):
     """What a claim by the rows brought: how many, and the last row of each lane that gave some."""
 
@@ -69,11 +91,8 @@ class _Walk(NamedTuple):
         return self.n - len(self.claims)
 
 
-class Gate:
-    """Every claim of this process goes through here (R1). `start` gets what it brings, and the id that claimed it.
-
-    `suspects`: whether a task may begin that one more crash would poison (U2).
-    """
+class Claimer:
+    """Makes every claim of this process (R1 gate). `prefetch` gets what it brings, and the id that claimed it."""
 
     def __init__(
         self,
@@ -81,17 +100,17 @@ class Gate:
         store: ClaimsTasks,
         kinds: Sequence[Kind],
         lease: Lease,
-        allowed: Callable[[], bool],
-        suspects: Callable[[], bool],
-        start: Callable[[Sequence[Claim], ConsumerId], None],
+        complete: WritesBehind,
+        quarantine: LetsSuspectsBegin,
+        prefetch: StartsClaims,
         report: Report,
     ) -> None:
         self._store = store
         self._kinds = kinds
         self._lease = lease
-        self._allowed = allowed
-        self._suspects = suspects
-        self._start = start
+        self._complete = complete
+        self._quarantine = quarantine
+        self._prefetch = prefetch
         self._report = report
         self._numbers = count(1)
         self._in_flight: dict[int, int] = {}
@@ -101,7 +120,11 @@ class Gate:
     @property
     def open(self) -> bool:
         """Whether a claim may be made now: the lease is trusted and outcomes are being written."""
-        return self._lease.trusted and self._allowed()
+        return self._lease.trusted and not self._complete.full
+
+    @property
+    def _suspect_may_begin(self) -> bool:
+        return self._quarantine.may_begin and not self._prefetch.holds_suspect
 
     @property
     def last(self) -> int:
@@ -124,35 +147,36 @@ class Gate:
         refuses, such as by a trigger of the user's, is left where it is, and alone (U1).
         """
         me = self._lease.consumer
-        return await self._counted(me, len(ids), self._bisected(me, ids, suspects=self._suspects()))
+        return await self._counted(me, len(ids), self._by_ids(me, ids, suspects=self._suspect_may_begin))
 
     async def claim_ready(self, lanes: Mapping[Lane, Place], n: int, listed: Hints) -> Found:
         """Claim up to `n` tasks of these lanes by the rows themselves. As `claim` otherwise."""
         me, walk = self._lease.consumer, _Walk(lanes, n, listed, [], {})
 
         async def walked() -> list[Claim]:
-            await self._walked(me, walk, suspects=self._suspects())
+            await self._walked(me, walk, suspects=self._suspect_may_begin)
             return walk.claims
 
         return Found(await self._counted(me, n, walked()), walk.ends)
 
-    async def _bisected(self, me: ConsumerId, ids: Sequence[TaskId], *, suspects: bool) -> list[Claim]:
-        """One statement, or halves of it until each refused row is alone; one suspect from all of them."""
-        try:
-            return await self._store.claim(ids, consumer=me, kinds=self._kinds, suspects=suspects)
-        except RowRefused as refused:
-            if len(ids) == 1:
-                self._report(StepFailed("claim", reason=f"task {ids[0]} is refused: {refused.reason}"))
-                return []
+    async def _by_ids(self, me: ConsumerId, ids: Sequence[TaskId], *, suspects: bool) -> list[Claim]:
+        """Send one statement, or halves of it until each refused row is alone; one suspect from all of them."""
         claims: list[Claim] = []
-        middle = len(ids) // 2
-        for half in (ids[:middle], ids[middle:]):
-            try:
-                one_more = suspects and not any(map(suspected, claims))
-                claims += await self._bisected(me, half, suspects=one_more) if self._may_go_on(me) else []
-            except StoreUnavailable:
-                if not claims:
-                    raise  # otherwise what the first half brought is ours all the same
+
+        async def send(some: Sequence[TaskId]) -> None:
+            if not self._may_go_on(me):
+                return
+            one_more = suspects and not any(claim.suspected for claim in claims)
+            claims.extend(await self._store.claim(some, consumer=me, kinds=self._kinds, suspects=one_more))
+
+        def refused_alone(task: TaskId, refused: RowRefused) -> None:
+            self._report(StepFailed("claim", reason=f"task {task} is refused: {refused.reason}"))
+
+        try:
+            await bisected(ids, send, refused_alone)
+        except StoreUnavailable:
+            if not claims:
+                raise  # otherwise what the first halves brought is ours all the same
         return claims
 
     async def _walked(self, me: ConsumerId, walk: _Walk, *, suspects: bool) -> None:
@@ -169,7 +193,7 @@ class Gate:
         except StoreUnavailable:
             if not walk.claims:
                 raise
-        self._suspect_was_last = len(walk.claims) == 1 and suspected(walk.claims[0])
+        self._suspect_was_last = len(walk.claims) == 1 and walk.claims[0].suspected
 
     async def _at_once(self, me: ConsumerId, walk: _Walk) -> bool:
         """Whether no row was refused, or nothing more may be asked."""
@@ -240,4 +264,4 @@ class Gate:
 
     def _hand_over(self, number: int, claims: list[Claim], me: ConsumerId) -> None:
         del self._in_flight[number]
-        self._start(claims, me)
+        self._prefetch.put(claims, me)

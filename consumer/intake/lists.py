@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from sluice.core.audience import Audiences, ready_list
+from sluice.core.audience import ready_list
 from sluice.core.task import PRIORITIES
 
 if TYPE_CHECKING:
-    from sluice.core.audience import Signature
+    from sluice.core.audience import Audiences, Signature
     from sluice.core.clock import Clock
     from sluice.core.task import ReadyList
 
@@ -18,22 +18,32 @@ LINGERS_SECONDS = 60.0
 """How long a stream is heard after its audience is gone: others may not know that yet, and hints may lie there."""
 
 
+class KnowsAudiences(Protocol):
+    """Who knows which consumers are alive."""
+
+    @property
+    def audiences(self) -> Audiences: ...
+
+
 class Lists:
     """The streams that are for this consumer; each has a list for every priority."""
 
-    def __init__(self, me: Signature, clock: Clock) -> None:
+    def __init__(self, me: Signature, roster: KnowsAudiences, clock: Clock) -> None:
         self._me = me
+        self._roster = roster
         self._clock = clock
+        self._followed = roster.audiences
         self._current: set[str] = set()
         self._former: dict[str, float] = {}
         self._streams: list[str] = []
         self._turn = 0
         self._turns: dict[int, list[ReadyList]] = {}
-        self.follow(Audiences())
+        self._follow(roster.audiences)
 
-    def follow(self, audiences: Audiences) -> None:
+    def _follow(self, audiences: Audiences) -> None:
         """Take note of who is alive now."""
         now = self._clock()
+        self._followed = audiences
         current = set(audiences.streams(self._me))
         self._former |= dict.fromkeys(self._current - current, now)
         self._former = {
@@ -46,7 +56,9 @@ class Lists:
         self._turns.clear()
 
     def next(self) -> list[ReadyList]:
-        """The lists to ask now: the highest priority first, and within it another stream first each time."""
+        """Return the lists to pop now: the highest priority first, and within it another stream first each time."""
+        if self._roster.audiences is not self._followed:
+            self._follow(self._roster.audiences)
         self._turn = (self._turn + 1) % len(self._streams)
         found = self._turns.get(self._turn)
         if found is None:

@@ -1,7 +1,7 @@
-"""Claims that are here before a slot is vacant. Each starts as soon as one is, or goes back after a second.
+"""Claims that are prefetched, before a slot is vacant. Each starts as soon as one is, or goes back after a second.
 
-A suspect goes first: what is named when this process dies should have begun (U2).
-While handlers are quick the next claim's answer then finds their slots vacant, and PostgreSQL is never waited for.
+While handlers are quick the next claim's answer then finds their slots vacant, and PostgreSQL is never waited for. A
+suspect goes first: what is named when this process dies should have begun (U2 suspects).
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sluice.consumer.periodic import EARLY
-from sluice.consumer.intake.slots import UNSTARTED
-from sluice.consumer.runs.quarantine import suspected
+from sluice.consumer.intake.capacity import UNSTARTED
+from sluice.core.outcome import Reason
+from sluice.core.waiting import EARLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from sluice.consumer.intake.pace import Pace
-    from sluice.consumer.intake.slots import Slots
+    from sluice.consumer.intake.capacity import Capacity
     from sluice.core.clock import Clock
     from sluice.core.task import Claim, ConsumerId, RunKey
 
@@ -34,9 +33,9 @@ A fifth more tasks a second for 10 and 100 slots than with claims for free slots
 class Works(Protocol):
     """Who starts claims, in slots that are vacant, or hands them back."""
 
-    def why_not(self, consumer: ConsumerId) -> str | None: ...
+    def why_not(self, consumer: ConsumerId) -> Reason | None: ...
     def start(self, claims: Sequence[Claim], consumer: ConsumerId) -> None: ...
-    def give_back(self, claims: Sequence[Claim], why: str) -> None: ...
+    def give_back(self, claims: Sequence[Claim], why: Reason) -> None: ...
 
 
 class _Waiting(NamedTuple):
@@ -45,73 +44,64 @@ class _Waiting(NamedTuple):
     since: float
 
 
-class Ahead:
-    """How far claims may run ahead of free slots, and what waits because they did: no more than there are slots."""
+class Prefetch:
+    """How many claims may come before slots are free, and those that wait for one: no more than there are slots."""
 
-    def __init__(
-        self, *, slots: Slots, pace: Pace, work: Works, clock: Clock, overdue: Callable[[], None]
-    ) -> None:
-        self._slots = slots
-        self._pace = pace
+    def __init__(self, *, capacity: Capacity, work: Works, clock: Clock) -> None:
+        self._capacity = capacity
         self._work = work
         self._clock = clock
-        self._overdue = overdue
         self._waiting: deque[_Waiting] = deque()
-        self._going_on = False
+        self._starting = False
         self._watched = False
-        self._most = max(0, min(slots.capacity, _AT_HAND - slots.capacity))
+        self._most = max(0, min(capacity.slots, _AT_HAND - capacity.slots))
+        capacity.when_freed(self._start_soon)
 
     @property
     def room(self) -> int:
         """How many more may be claimed now."""
-        return self._slots.free + self._most if self._pace.fast else self._slots.free
+        return self._capacity.free + self._most if self._capacity.fast else self._capacity.free
 
     @property
     def at_once(self) -> int:
-        """How many one claim is for: all slots, but half of many where it cannot run ahead of them.
+        """How many one claim is for: all slots, but half of many where none can be prefetched.
 
         Quick handlers end together. Claimed by halves, one half runs here while PostgreSQL claims the other.
         """
-        whole = self._slots.capacity
-        runs_ahead = self._most >= min(whole, _WORTH_A_CLAIM) and self._pace.fast
-        return whole if runs_ahead or whole < 2 * _WORTH_A_CLAIM else (whole + 1) // 2
+        whole = self._capacity.slots
+        prefetches = self._most >= min(whole, _WORTH_A_CLAIM) and self._capacity.fast
+        return whole if prefetches or whole < 2 * _WORTH_A_CLAIM else (whole + 1) // 2
 
     @property
     def holds_suspect(self) -> bool:
         """Whether one waits: then it is the first."""
-        return bool(self._waiting) and suspected(self._waiting[0].claim)
+        return bool(self._waiting) and self._waiting[0].claim.suspected
 
     def keys(self) -> set[RunKey]:
-        """The runs that wait."""
+        """Return the runs that wait."""
         return {waiting.claim.key for waiting in self._waiting}
 
     def put(self, claims: Sequence[Claim], consumer: ConsumerId) -> None:
-        """Start what was claimed under this id where slots are vacant, and the rest as soon as they are."""
-        if not self._waiting and len(claims) <= self._slots.vacant:
+        """Start what was claimed under this id, where slots are vacant; the rest as soon as they are."""
+        if not self._waiting and len(claims) <= self._capacity.vacant:
             self._work.start(claims, consumer)
         elif (why_not := self._work.why_not(consumer)) is not None:
             self._return(claims, why_not)
         else:
             now = self._clock()
-            self._waiting.extendleft(_Waiting(claim, consumer, now) for claim in claims if suspected(claim))
-            self._waiting.extend(_Waiting(claim, consumer, now) for claim in claims if not suspected(claim))
+            self._waiting.extendleft(_Waiting(claim, consumer, now) for claim in claims if claim.suspected)
+            self._waiting.extend(_Waiting(claim, consumer, now) for claim in claims if not claim.suspected)
             self._start_waiting()
             self._watch()
 
-    def vacated(self) -> None:
-        """Slots are: what waits starts in the loop's next turn, with those that are vacated until then."""
-        if self._waiting and not self._going_on:
-            self._going_on = True
-            asyncio.get_running_loop().call_soon(self._go_on)
-
-    def give_back(self, why: str) -> None:
-        """All that waits goes back."""
+    def give_back(self, why: Reason) -> None:
+        """Hand all back that waits."""
         claims = [waiting.claim for waiting in self._waiting]
         self._waiting.clear()
         self._return(claims, why)
 
     def refuse(self) -> None:
-        """What may not start any more goes back, before others take this consumer for dead (L3)."""
+        """Hand back what may not start any more, before others take this consumer for dead (L3 distrust)."""
         for consumer in {waiting.consumer for waiting in self._waiting}:
             why_not = self._work.why_not(consumer)
             if why_not is not None:
@@ -119,18 +109,21 @@ class Ahead:
                 self._waiting = deque(waiting for waiting in self._waiting if waiting.consumer != consumer)
                 self._return(claims, why_not)
 
-    def _return(self, claims: Sequence[Claim], why: str) -> None:
+    def _return(self, claims: Sequence[Claim], why: Reason) -> None:
         if claims:
             self._work.give_back(claims, why)
-            self._slots.release(len(claims))
+            self._capacity.release(len(claims))
 
-    def _go_on(self) -> None:
-        self._going_on = False
-        self._start_waiting()
+    def _start_soon(self) -> None:
+        """Start what waits in the loop's next turn, with the slots that are vacated until then."""
+        if self._waiting and not self._starting:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start_waiting)
 
     def _start_waiting(self) -> None:
-        """As many as there are vacant slots, those of one claim together."""
-        while self._waiting and (vacant := self._slots.vacant):
+        """Start as many as there are vacant slots, those of one claim together."""
+        self._starting = False
+        while self._waiting and (vacant := self._capacity.vacant):
             consumer = self._waiting[0].consumer
             claims: list[Claim] = []
             while self._waiting and len(claims) < vacant and self._waiting[0].consumer == consumer:
@@ -138,19 +131,19 @@ class Ahead:
             self._work.start(claims, consumer)
 
     def _watch(self) -> None:
-        """Look again when the oldest has waited for too long."""
+        """Check again when the oldest has waited for too long."""
         if self._waiting and not self._watched:
             self._watched = True
-            asyncio.get_running_loop().call_later(self._left(), self._look)
+            asyncio.get_running_loop().call_later(self._left(), self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._watched = False
         if self._waiting and self._left() <= EARLY:
-            self._overdue()
-            self.give_back("full, claimed ahead")
+            self._capacity.overestimated()
+            self.give_back(Reason.PREFETCHED)
         self._watch()
 
     def _left(self) -> float:
-        """How long the oldest may still wait."""
+        """Return how long the oldest may still wait."""
         oldest = min(waiting.since for waiting in self._waiting)
         return oldest + UNSTARTED.total_seconds() - self._clock()

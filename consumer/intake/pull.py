@@ -1,4 +1,4 @@
-"""Stage one: asks for as many ids as there is room and puts them on the bounded queue; claims what no list brings."""
+"""Stage one: pulls as many ids as there is room for onto the bounded queue; claims what no list brings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sluice.consumer.intake.scan import ALONE, BUSY, IDLE, Popped
+from sluice.consumer.intake.scan import Popped
 from sluice.consumer.intake.schedule import Hint
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import Scanned, StoreLost
@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from sluice.consumer.intake.prefetch import Ahead
-    from sluice.consumer.intake.claim import Gate
+    from sluice.consumer.intake.capacity import Capacity
+    from sluice.consumer.intake.claim import Claimer
     from sluice.consumer.intake.lists import Lists
-    from sluice.consumer.intake.pace import Pace
-    from sluice.consumer.periodic import Bell, Stopping
-    from sluice.consumer.intake.redis_health import Presence
+    from sluice.consumer.intake.prefetch import Prefetch
+    from sluice.consumer.intake.redis_health import RedisHealth
     from sluice.consumer.intake.scan import Scan
-    from sluice.consumer.intake.slots import Slots
     from sluice.core.clock import Clock
     from sluice.core.events import Report
     from sluice.core.task import ReadyList, TaskId
+    from sluice.core.waiting import Bell, Stopping
 
-_LOOK_AGAIN = 0.05
+_CHECK_AGAIN = 0.05
 _POPS_EVERY = 0.05
-"""Seconds: how often lists that were empty are asked while rows bring enough."""
+"""Seconds: how often lists that were empty are popped while rows bring enough."""
 _PAUSE = 0.3
 _SAMPLE = 100
 """Ids of a pop by which its list is compared with the rows."""
@@ -46,69 +45,62 @@ class Pops(Protocol):
 
 
 class Pull:
-    """Feeds the queue from Redis, and claims from PostgreSQL what no list brings (S4)."""
+    """Feeds the queue from Redis, and claims from PostgreSQL what no list brings (S4 fallback)."""
 
     def __init__(
         self,
         *,
         ready: Pops | None,
-        presence: Presence,
+        redis_health: RedisHealth,
         lists: Lists,
         scan: Scan,
         queue: asyncio.Queue[Hint],
-        slots: Slots,
-        ahead: Ahead,
-        gate: Gate,
-        pace: Pace,
-        fed: Bell,
+        capacity: Capacity,
+        prefetch: Prefetch,
+        claimer: Claimer,
         stopping: Stopping,
-        bell: Bell,
+        pull_bell: Bell,
+        schedule_bell: Bell,
         clock: Clock,
         report: Report,
     ) -> None:
         self._ready = ready
-        self._presence = presence
+        self._redis_health = redis_health
         self._lists = lists
         self._scan = scan
         self._queue = queue
-        self._slots = slots
-        self._ahead = ahead
-        self._gate = gate
-        self._pace = pace
-        self._fed = fed
+        self._capacity = capacity
+        self._prefetch = prefetch
+        self._claimer = claimer
         self._stopping = stopping
-        self._bell = bell
+        self._bell = pull_bell
+        self._schedule_bell = schedule_bell
         self._clock = clock
         self._report = report
-        self._popped: Popped | None = None
         self._popped_at = float("-inf")
         self._idle = False
         self._scanned = True  # so that the lists have the first turn: what they hold is no loss
         self._blocked = False
-        self._barren = False
-        self._looks_seldom = False
 
     async def run(self) -> None:
-        """Until the stop is asked for. A pop ends by itself; it is never canceled (S2)."""
+        """Pull until the stop is asked for. A pop ends by itself; it is never canceled (S2 pops)."""
         while not self._stopping.requested:
             self._bell.clear()
-            ready = self._ready if self._presence.here else None
+            ready = self._ready if self._redis_health.up else None
             if ready is None:
-                self._popped = None
-            if not self._gate.open:
-                await self._bell.wait(_LOOK_AGAIN)
+                self._scan.popped = None
+            if not self._claimer.open:
+                await self._bell.wait(_CHECK_AGAIN)
             elif self._scan.found and (ready is None or self._rows_are_next()):
                 await self._from_rows()
             elif ready is not None and (room := self._room()) > 0:
                 await self._from_lists(ready, room)
             else:
-                await self._bell.wait(None if self._presence.here else _PAUSE)
+                await self._bell.wait(None if self._redis_health.up else _PAUSE)
 
-    async def look(self) -> timedelta:
-        """Look once for rows that no list brings, beside the pops; how long to wait for the next look (U4)."""
-        self._looks_seldom = self._popped is not None and not self._barren
-        with_lists = BUSY if self._looks_seldom else IDLE
-        pause = await self._scan.look(with_lists if self._presence.here else ALONE)
+    async def scan(self) -> timedelta:
+        """Scan once for rows that no list brings, beside the pops; how long to wait for the next scan (U4 scan)."""
+        pause = await self._scan.step()
         if self._scan.found:
             self._bell.ring()
             if self._ready is not None and self._blocked:
@@ -116,32 +108,20 @@ class Pull:
                     await self._ready.wake()
         return pause
 
-    def brought(self, claimed: int) -> None:
-        """A claim of popped ids brought so many tasks. When it brought none, what waits lies behind what is over."""
-        self._barren = not claimed
-        if self._barren:
-            self._look_sooner()
-
-    def _look_sooner(self) -> None:
-        """Lists that brought work bring none any more."""
-        if self._looks_seldom:
-            self._looks_seldom = False
-            self._scan.look_now()
-
     def _rows_are_next(self) -> bool:
-        """Rows and lists take turns while both bring work; lists that are empty are asked now and then."""
-        if self._popped is None:
+        """Say whose turn it is while rows and lists both bring work; lists that are empty are popped now and then."""
+        if self._scan.popped is None:
             return self._clock() - self._popped_at < _POPS_EVERY or not self._scanned
         return not self._scanned
 
     def _room(self) -> int:
-        """How many ids are wanted: those that can start, and a few more when handlers are fast.
+        """Return how many ids are wanted: those that can start, and a few more when handlers are fast.
 
         Then none while the queue is half full: fewer pops bring more each, and what waits lasts until the next.
         """
         whole, waiting = self._queue.maxsize, self._queue.qsize()
-        if not self._pace.fast:
-            return min(self._slots.free, whole) - waiting
+        if not self._capacity.fast:
+            return min(self._capacity.free, whole) - waiting
         return 0 if waiting >= (whole + 1) // 2 else whole - waiting
 
     async def _from_lists(self, ready: Pops, room: int) -> None:
@@ -152,38 +132,38 @@ class Pull:
         try:
             found = await (ready.pop_waiting if self._blocked else ready.pop)(lists, room)
         except StoreUnavailable as away:
-            self._presence.lost(away.reason)
+            self._redis_health.lost(away.reason)
             return
         finally:
             self._blocked = False
         now = self._popped_at = self._clock()
         self._idle = found is None
         if found is None:
-            self._popped = None
+            self._scan.popped = None
             if waited:  # as when Redis refuses what is pushed
-                self._look_sooner()
+                self._scan.sooner()
             return
         ready_list, ids = found
-        self._popped = Popped(ready_list, ids[-_SAMPLE:], lists)
+        self._scan.popped = Popped(ready_list, ids[-_SAMPLE:], lists)
         for task_id in ids:
             self._queue.put_nowait(Hint(task_id, ready_list, now))
-        self._fed.ring()
+        self._schedule_bell.ring()
 
     async def _from_rows(self) -> None:
         """Claim for as many as there is room for; the hints that still wait in the queue have theirs to themselves."""
-        wanted = min(self._ahead.room - self._queue.qsize(), self._ahead.at_once)
+        wanted = min(self._prefetch.room - self._queue.qsize(), self._prefetch.at_once)
         if wanted <= 0:
             await self._bell.wait()
             return
         self._scanned = True
-        self._slots.take(wanted)
+        self._capacity.take(wanted)
         try:
-            claimed = await self._scan.claim(wanted, self._popped)
+            claimed = await self._scan.claim(wanted)
         except StoreUnavailable as away:
-            self._slots.release(wanted)
+            self._capacity.release(wanted)
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_PAUSE)
             return
-        self._slots.release(wanted - claimed)
+        self._capacity.release(wanted - claimed)
         if claimed:
             self._report(Scanned(claimed))

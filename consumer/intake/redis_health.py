@@ -1,4 +1,4 @@
-"""Whether Redis answers pops. Pull asks before it pops; the way back is found here, holding nobody up (S4)."""
+"""Whether Redis answers pops. Pull asks before it pops; the way back is found here, holding nobody up (S4 fallback)."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from sluice.core.events import StoreBack, StoreLost
 if TYPE_CHECKING:
     from sluice.core.events import Report
 
-_LOOK = timedelta(seconds=1)
+_PERIOD = timedelta(seconds=1)
 
 
 class TriesPopping(Protocol):
-    """What presence needs of Redis."""
+    """What is needed of Redis."""
 
     async def try_popping(self) -> None: ...
 
 
-class Presence:
-    """`here` turns False when a pop is refused or not answered, and True again when the step's own is not."""
+class RedisHealth:
+    """`up` turns False when a pop is refused or not answered, and True again when the step's own succeeds."""
 
     def __init__(self, ready: TriesPopping | None, report: Report) -> None:
-        self.here = ready is not None
+        self.up = ready is not None
         self._ready = ready
         self._report = report
 
     def lost(self, reason: str) -> None:
-        """Redis did not answer a pop."""
-        if self.here:
-            self.here = False
+        """Take note that Redis did not answer a pop."""
+        if self.up:
+            self.up = False
             self._report(StoreLost("Redis", doing="pull", reason=reason))
 
     async def step(self) -> timedelta:
-        """Ask, while Redis is away, whether it is back."""
-        if self._ready is not None and not self.here:
+        """Ask whether Redis is back, while it is away."""
+        if self._ready is not None and not self.up:
             try:
                 await self._ready.try_popping()
             except StoreUnavailable:
-                return _LOOK
-            self.here = True
+                return _PERIOD
+            self.up = True
             self._report(StoreBack("Redis", doing="pull"))
-        return _LOOK
+        return _PERIOD

@@ -1,9 +1,9 @@
 """Claims by the rows themselves: all work without Redis, and with it whatever hint was lost. Pops and pushes nothing.
 
-The row is the truth, and a list may lack any of them. A consumer whose lists are empty looks every second whether rows
-wait for it; one that is busy looks now and then for what waits longer than the tasks that its list brings. So every
+The row is the truth, and a list may lack any of them. A consumer whose lists are empty scans every second for rows that
+wait for it; one that is busy scans now and then for what waits longer than the tasks that its list brings. So every
 loss heals, whatever it came from: ids that Redis lost or refused, a list that its audience left, a task that waited
-until somebody served it (U4).
+until somebody served it (U4 scan).
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
-from sluice.consumer.rest import Rest
+from sluice.consumer.periodic import Rest
 from sluice.core.task import TaskId
 from sluice.db.claims import NO_HINTS, Hints
 from sluice.db.rows import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sluice.consumer.intake.claim import Gate
-    from sluice.consumer.periodic import Bell
+    from sluice.consumer.intake.claim import Claimer
+    from sluice.consumer.intake.redis_health import RedisHealth
     from sluice.core.audience import Audiences
     from sluice.core.clock import Clock
     from sluice.core.task import Kind, QueueName, ReadyList
+    from sluice.core.waiting import Bell
     from sluice.db.claims import Lane
 
 ALONE = timedelta(seconds=0.3)
-"""How often rows are looked at while they are the only way to find work."""
+"""How often rows are scanned while they are the only way to find work."""
 IDLE = timedelta(seconds=1)
 """The same while the lists are empty, and nothing was found to be lost."""
 BUSY = timedelta(seconds=4)
@@ -38,10 +39,10 @@ BUSY = timedelta(seconds=4)
 MOST_LANES = 200
 _FIRST = TaskId(UUID(int=0))
 _SHORTEST_REST = timedelta(milliseconds=1)
-"""A rest that a timedelta cannot tell from none would have the look repeated at once."""
+"""A rest that a timedelta cannot tell from none would have the scan repeated at once."""
 _FIRST_PAUSE = timedelta(milliseconds=50)
 _TWENTIETH, _HALF = 20, 2
-"""Of one core of PostgreSQL's: the rest after a look, in times of what the look costs all consumers."""
+"""Of one core of PostgreSQL's: the rest after a scan, in times of what the scan costs all consumers."""
 _LONG_REST = 3.0
 """Seconds: beyond them a lost hint would wait for too long."""
 _LONGEST_REST = 60.0
@@ -49,7 +50,7 @@ _LONGEST_REST = 60.0
 
 
 class Popped(NamedTuple):
-    """What a pop brought, and all the lists that it asked, in its order."""
+    """What a pop brought, and all the lists that it was for, in its order."""
 
     list: ReadyList
     ids: Sequence[TaskId]
@@ -64,28 +65,42 @@ class FindsLanes(Protocol):
     ) -> list[tuple[Lane, datetime]]: ...
 
 
+class KnowsConsumers(Protocol):
+    """Who knows which consumers are alive, and how many."""
+
+    @property
+    def audiences(self) -> Audiences: ...
+    @property
+    def consumers(self) -> int: ...
+
+
 class Scan:
-    """`look` finds the lanes that hold due tasks, `claim` takes from them in turn until they are empty."""
+    """`step` finds the lanes that hold due tasks, `claim` takes from them in turn until they are empty.
+
+    `popped` is what the lists brought last, None while they are empty.
+    """
 
     def __init__(
         self,
         *,
         store: FindsLanes,
-        gate: Gate,
+        claimer: Claimer,
+        redis_health: RedisHealth,
         queues: Sequence[QueueName],
         kinds: Sequence[Kind],
-        audiences: Callable[[], Audiences],
-        consumers: Callable[[], int],
-        bell: Bell,
+        roster: KnowsConsumers,
+        scan_bell: Bell,
         clock: Clock,
     ) -> None:
         self._store = store
-        self._gate = gate
+        self._claimer = claimer
+        self._redis_health = redis_health
         self._queues = list(queues)
         self._kinds = list(kinds)
-        self._audiences = audiences
-        self._consumers = consumers
-        self._bell = bell
+        self._roster = roster
+        self._bell = scan_bell
+        self.popped: Popped | None = None
+        self._barren = self._seldom = False
         self._lanes: dict[Lane, Place] = {}
         self._since = ""
         self._rest = Rest(clock)
@@ -96,18 +111,33 @@ class Scan:
         """Whether there is something to claim, as far as is known."""
         return bool(self._lanes)
 
-    def look_now(self) -> None:
-        """Have the next look follow at once."""
-        self._bell.ring()
+    def brought(self, claimed: int) -> None:
+        """Take note that popped ids brought so many tasks. When none, what waits lies behind what is over."""
+        self._barren = not claimed
+        if self._barren:
+            self.sooner()
 
-    async def look(self, every: timedelta) -> timedelta:
-        """Find the lanes anew, each from its first row; how long to wait for the next look.
+    def sooner(self) -> None:
+        """Scan at once if scans are seldom because lists brought work: they bring none any more."""
+        if self._seldom:
+            self._seldom = False
+            self._bell.ring()
 
-        That is `every`, less after a find, and more where a look takes long. One round trip; raises StoreUnavailable.
+    async def step(self) -> timedelta:
+        """Scan once, as often as the lists ask for it: how long to wait for the next. Raises StoreUnavailable."""
+        self._seldom = self.popped is not None and not self._barren
+        if not self._redis_health.up:
+            return await self.find(ALONE)
+        return await self.find(BUSY if self._seldom else IDLE)
+
+    async def find(self, every: timedelta) -> timedelta:
+        """Find the lanes anew, each from its first row; how long to wait for the next scan.
+
+        That is `every`, less after a find, and more where a scan takes long. One round trip; raises StoreUnavailable.
         """
         if (left := self._rest.left) > 0:
             return max(timedelta(seconds=left), _SHORTEST_REST)
-        with self._rest.after_look(partial(self._seconds_after, every)):
+        with self._rest.after_scan(partial(self._seconds_after, every)):
             found = await self._store.lanes(self._queues, self._kinds, MOST_LANES, since=self._since)
         self._since = ""
         if len(found) == MOST_LANES:  # others may be behind them: they come first next time
@@ -120,27 +150,24 @@ class Scan:
         return self._pause
 
     def _seconds_after(self, every: timedelta, cost: float) -> float:
-        """How long to rest after a look of this cost: consumers, who all look, take a twentieth of a core together.
+        """Return how long to rest after a scan of this cost: all consumers scan, and take a twentieth of a core.
 
         They take up to half of one where that is needed for short rests, and a whole one while rows are the only way.
         """
-        of_all = cost * max(1, self._consumers())
+        of_all = cost * max(1, self._roster.consumers)
         if every is ALONE:
             return min(of_all, _LONGEST_REST)
         return min(of_all * _TWENTIETH, max(_LONG_REST, of_all * _HALF), _LONGEST_REST)
 
-    async def claim(self, n: int, popped: Popped | None) -> int:
-        """Claim up to `n` due tasks that no list will bring; how many came.
-
-        `popped` is what the lists brought last, None when they were empty. Raises StoreUnavailable.
-        """
+    async def claim(self, n: int) -> int:
+        """Claim up to `n` due tasks that no list will bring; how many came. Raises StoreUnavailable."""
         lanes, listed = self._lanes, NO_HINTS
-        if popped is not None:
-            lanes, listed = self._not_listed(popped)
+        if self.popped is not None:
+            lanes, listed = self._not_listed(self.popped)
         if not lanes:
             self._lanes = {}
             return 0
-        found = await self._gate.claim_ready(lanes, n, listed)
+        found = await self._claimer.claim_ready(lanes, n, listed)
         self._leave_behind(list(lanes), found.ends, full=found.claimed >= n)
         if found.claimed:
             self._pause = timedelta()
@@ -149,11 +176,11 @@ class Scan:
         return found.claimed
 
     def _not_listed(self, popped: Popped) -> tuple[dict[Lane, Place], Hints]:
-        """The lanes whose tasks may be lost, and what is known of the list that was not empty.
+        """Return the lanes whose tasks may be lost, and what is known of the list that was not empty.
 
-        The lists that were asked before it are empty. What those behind it hold is unknown: their lanes wait.
+        The lists that were popped before it are empty. What those behind it hold is unknown: their lanes wait.
         """
-        audiences, asked = self._audiences(), {ready: at for at, ready in enumerate(popped.asked)}
+        audiences, asked = self._roster.audiences, {ready: at for at, ready in enumerate(popped.asked)}
         lists = {lane: audiences.list_of(*lane) for lane in self._lanes}
         turn = {lane: asked.get(ready, len(asked)) if ready else len(asked) for lane, ready in lists.items()}
         its_own = asked[popped.list]

@@ -6,20 +6,21 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sluice.consumer.intake.slots import UNSTARTED
+from sluice.consumer.intake.capacity import UNSTARTED
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import GivenBack, StoreLost
+from sluice.core.outcome import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sluice.consumer.intake.prefetch import Ahead
-    from sluice.consumer.intake.claim import Gate
-    from sluice.consumer.periodic import Bell, Stopping
-    from sluice.consumer.intake.slots import Slots
+    from sluice.consumer.intake.capacity import Capacity
+    from sluice.consumer.intake.claim import Claimer
+    from sluice.consumer.intake.prefetch import Prefetch
     from sluice.core.clock import Clock
     from sluice.core.events import Report
     from sluice.core.task import ReadyList, TaskId
+    from sluice.core.waiting import Bell, Stopping
 
 _PAUSE = 0.05
 
@@ -38,6 +39,12 @@ class TakesBack(Protocol):
     async def push_oldest(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None: ...
 
 
+class CountsClaimed(Protocol):
+    """Who wants to know how many tasks the ids of a pop brought."""
+
+    def brought(self, claimed: int) -> None: ...
+
+
 class Schedule:
     """Takes hints from the bounded queue and claims as many at once as there is room for, one claim after another."""
 
@@ -45,47 +52,45 @@ class Schedule:
         self,
         *,
         queue: asyncio.Queue[Hint],
-        slots: Slots,
-        ahead: Ahead,
-        gate: Gate,
+        capacity: Capacity,
+        prefetch: Prefetch,
+        claimer: Claimer,
+        scan: CountsClaimed,
         ready: TakesBack | None,
         stopping: Stopping,
-        bell: Bell,
-        taken: Callable[[], None],
-        brought: Callable[[int], None],
-        too_far_ahead: Callable[[], None],
+        pull_bell: Bell,
+        schedule_bell: Bell,
         clock: Clock,
         report: Report,
     ) -> None:
         self._queue = queue
-        self._slots = slots
-        self._ahead = ahead
-        self._gate = gate
+        self._capacity = capacity
+        self._prefetch = prefetch
+        self._claimer = claimer
+        self._scan = scan
         self._ready = ready
         self._stopping = stopping
-        self._bell = bell
-        self._taken = taken
-        self._brought = brought
-        self._too_far_ahead = too_far_ahead
+        self._pull_bell = pull_bell
+        self._bell = schedule_bell
         self._clock = clock
         self._report = report
         self._next: Hint | None = None
 
     async def run(self) -> None:
-        """Until the stop is asked for. A claim in flight is awaited, never canceled."""
+        """Schedule until the stop is asked for. A claim in flight is awaited, never canceled."""
         while not self._stopping.requested:
             self._bell.clear()
             if self._next is None and not self._queue.empty():
                 self._next = self._queue.get_nowait()
             if self._next is None:
                 await self._bell.wait()
-            elif (room := self._ahead.room) > 0 and self._gate.open:
-                await self._claim(self._take(min(room, self._ahead.at_once)))
+            elif (room := self._prefetch.room) > 0 and self._claimer.open:
+                await self._claim(self._take(min(room, self._prefetch.at_once)))
             else:
                 await self._wait_for_room(self._next)
 
-    async def give_back(self, why: str) -> None:
-        """Everything that waits unstarted goes to the old end of its list, in one try: a hint may be lost (C3)."""
+    async def give_back(self, why: Reason) -> None:
+        """Push all that waits to the old end of its list, in one try: a hint may be lost (C3 drain)."""
         hints = self._take(1 + self._queue.qsize())
         if not hints or self._ready is None:
             return
@@ -96,42 +101,42 @@ class Schedule:
             self._report(StoreLost(away.store, doing="give back", reason=away.reason))
 
     async def _claim(self, hints: list[Hint]) -> None:
-        """Slots first, then the claim; what does not come back is dropped (R1)."""
-        self._slots.take(len(hints))
+        """Take slots, then claim; what does not come back is dropped (R1 gate)."""
+        self._capacity.take(len(hints))
         try:
-            claimed = await self._gate.claim([hint.id for hint in hints])
+            claimed = await self._claimer.claim([hint.id for hint in hints])
         except StoreUnavailable as away:
-            # Nobody knows which of them are ours now: reconcile finds those, a scan the others (L4, U4).
-            self._slots.release(len(hints))
+            # Nobody knows which of them are ours now: reconcile finds those (L4 reconcile), a scan the others (U4 scan).
+            self._capacity.release(len(hints))
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_PAUSE)
             return
-        self._brought(claimed)
+        self._scan.brought(claimed)
         if claimed < len(hints):
-            self._slots.release(len(hints) - claimed)
+            self._capacity.release(len(hints) - claimed)
 
     async def _wait_for_room(self, oldest: Hint) -> None:
-        """Until something changes or the oldest hint has waited too long; then all of them go back."""
+        """Wait until something changes or the oldest hint has waited too long; then all of them go back."""
         left = oldest.pulled_at + UNSTARTED.total_seconds() - self._clock()
         if left <= 0:
-            self._too_far_ahead()
-            await self.give_back("full")
+            self._capacity.overestimated()  # else pull would fetch the same ids again at once
+            await self.give_back(Reason.FULL)
         else:
-            # With slots free it is the gate that is closed: nobody rings when a lease is trusted again.
-            await self._bell.wait(min(left, _PAUSE) if self._ahead.room > 0 else left)
+            # With slots free it is the claimer that is closed: nobody rings when a lease is trusted again.
+            await self._bell.wait(min(left, _PAUSE) if self._prefetch.room > 0 else left)
 
     def _take(self, n: int) -> list[Hint]:
-        """Up to `n` hints, the oldest first."""
+        """Take up to `n` hints, the oldest first."""
         hints = [] if self._next is None else [self._next]
         self._next = None
         while len(hints) < n and not self._queue.empty():
             hints.append(self._queue.get_nowait())
-        self._taken()
+        self._pull_bell.ring()
         return hints
 
 
 def by_list(hints: Iterable[Hint]) -> dict[ReadyList, list[TaskId]]:
-    """Their ids by list, in their order."""
+    """Group their ids by list, in their order."""
     grouped: dict[ReadyList, list[TaskId]] = defaultdict(list)
     for hint in hints:
         grouped[hint.list].append(hint.id)

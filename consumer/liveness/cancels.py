@@ -1,4 +1,4 @@
-"""Two ways of a cancel to its run: a message, which may be lost, and a look at the rows, which may not (S3, L4)."""
+"""Two ways of a cancel to its run: a message (S3 cancels), which may be lost, and a look at its row (L4 reconcile)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sluice.consumer.runs.running import Stop
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
-    from sluice.consumer.intake.prefetch import Ahead
+    from sluice.consumer.intake.prefetch import Prefetch
     from sluice.consumer.runs.complete import Complete
-    from sluice.consumer.periodic import Bell, Stopping
     from sluice.consumer.runs.running import Running
     from sluice.core.task import RunKey
+    from sluice.core.waiting import Bell, Stopping
 
 _OFTEN = timedelta(seconds=1.5)
 """How late a cancel may be seen whose message was lost or refused."""
@@ -43,9 +43,9 @@ class Listener:
         self._stopping = stopping
 
     async def step(self) -> timedelta:
-        """Listen until the connection is lost. Messages of the time before it are lost: the rows are looked at.
+        """Listen until the connection is lost. Messages of the time before it are lost: the rows are compared.
 
-        It looks again when the server has taken us for a listener: what was sent while we connected is lost as well.
+        They are compared again once the server knows us as a listener: what was sent while we connected is lost as well.
         """
         self._missed.ring()
         listening = False
@@ -67,25 +67,25 @@ class ReadsHeldAmong(Protocol):
 
 
 class Compare:
-    """Stops what runs here and whose row was canceled or taken, at the cost of what runs here (L4)."""
+    """Stops what runs here and whose row was canceled or taken, at the cost of what runs here (L4 reconcile)."""
 
     def __init__(
         self,
         *,
         store: ReadsHeldAmong,
         running: Running,
-        ahead: Ahead,
+        prefetch: Prefetch,
         complete: Complete,
         often: timedelta,
     ) -> None:
         self._store = store
         self._running = running
-        self._ahead = ahead
+        self._prefetch = prefetch
         self._complete = complete
         self.period = min(_OFTEN, often)
 
     async def step(self) -> timedelta:
-        """Look once at the rows of what is here; no statement while nothing is."""
+        """Compare once with the rows of what is here; no statement while nothing is."""
         runs = self._here()
         if runs:
             held = await self._store.held_among(runs)
@@ -94,5 +94,5 @@ class Compare:
         return self.period
 
     def _here(self) -> set[RunKey]:
-        """What runs here or waits for its slot, and whose outcome is not being written."""
-        return (self._running.keys() | self._ahead.keys()) - self._complete.keys()
+        """Return what runs here or waits for its slot, and whose outcome is not being written."""
+        return (self._running.keys() | self._prefetch.keys()) - self._complete.keys()

@@ -1,4 +1,4 @@
-"""Stops handlers when the lease is no longer trusted, and those of a former id (L3). Ends no process.
+"""Stops handlers when the lease is no longer trusted, and those of a former id (L3 distrust). Ends no process.
 
 Claims that still wait for their slots go back then.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sluice.consumer.runs.running import Stop
 
 if TYPE_CHECKING:
-    from sluice.consumer.intake.prefetch import Ahead
+    from sluice.consumer.intake.prefetch import Prefetch
     from sluice.consumer.lease import Lease
     from sluice.consumer.runs.running import Running
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 class Distrust:
     """A step on the main loop, several to a margin."""
 
-    def __init__(self, lease: Lease, running: Running, ahead: Ahead) -> None:
+    def __init__(self, lease: Lease, running: Running, prefetch: Prefetch) -> None:
         self._lease = lease
         self._running = running
-        self._ahead = ahead
+        self._prefetch = prefetch
         self._longest = timedelta(seconds=lease.margin / 4)
 
     async def step(self) -> timedelta:
-        """Look once; how long the lease may be left alone."""
-        self._ahead.refuse()
+        """Check once; how long the lease may be left alone."""
+        self._prefetch.refuse()
         if not self._lease.trusted:
             self._running.stop_all(Stop.LEASE)
             return self._longest

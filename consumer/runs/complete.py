@@ -1,4 +1,4 @@
-"""Writing outcomes: self-clocking, fenced, and kept until they are written (R5). Runs no handler and judges nothing.
+"""Writing outcomes: self-clocking, fenced, and kept until they are written (R5 outcomes). Runs no handler.
 
 It flushes at once when no flush is in flight, and gathers only while one is: no delay when idle, large batches under
 load, no timer.
@@ -10,22 +10,22 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, assert_never, cast
 
-from sluice.consumer.runs.locked import Apart
+from sluice.consumer.runs.locked import LockedRows
 from sluice.consumer.runs.refused import instead_of
 from sluice.core.errors import Hindered, RowRefused, StoreUnavailable
 from sluice.core.events import Fenced, Finished, OutcomeRefused, RowsLocked, StoreBack, StoreLost
-from sluice.core.outcome import storable
-from sluice.db.claims import Completion, Failing, Return, Written
+from sluice.core.halving import halves
+from sluice.core.outcome import Completion, Failing, Return, storable
+from sluice.db.claims import Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from sluice.consumer.periodic import Bell
     from sluice.core.events import Report
+    from sluice.core.outcome import Write
     from sluice.core.task import RunKey, TaskId
+    from sluice.core.waiting import Bell
     from sluice.db.claims import Pending
-
-Write = Completion | Failing | Return
 
 _BATCH = 1000
 _BATCH_BYTES = 8 << 20
@@ -40,6 +40,12 @@ class WritesOutcomes(Protocol):
     async def fail(self, lost: Sequence[Failing]) -> Written: ...
     async def give_back(self, back: Sequence[Return]) -> Written: ...
     async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]: ...
+
+
+class HearsOfRoom(Protocol):
+    """Who waits for outcomes to be written before it takes more in."""
+
+    def freed(self) -> None: ...
 
 
 class PublishesAgain(Protocol):
@@ -58,30 +64,30 @@ class Complete:
         publisher: PublishesAgain,
         report: Report,
         bell: Bell,
+        capacity: HearsOfRoom,
         high_mark: int,
-        lowered: Callable[[], None],
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._report = report
         self._bell = bell
         self._high_mark = high_mark
-        self._lowered = lowered
+        self._capacity = capacity
         self._waiting: deque[Write] = deque()
         self._groups: deque[list[Write]] = deque()
-        self._apart = Apart()
+        self._locked = LockedRows()
         self._closing = False
         self._written = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """Outcomes that are not known to be written."""
-        return len(self._waiting) + sum(map(len, self._groups)) + len(self._apart)
+        """How many outcomes are not known to be written."""
+        return len(self._waiting) + sum(map(len, self._groups)) + len(self._locked)
 
     @property
     def locked(self) -> int:
-        """Those among them whose rows somebody else holds locked."""
-        return len(self._apart)
+        """How many of them wait for rows that somebody else holds locked."""
+        return len(self._locked)
 
     @property
     def ended(self) -> bool:
@@ -94,9 +100,9 @@ class Complete:
         return self.waiting >= self._high_mark
 
     def keys(self) -> set[RunKey]:
-        """The runs whose outcome is being written."""
+        """Return the runs whose outcome is being written."""
         writing = {(write.id, write.token) for group in (*self._groups, self._waiting) for write in group}
-        return writing | self._apart.keys()
+        return writing | self._locked.keys()
 
     def put(self, write: Write) -> None:
         """Take an outcome; it is written as soon as the store answers."""
@@ -104,29 +110,29 @@ class Complete:
         self._bell.ring()
 
     def close(self) -> None:
-        """Nothing more will come: `run` ends when all is written."""
+        """Have `run` end when all is written: nothing more will come."""
         self._closing = True
         self._bell.ring()
 
     async def written(self) -> None:
-        """Until it is closed and all is written. Safe to cancel."""
+        """Wait until it is closed and all is written. Safe to cancel."""
         await self._written.wait()
 
     async def run(self) -> None:
-        """Write until closed and empty."""
+        """Write until closed and empty; then `ended`."""
         await self._write()
         self._written.set()
 
     async def _write(self) -> None:
-        """What was not answered is sent again as it stands: the token decides (R2)."""
+        """Write until closed and empty. What was not answered is sent again as it stands: the token decides (R2 fence)."""
         pause: float | None = None
         while not (self._closing and self.waiting == 0):
             self._bell.clear()
-            if not (self._groups or self._waiting or self._apart.due()):
-                await self._bell.wait(self._apart.due_in())
+            if not (self._groups or self._waiting or self._locked.due()):
+                await self._bell.wait(self._locked.due_in())
                 continue
             try:
-                await self._look_again()
+                await self._check_locked()
                 await self._flush(again=pause is not None)
             except StoreUnavailable as away:
                 if pause is None:
@@ -137,16 +143,16 @@ class Complete:
             if pause is not None:
                 self._report(StoreBack("PostgreSQL", doing="complete"))
                 pause = None
-            self._lowered()
+            self._capacity.freed()
 
-    async def _look_again(self) -> None:
-        """Outcomes whose rows are not locked any more take their place in the queue again."""
-        due = self._apart.due()
+    async def _check_locked(self) -> None:
+        """Put outcomes whose rows are not locked any more in their place in the queue again."""
+        due = self._locked.due()
         if due:
-            self._waiting.extendleft(self._apart.part(await self._store.locked_among(due)))
+            self._waiting.extendleft(self._locked.part(await self._store.locked_among(due)))
 
     def _next_batch(self) -> list[Write]:
-        """What waits, up to a bound of rows and of bytes."""
+        """Take what waits, up to a bound of rows and of bytes."""
         batch: list[Write] = []
         size = 0
         while self._waiting and len(batch) < _BATCH and size < _BATCH_BYTES:
@@ -156,7 +162,7 @@ class Complete:
         return batch
 
     async def _flush(self, *, again: bool) -> None:
-        """One statement for the next group, which leaves once it is written.
+        """Send one statement for the next group, which leaves once it is written.
 
         When PostgreSQL refuses a row it is halved, so that the row fails alone; when somebody holds a row locked, that
         row is set apart, so that it waits alone.
@@ -182,7 +188,7 @@ class Complete:
             await self._part(group)
             return
         self._groups.popleft()
-        self._apart.written(group)
+        self._locked.written(group)
         self._report(Finished(written.rows))
         if written.rows < len(group) and not again:
             self._report(Fenced(len(group) - written.rows))
@@ -190,8 +196,8 @@ class Complete:
             self._publisher.again(written.pending)
 
     def _halve(self, group: list[Write]) -> None:
-        middle = len(group) // 2
-        self._groups.extendleft((group[middle:], group[:middle]))
+        first, second = halves(group)
+        self._groups.extendleft((list(second), list(first)))
 
     async def _part(self, group: list[Write]) -> None:
         """Set apart what somebody holds locked, and have the rest sent at once: its statement had to wait once.
@@ -207,7 +213,7 @@ class Complete:
             return
         if held and free:
             self._groups.appendleft(free)
-        self._apart.put(held or free)
+        self._locked.put(held or free)
         self._report(RowsLocked(len(held or free)))
 
     async def _send(self, group: list[Write]) -> Written:
@@ -223,7 +229,7 @@ class Complete:
 
 
 def _by_type(batch: list[Write]) -> list[list[Write]]:
-    """One group for each statement."""
+    """Group a batch by the statements that write it."""
     groups: dict[type[Write], list[Write]] = {}
     for write in batch:
         groups.setdefault(type(write), []).append(write)

@@ -54,14 +54,13 @@ class Execute:
         run: Run,
         handler: Handler,
         ctx: Context,
-        vacate: Callable[[], None],
         leave: Callable[[Run, Outcome], None],
     ) -> Outcome:
         """Run the handler to its end, its timeout or its stop.
 
-        `vacate` is called once, when it is out of the way: mostly before this returns, for a thread that was left
-        behind when that ends. `leave` is called with the outcome of a coroutine that goes on after its stop; this
-        returns when that ends, and what it returns then is of no use.
+        The run is vacated once it is out of the way: mostly before this returns, for a thread that was left behind when
+        that ends. `leave` is called with the outcome of a coroutine that goes on after its stop; this returns when that
+        ends, and what it returns then is of no use.
         """
         self._timeouts.begin(run)
         left_behind = False
@@ -72,7 +71,7 @@ class Execute:
             elif handler.mode is THREAD:
                 variables = copy_context()
                 work = self._threads.submit(variables.run, handler.function, ctx, payload)
-                left_behind = await _in_thread(run, work, vacate)
+                left_behind = await _in_thread(run, work)
                 returned = None if left_behind else work.result()
                 if inspect.isawaitable(returned):  # a plain function around an `async def`
                     _take(variables)
@@ -89,7 +88,7 @@ class Execute:
             self._timeouts.end(run)
             run.on_stop = None
             if not left_behind:
-                vacate()
+                run.vacate()
         if run.stop_reason is None or run.left_behind:
             return outcome
         return self._stopped(run, run.stop_reason)
@@ -173,8 +172,8 @@ async def _absorb(task: asyncio.Task[None]) -> None:
         task.uncancel()
 
 
-async def _in_thread(run: Run, work: Future[Any], vacate: Callable[[], None]) -> bool:
-    """Until the thread returns, or the run's row can be written without it; then True, and `vacate` follows later.
+async def _in_thread(run: Run, work: Future[Any]) -> bool:
+    """Wait until the thread returns, or the run's row can be written without it; then True, and it is vacated later.
 
     A thread cannot be killed. When its time is over or its row is canceled, the row need not wait for it. When the
     consumer drains or distrusts its lease it must: a row given back now would start elsewhere beside the thread.
@@ -188,7 +187,7 @@ async def _in_thread(run: Run, work: Future[Any], vacate: Callable[[], None]) ->
         if run.stopping and work.cancel():
             break  # it had not begun: there may be more slots than threads
         if run.stop_reason in {Stop.TIMED_OUT, Stop.CANCELED}:
-            work.add_done_callback(lambda _: _tell(loop, vacate))
+            work.add_done_callback(lambda _: _tell(loop, run.vacate))
             work.add_done_callback(_drop)
             return True
         if not work.done():

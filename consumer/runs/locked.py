@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sluice.consumer.runs.complete import Write
+    from sluice.core.outcome import Write
     from sluice.core.task import RunKey, TaskId
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
-"""Seconds from one look at a locked row to the next. A look costs one statement for all that are due."""
+"""Seconds from one check of a locked row to the next. A check costs one statement for all that are due."""
 
 
 class _Waiting(NamedTuple):
     writes: Sequence[Write]
-    looks_at: float
+    checked_at: float
 
 
-class Apart:
+class LockedRows:
     """What waits for the locks of others, each for a pause that grows until it is written, on its loop's time."""
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class Apart:
         self._pauses: dict[RunKey, float] = {}
 
     def __len__(self) -> int:
-        """How many outcomes wait."""
+        """Return how many outcomes wait."""
         return sum(len(waiting.writes) for waiting in self._waiting)
 
     def keys(self) -> set[RunKey]:
-        """Their runs."""
+        """Return their runs."""
         return {(write.id, write.token) for waiting in self._waiting for write in waiting.writes}
 
     def put(self, writes: Sequence[Write]) -> None:
@@ -54,14 +54,14 @@ class Apart:
                 self._pauses.pop((write.id, write.token), None)
 
     def due_in(self) -> float | None:
-        """Seconds until some are to be looked at again; None when none wait."""
+        """Return the seconds until some are to be checked again; None when none wait."""
         if not self._waiting:
             return None
-        soonest = min(waiting.looks_at for waiting in self._waiting)
+        soonest = min(waiting.checked_at for waiting in self._waiting)
         return max(0.0, soonest - asyncio.get_running_loop().time())
 
     def due(self) -> list[TaskId]:
-        """The rows to look at now."""
+        """Return the rows to check now."""
         return [write.id for waiting in self._due() for write in waiting.writes]
 
     def part(self, locked: Collection[TaskId]) -> list[Write]:
@@ -74,4 +74,4 @@ class Apart:
 
     def _due(self) -> list[_Waiting]:
         now = asyncio.get_running_loop().time()
-        return [waiting for waiting in self._waiting if waiting.looks_at <= now]
+        return [waiting for waiting in self._waiting if waiting.checked_at <= now]

@@ -1,4 +1,4 @@
-"""Tasks that one more crash would poison: one at a time runs here, and only once its name is written (U2).
+"""Tasks that one more crash would poison: one at a time runs here, and only once its name is written (U2 reap).
 
 If this process dies, reap charges the task that is named, and none of those that it took along.
 """
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import StepFailed
-from sluice.core.task import SUSPECTED_AFTER_CRASHES
+from sluice.core.outcome import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from random import Random
 
     from sluice.consumer.runs.running import Run
     from sluice.core.clock import Clock
     from sluice.core.events import Report
-    from sluice.core.task import Claim, ConsumerId, RunKey
+    from sluice.core.task import ConsumerId, RunKey
+    from sluice.core.waiting import Bell
 
 WAITS = timedelta(seconds=1)
 """How long a suspect that must not run beside another one is put off, in the mean and at most."""
@@ -29,34 +29,26 @@ LINGERS = timedelta(minutes=1)
 """How long a thread that outlived its run keeps the next suspect waiting: it may never end."""
 
 
-def suspected(claim: Claim) -> bool:
-    """Whether one more crash would poison it.
-
-    One crash makes no suspect. A killed consumer leaves a hundred innocent tasks, which would run one at a time.
-    """
-    return claim.crashes >= SUSPECTED_AFTER_CRASHES
-
-
 class NamesSuspects(Protocol):
     """Where it is written which suspect a consumer runs."""
 
     async def name_suspect(self, consumer: ConsumerId, run: RunKey) -> bool: ...
 
 
-class Suspects:
-    """At most one that runs here, from its claim until its handler is out of the way. Then `next_one` is called."""
+class Quarantine:
+    """Holds at most one suspect, from its claim until its handler is out of the way. Then the next is scanned for."""
 
     def __init__(
         self,
         *,
         consumers: NamesSuspects,
-        next_one: Callable[[], None],
+        scan_bell: Bell,
         clock: Clock,
         random: Random,
         report: Report,
     ) -> None:
         self._consumers = consumers
-        self._next_one = next_one
+        self._scan_bell = scan_bell
         self._clock = clock
         self._random = random
         self._report = report
@@ -70,22 +62,22 @@ class Suspects:
         return self._run is None or lingers
 
     def begin(self, run: Run) -> None:
-        """From now on it is the one."""
+        """Take `run` as the one suspect that runs here."""
         self._run, self._left_at = run, None
 
     def left(self, run: Run) -> None:
-        """Its outcome is handed on. A thread may go on, and kill this process still."""
+        """Take note that its outcome is handed on. A thread may go on, and kill this process still."""
         if run is self._run:
             self._left_at = self._clock()
 
     def ended(self, run: Run) -> None:
-        """It is out of the way, if it was the one: the next suspect may start."""
+        """Let the next suspect start, if `run` was the one: it is out of the way."""
         if run is self._run:
             self._run = None
-            self._next_one()
+            self._scan_bell.ring()
 
     def wait(self) -> timedelta | None:
-        """How long another one is to wait; None when it may start.
+        """Return how long another one is to wait; None when it may start.
 
         About as long again as the one has run, and by chance. Claims bring none while one runs; two that were in flight
         together may have brought one each.
@@ -95,13 +87,13 @@ class Suspects:
         ran = max(self._clock() - self._run.started_at, _WAITS_AT_FIRST)
         return timedelta(seconds=self._random.uniform(0, 2) * min(ran, WAITS.total_seconds()))
 
-    async def name(self, suspect: Run, consumer: ConsumerId) -> str | None:
+    async def name(self, suspect: Run) -> Reason | None:
         """Write down what runs next, for who finds this process dead; why it may not run, None when it may."""
         try:
-            if not await self._consumers.name_suspect(consumer, suspect.key):
-                return "lease not trusted"
+            if not await self._consumers.name_suspect(suspect.consumer, suspect.key):
+                return Reason.LEASE
         except BaseException as error:  # noqa: BLE001 - whatever it is, an unnamed suspect must not run
             if not isinstance(error, StoreUnavailable):
                 self._report(StepFailed("name", reason=repr(error), traceback=traceback.format_exc()))
-            return "its name could not be written"
+            return Reason.UNNAMED
         return None

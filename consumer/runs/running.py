@@ -30,20 +30,24 @@ class Stop(Enum):
 class Run:
     """One claim being worked on, under the id that claimed it.
 
-    `on_stop` is set while something can be stopped, and is called at most once. `transaction` is there once the handler
-    has asked for a session. `left_behind`: its outcome was handed on while its handler goes on.
+    `vacate` is called once, when its handler is out of the way. `on_stop` is set while something can be stopped, and is
+    called at most once. `transaction` is there once the handler has asked for a session. `left_behind`: its outcome was
+    handed on while its handler goes on.
     """
 
     __slots__ = (
         *("claim", "consumer", "key", "left_behind", "on_stop", "started_at", "stop_reason", "task"),
-        "transaction",
+        *("transaction", "vacate"),
     )
 
-    def __init__(self, claim: Claim, started_at: float, consumer: ConsumerId) -> None:
+    def __init__(
+        self, claim: Claim, started_at: float, consumer: ConsumerId, vacate: Callable[[], None]
+    ) -> None:
         self.claim = claim
         self.consumer = consumer
         self.key = claim.key
         self.started_at = started_at
+        self.vacate = vacate
         self.task: asyncio.Task[None] | None = None
         self.stop_reason: Stop | None = None
         self.on_stop: Callable[[Stop], object] | None = None
@@ -110,29 +114,29 @@ class Running:
         run.task = asyncio.get_running_loop().create_task(life, context=clean)  # owner: as in `start`
 
     def remove(self, run: Run) -> None:
-        """It has ended."""
+        """Let go of it: it has ended."""
         del self._runs[run.key]
         if not self._runs:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Until nothing runs. Safe to cancel."""
+        """Wait until nothing runs. Safe to cancel."""
         await self._idle.wait()
 
     def keys(self) -> set[RunKey]:
-        """Which runs are here. Safe on any thread: a dict becomes a list in one step."""
+        """Return the runs that are here. Safe on any thread: a dict becomes a list in one step."""
         return set(list(self._runs))  # noqa: C414 - the list is that step
 
     def keys_of_others(self, consumer: ConsumerId) -> set[RunKey]:
-        """Which of them were claimed under another id. Safe on any thread, as `keys`."""
+        """Return those of them that were claimed under another id. Safe on any thread, as `keys`."""
         return {run.key for run in self.runs() if run.consumer != consumer}
 
     def runs(self) -> Iterable[Run]:
-        """A copy, safe to walk while runs end."""
+        """Return a copy, safe to walk while runs end."""
         return list(self._runs.values())
 
     def stop(self, key: RunKey, reason: Stop) -> None:
-        """Stop exactly this run (S3). One that is not here yet is remembered: a message may outrun its claim."""
+        """Stop exactly this run (S3 cancels). One that is not here yet is remembered: a message may outrun its claim."""
         run = self._runs.get(key)
         if run is not None:
             run.stop(reason)

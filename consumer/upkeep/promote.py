@@ -1,36 +1,33 @@
-"""Delayed ids whose time has come go to their lists (U3). Changes no task."""
+"""Delayed ids whose time has come go to their lists (U3 promote). Changes no task."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from uuid import UUID
 
+from sluice.consumer.upkeep.step import AT_ONCE, End, Step, Turns
 from sluice.core.events import StepFailed, UpkeepDone
 from sluice.core.task import TaskId
 from sluice.db.rows import Place
 from sluice.db.upkeep import BEGINNING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sluice.core.audience import Audiences
     from sluice.core.events import Report
     from sluice.core.task import ReadyList
     from sluice.db.upkeep import DueRow, Turn
 
-STEP = "promote"
-PERIOD = timedelta(seconds=1)
 CHUNK = 2000
 _NO_SOONER = timedelta(milliseconds=5)
 
 
-class ReadsDelayed(Protocol):
+class ReadsDelayed(Turns, Protocol):
     """What promote needs of the store."""
 
-    async def take_turn(self, step: str, period: timedelta) -> Turn | None: ...
-    async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None: ...
     async def due(self, after: Place, n: int) -> list[DueRow]: ...
     async def next_due_in(self) -> timedelta | None: ...
 
@@ -41,60 +38,64 @@ class Pushes(Protocol):
     async def push(self, ids: Mapping[ReadyList, Sequence[TaskId]]) -> None: ...
 
 
-class Promote:
+class KnowsAudiences(Protocol):
+    """Who knows which consumers are alive."""
+
+    @property
+    def audiences(self) -> Audiences: ...
+
+
+class Promote(Step):
     """Never sleeps more than a second, and wakes for the next row that it has seen."""
 
-    def __init__(
-        self, *, store: ReadsDelayed, ready: Pushes, audiences: Callable[[], Audiences], report: Report
-    ) -> None:
+    name: ClassVar[str] = "promote"
+    period = timedelta(seconds=1)
+    needs_redis: ClassVar[bool] = True
+
+    def __init__(self, *, store: ReadsDelayed, ready: Pushes, roster: KnowsAudiences, report: Report) -> None:
+        super().__init__(store, report)
         self._store = store
         self._ready = ready
-        self._audiences = audiences
-        self._report = report
+        self._roster = roster
 
-    async def step(self) -> timedelta:
-        """Take the turn if it is due: push what fell due since the cursor, and move the cursor.
+    async def take(self, turn: Turn) -> End | None:
+        """Push what fell due since the cursor, and move the cursor.
 
         A row that is committed less than a second before it is due, or later, may lie behind the cursor: whoever
-        committed it pushes it. What neither does, a scan finds (U4).
+        committed it pushes it. What neither does, a scan finds (U4 scan).
         """
-        turn = await self._store.take_turn(STEP, PERIOD)
-        if turn is None:
-            return PERIOD
         place = self._place(turn)
         rows = await self._store.due(place, CHUNK)
         if rows:
             await self._push(rows)
             place = rows[-1].place
         full = len(rows) == CHUNK
-        again = timedelta() if full else min(await self._store.next_due_in() or PERIOD, PERIOD)
+        again = AT_ONCE if full else min(await self._store.next_due_in() or self.period, self.period)
         again = max(again, _NO_SOONER)
-        if rows or again < PERIOD:
-            await self._store.end_turn(STEP, from_place(place), again)
-        return again
+        return End(from_place(place), again) if rows or again < self.period else None
 
     def _place(self, turn: Turn) -> Place:
-        """Where the last turn stopped. A clock that stepped back, or a cursor that is none, begins anew (U1)."""
+        """Return where the last turn stopped. A clock that stepped back, or a cursor that is none, begins anew."""
         try:
             place = to_place(turn.cursor)
         except ValueError as garbage:
-            self._report(StepFailed(STEP, reason=f"from the beginning: {garbage}"))
+            self._report(StepFailed(self.name, reason=f"from the beginning: {garbage}"))
             return BEGINNING
         return place if place.run_at <= turn.now else BEGINNING
 
     async def _push(self, rows: list[DueRow]) -> None:
-        audiences = self._audiences()
+        audiences = self._roster.audiences
         lists: dict[ReadyList, list[TaskId]] = defaultdict(list)
         for row in rows:
             ready = audiences.list_of(row.queue, row.kind, row.priority)
             if ready is not None:
                 lists[ready].append(row.place.id)
         await self._ready.push(lists)
-        self._report(UpkeepDone(sum(map(len, lists.values())), step=STEP))
+        self._report(UpkeepDone(sum(map(len, lists.values())), step=self.name))
 
 
 def to_place(cursor: dict[str, Any]) -> Place:
-    """Where a stored cursor points. Raises ValueError when that is nowhere."""
+    """Return where a stored cursor points. Raises ValueError when that is nowhere."""
     if not cursor:
         return BEGINNING
     try:
@@ -107,5 +108,5 @@ def to_place(cursor: dict[str, Any]) -> Place:
 
 
 def from_place(place: Place) -> dict[str, Any]:
-    """A place as it is stored."""
+    """Return a place as it is stored."""
     return {"run_at": place.run_at.isoformat(), "id": str(place.id)}

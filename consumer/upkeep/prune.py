@@ -1,12 +1,13 @@
-"""Tasks that ended long ago are removed, and consumers that have long been dead (U5)."""
+"""Tasks that ended long ago are removed, and consumers that have long been dead (U5 prune)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from sluice.consumer.upkeep.step import AT_ONCE, End, Step, Turns
 from sluice.core.errors import RowRefused, StoreUnavailable
 from sluice.core.events import StepFailed, UpkeepDone
 from sluice.db.upkeep import Ended
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from sluice.core.task import TaskId
     from sluice.db.upkeep import Old, Turn
 
-STEP = "prune"
-PERIOD = timedelta(minutes=1)
 CHUNK = 5000
 BYTES = 32 << 20
 """How much one statement removes: a result lies in pieces of 2 KB, and each is a row to delete."""
@@ -31,11 +30,9 @@ _PLACE = re.compile(r"\([0-9]{1,10},[0-9]{1,5}\)")
 _INSTANT = re.compile(r"-?infinity|[0-9]{4,6}-[0-9 :.+-]{1,40}( BC)?")
 
 
-class Prunes(Protocol):
+class Prunes(Turns, Protocol):
     """What prune needs of the store."""
 
-    async def take_turn(self, step: str, period: timedelta) -> Turn | None: ...
-    async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None: ...
     async def ended(self, age: timedelta, after: Ended, n: int) -> list[Old]: ...
     async def prune(self, ids: Sequence[TaskId], age: timedelta) -> int: ...
     async def prune_consumers(self) -> int: ...
@@ -54,7 +51,7 @@ class Walk:
 
     @classmethod
     def of(cls, turn: Turn) -> Walk:
-        """The walk that the last turn left, or a new lap: of a cursor that is none, too."""
+        """Return the walk that the last turn left, or a new lap: of a cursor that is none, too."""
         fresh = cls(Ended(), CHUNK, turn.now)
         try:
             after = Ended(turn.cursor["finished_at"], turn.cursor["place"])
@@ -67,7 +64,7 @@ class Walk:
         return replace(walk, size=min(max(walk.size, 1), CHUNK))
 
     def stored(self) -> dict[str, Any]:
-        """As a cursor."""
+        """Return it as a cursor."""
         return {
             "finished_at": self.after.finished_at,
             "place": self.after.place,
@@ -76,39 +73,38 @@ class Walk:
         }
 
 
-class Prune:
+class Prune(Step):
     """A chunk a turn, and the next at once while there is more. `retention` None keeps every task."""
 
+    name: ClassVar[str] = "prune"
+    period = timedelta(minutes=1)
+
     def __init__(self, *, store: Prunes, retention: timedelta | None, report: Report) -> None:
+        super().__init__(store, report)
         self._store = store
         self._retention = retention
-        self._report = report
 
-    async def step(self) -> timedelta:
-        """Take the turn if it is due."""
-        turn = await self._store.take_turn(STEP, PERIOD)
-        if turn is None:
-            return PERIOD
+    async def take(self, turn: Turn) -> End | None:
+        """Remove a chunk of what ended long ago, and consumers that have long been dead."""
         await self._store.prune_consumers()
         if self._retention is None:
-            return PERIOD
+            return None
         walk = Walk.of(turn)
         looked = min(CHUNK, walk.size * REFUSALS)
         old = await self._store.ended(self._retention, walk.after, looked)
         if not old:
-            return PERIOD
-        turn_over = _Turn(self._store, self._retention, walk)
-        rest = await turn_over.remove(old)
-        if turn_over.pruned:
-            self._report(UpkeepDone(turn_over.pruned, step=STEP))
-        if turn_over.refused:
-            self._report(StepFailed(STEP, reason=turn_over.complaint))
+            return None
+        chunk = _Chunk(self._store, self._retention, walk)
+        rest = await chunk.remove(old)
+        if chunk.pruned:
+            self._report(UpkeepDone(chunk.pruned, step=self.name))
+        if chunk.refused:
+            self._report(StepFailed(self.name, reason=chunk.complaint))
         more = bool(rest) or len(old) == looked
-        await self._store.end_turn(STEP, turn_over.walk.stored(), timedelta() if more else None)
-        return timedelta() if more else PERIOD
+        return End(chunk.walk.stored(), AT_ONCE if more else None)
 
 
-class _Turn:
+class _Chunk:
     """What one turn removes, by statements that grow where they succeed and are halved where they do not."""
 
     def __init__(self, store: Prunes, retention: timedelta, walk: Walk) -> None:
@@ -125,7 +121,7 @@ class _Turn:
         return f"{len(self.refused)} tasks cannot be removed, such as {self.refused[0]}: {self._reason}"
 
     async def remove(self, old: Sequence[Old]) -> Sequence[Old]:
-        """Go through these; those that are left when too much was refused."""
+        """Remove these; those that are left when too much was refused."""
         refusals = 0
         while old and refusals < REFUSALS:
             batch = _light(old[: self.walk.size])
@@ -152,7 +148,7 @@ class _Turn:
 
 
 def _light(old: Sequence[Old]) -> Sequence[Old]:
-    """As many of the first ones as one statement may remove, and one at least."""
+    """Return as many of the first ones as one statement may remove, and one at least."""
     total = 0
     for at, row in enumerate(old):
         total += row.bytes

@@ -1,4 +1,4 @@
-"""The tries of dead consumers go back to pending (U2). Judges nobody unless this process itself was well all along.
+"""The attempts of dead consumers go back to pending (U2 reap). Judges nobody unless this process itself was well.
 
 Who is silent, and for how long, each process sees for itself, on a clock that does not step: the database's may.
 """
@@ -6,11 +6,12 @@ Who is silent, and for how long, each process sees for itself, on a clock that d
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from sluice.consumer.runs.refused import bisected
-from sluice.consumer.rest import Rest
+from sluice.consumer.periodic import Rest
+from sluice.consumer.upkeep.step import AT_ONCE, End, Step, Turns
 from sluice.core.events import StepFailed, UpkeepDone
+from sluice.core.halving import bisected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,62 +22,66 @@ if TYPE_CHECKING:
     from sluice.core.task import ConsumerId, RunKey
     from sluice.db.upkeep import LastBeat, Turn
 
-STEP = "reap"
 CHUNK = 1000
 _LONGEST_LEASE = 3600.0
 _SHARE = 20
 
 
-class ReapsTries(Protocol):
+class ReapsTries(Turns, Protocol):
     """What reap needs of the store."""
 
-    async def take_turn(self, step: str, period: timedelta) -> Turn | None: ...
-    async def end_turn(self, step: str, cursor: dict[str, Any], again: timedelta | None = None) -> None: ...
     async def beats(self) -> list[LastBeat]: ...
     async def declare_dead(self, silent: Sequence[LastBeat]) -> int: ...
     async def dead_tries(self, n: int) -> list[RunKey]: ...
     async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int: ...
 
 
-class Reap:
-    """Declares the silent dead, then looks for what they held, then acts by id and token (R3): statements apart."""
+class Reap(Step):
+    """Declares the silent dead, then finds what they held, then acts by id and token (R3): statements apart."""
+
+    name: ClassVar[str] = "reap"
 
     def __init__(self, *, store: ReapsTries, lease: Lease, report: Report) -> None:
+        super().__init__(store, report)
         self._store = store
         self._lease = lease
-        self._report = report
         self._spread = timedelta(seconds=min(1.0, lease.duration / 2))
         self._seen: dict[tuple[ConsumerId, str], float] = {}
         self.period = timedelta(seconds=min(5.0, lease.duration / 2))
         self._rest = Rest(lease.clock)
         self._longest_rest = 2 * self.period.total_seconds()
-        self.look = self.period / 2
-        """How long a look at the beats may be behind them."""
 
-    async def step(self) -> timedelta:
-        """Look, and take the turn if it is due and this process may judge: after an outage nobody may at once."""
+    @property
+    def attempts(self) -> timedelta:
+        """How often the beats are read, and a turn is asked for."""
+        return self.period / 2
+
+    @property
+    def next_due(self) -> timedelta:
+        """In two periods at most: a turn that is due later than that is taken by others, who blame a clock (U1)."""
+        return max(self.period, timedelta(seconds=self._rest.seconds))
+
+    async def put_off(self) -> timedelta | None:
+        """Declare the silent dead, and put off what only those may do who were well for long: after an outage nobody."""
         silent = await self._silent()
         if not self._lease.unbroken:
-            return self.look / 2
+            return self.attempts / 2
         if silent and await self._store.declare_dead(silent):
-            await self._store.end_turn(STEP, {}, timedelta())  # the next one is due at once
-        # Two periods at most: a turn that is due later than that is taken by others, who blame a clock (U1).
-        turn = await self._store.take_turn(STEP, max(self.period, timedelta(seconds=self._rest.seconds)))
-        if turn is None:
-            return self.look
-        with self._rest.after_look(lambda cost: min(cost * _SHARE, self._longest_rest)):
+            await self._store.end_turn(self.name, {}, AT_ONCE)
+        return None
+
+    async def take(self, turn: Turn) -> End | None:  # noqa: ARG002 - every turn begins anew
+        """Take back what the dead hold, a chunk at a time."""
+        with self._rest.after_scan(lambda cost: min(cost * _SHARE, self._longest_rest)):
             dead = await self._store.dead_tries(CHUNK)
         if not dead or not self._lease.unbroken:
-            return self.look
+            return None
         reaped = await self._reap(dead)
-        self._report(UpkeepDone(reaped, step=STEP))
-        if len(dead) < CHUNK or not reaped:
-            return self.look
-        await self._store.end_turn(STEP, {}, timedelta())
-        return timedelta()
+        self._report(UpkeepDone(reaped, step=self.name))
+        return End({}, AT_ONCE) if len(dead) == CHUNK and reaped else None
 
     async def _silent(self) -> list[LastBeat]:
-        """Who has not beaten for a lease of its own, all of it seen from here, while our own beats came through."""
+        """Return who has not beaten for a lease of its own, all of it seen from here, while our own beats came through."""
         asked_at = self._lease.clock()
         beats = await self._store.beats()
         answered_at = self._lease.clock()
@@ -91,14 +96,14 @@ class Reap:
         ]
 
     async def _reap(self, dead: Sequence[RunKey]) -> int:
-        """Take these back; how many there were. One that PostgreSQL refuses stays, alone (U1)."""
+        """Take these back; how many there were. One that PostgreSQL refuses stays, alone."""
 
         def refused_alone(key: RunKey, refused: RowRefused) -> None:
-            self._report(StepFailed(STEP, reason=f"task {key[0]} is refused: {refused.reason}"))
+            self._report(StepFailed(self.name, reason=f"task {key[0]} is refused: {refused.reason}"))
 
         return sum(await bisected(dead, lambda some: self._store.reap(some, self._spread), refused_alone))
 
 
 def _lease_of(beat: LastBeat) -> float:
-    """Its lease, or the longest that there is for what no consumer can have written."""
+    """Return its lease, or the longest that there is for what no consumer can have written."""
     return beat.lease if 0 < beat.lease < _LONGEST_LEASE else _LONGEST_LEASE

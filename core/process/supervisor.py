@@ -14,6 +14,7 @@ from sluice.core.process.command_line import here
 from sluice.core.process.leftovers import end_session
 from sluice.core.process.signals import HURRY, STOP, on_stops
 from sluice.core.telemetry.log import logger
+from sluice.core.waiting import is_set, unless
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -42,7 +43,7 @@ async def supervise(
     arguments: Sequence[str] = (),
     *,
     pass_fds: Sequence[int] = (),
-    look: Coroutine[None, None, None] | None = None,
+    check: Coroutine[None, None, None] | None = None,
 ) -> int:
     """Keep `n` times `python -P -m module --parent <our pid> arguments` until SIGTERM, SIGINT or SIGHUP.
 
@@ -51,21 +52,21 @@ async def supervise(
     process. Returns 1 when all of them end at once at the start, each with status 1: they have said why. Call it on
     the main thread.
 
-    `look` comes before the first child. What it raises would keep each of them from starting, however long they took
+    `check` comes before the first child. What it raises would keep each of them from starting, however long they took
     to find it, and is raised here: a child that ends later was well once, and is replaced.
     """
     command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
-    family = Family(n, module.rpartition(".")[2], command, pass_fds)
-    on_stops(asyncio.get_running_loop(), family.stop)
-    if look is not None:
-        await family.first(look)
+    supervisor = Supervisor(n, module.rpartition(".")[2], command, pass_fds)
+    on_stops(asyncio.get_running_loop(), supervisor.stop)
+    if check is not None:
+        await unless(supervisor.stopping, check)
     async with asyncio.TaskGroup() as group:
         for _ in range(n):
-            group.create_task(family.keep())
-    return family.status
+            group.create_task(supervisor.keep())
+    return supervisor.status
 
 
-class Family:
+class Supervisor:
     """The children, and what is known of their endings."""
 
     def __init__(self, n: int, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> None:
@@ -74,8 +75,7 @@ class Family:
         self._command = command
         self._pass_fds = pass_fds
         self._alive: set[Process] = set()
-        self._looking: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self.stopping = asyncio.Event()
         self._settled = False
         self._decided = asyncio.Event()
         self._refused = 0
@@ -83,29 +83,18 @@ class Family:
 
     def stop(self) -> None:
         """Hand a signal on; the second one hurries them."""
-        number = HURRY if self._stopping.is_set() else STOP
+        number = HURRY if self.stopping.is_set() else STOP
         self._end()
-        if self._looking is not None:
-            self._looking.cancel()
         for child in self._alive:
             _send(child, number)
-
-    async def first(self, look: Coroutine[None, None, None]) -> None:
-        """Do `look` to its end, unless the stop comes first. Raises what it raises."""
-        self._looking = asyncio.get_running_loop().create_task(look)  # owner: this method
-        try:
-            await self._looking
-        except asyncio.CancelledError:
-            if not self._stopping.is_set():
-                raise
 
     async def keep(self) -> None:
         """Start a child, and another when it ends, until the stop or until all of them are refused."""
         pause = FIRST_PAUSE
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             began = asyncio.get_running_loop().time()
             status = await self._one()
-            if self._stopping.is_set():
+            if self.stopping.is_set():
                 self.status = max(self.status, _as_exit_status(status))
                 return
             quick = asyncio.get_running_loop().time() - began < QUICK_SECONDS
@@ -113,7 +102,7 @@ class Family:
                 return
             logger().warning(f"{self._name}.replaced", status=status)
             pause = min(pause * 2, LONGEST_PAUSE) if quick else FIRST_PAUSE
-            await self._sleep(pause)
+            await is_set(self.stopping, pause)
 
     async def _one(self) -> int:
         try:
@@ -124,7 +113,7 @@ class Family:
             logger().error(f"{self._name}.not_started", reason=str(refused))
             return 1
         self._alive.add(child)
-        if self._stopping.is_set():
+        if self.stopping.is_set():
             _send(child, STOP)
         well = asyncio.get_running_loop().call_later(QUICK_SECONDS, self._settle)
         try:
@@ -144,11 +133,9 @@ class Family:
         if self._refused == self._n and not self._settled:
             self.status = 1
             self._end()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(QUICK_SECONDS):
-                await self._decided.wait()
+        await is_set(self._decided, QUICK_SECONDS)
         self._refused -= 1
-        return not self._stopping.is_set()
+        return not self.stopping.is_set()
 
     def _settle(self) -> None:
         """One of them has lasted: whatever refuses a later one may pass."""
@@ -156,15 +143,8 @@ class Family:
         self._decided.set()
 
     def _end(self) -> None:
-        self._stopping.set()
+        self.stopping.set()
         self._decided.set()
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
 
 def _send(child: Process, number: signal.Signals) -> None:

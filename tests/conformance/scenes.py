@@ -18,7 +18,8 @@ from sluice.core.task import (
     QueueName,
     TaskId,
 )
-from sluice.db.claims import Completion, Failing, Lane, Return
+from sluice.core.outcome import Completion, Failing, Return
+from sluice.db.claims import Lane
 from sluice.db.consumers import Registration
 from tests.conformance.world import Row, World
 from tests.support.clocked import ORIGIN

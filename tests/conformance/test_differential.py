@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from sluice.core.outcome import Failure
 from sluice.core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, TaskId
-from sluice.db.claims import Completion, Failing, Hints, Lane, Return
+from sluice.core.outcome import Completion, Failing, Return
+from sluice.db.claims import Hints, Lane
 from sluice.db.consumers import Registration, ServedKind
 from sluice.db.rows import Place
 from tests.conformance.comparing import answer, in_order, members

@@ -14,7 +14,7 @@ from sluice.core.ids import new_consumer_id, new_task_id
 from sluice.core.outcome import Failure
 from sluice.core.task import DEFAULT_QUEUE, Kind, QueueName, Status, TaskId
 from sluice.db.browse import DEPTH_CAP, WINDOW, Browse, Depth, Page
-from sluice.db.claims import Completion, Failing
+from sluice.core.outcome import Completion, Failing
 from tests.support.stores import ECHO, Stores, new
 
 

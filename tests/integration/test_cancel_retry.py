@@ -10,7 +10,7 @@ from sluice.core.errors import TaskNotFound, TransitionRefused
 from sluice.core.ids import new_consumer_id, new_task_id
 from sluice.core.outcome import Failure
 from sluice.core.task import JsonText, Status
-from sluice.db.claims import Completion, Failing
+from sluice.core.outcome import Completion, Failing
 from tests.support.stores import ECHO, Stores, new
 
 

@@ -12,7 +12,8 @@ from sluice.core.errors import RowRefused
 from sluice.core.ids import new_consumer_id, new_task_id
 from sluice.core.outcome import Failure
 from sluice.core.task import DEFAULT_QUEUE, Claim, FencingToken, JsonText, Status
-from sluice.db.claims import Completion, Failing, Return, Written
+from sluice.core.outcome import Completion, Failing, Return
+from sluice.db.claims import Written
 from tests.support.stores import ECHO, Stores, new
 
 FAILURE = Failure("ValueError", "no such thing")

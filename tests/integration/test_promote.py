@@ -10,7 +10,8 @@ from random import Random
 
 import pytest
 
-from sluice.consumer.periodic import Stopping, every
+from sluice.consumer.periodic import every
+from sluice.core.waiting import Stopping
 from sluice.consumer.upkeep.promote import PERIOD, STEP, Promote, Pushes
 from sluice.core.errors import OutcomeUnknown
 from sluice.core.ids import new_consumer_id
@@ -31,7 +32,7 @@ def _promote(stores: Stores, ready: Pushes | None = None) -> Promote:
     return Promote(
         store=stores.upkeep,
         ready=ready or stores.ready,
-        audiences=lambda: stores.roster.audiences,
+        roster=stores.roster,
         report=stores.events.append,
     )
 

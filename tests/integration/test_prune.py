@@ -14,7 +14,7 @@ from sluice.core.errors import TaskNotFound
 from sluice.core.events import Event, StepFailed, UpkeepDone
 from sluice.core.outcome import Failure
 from sluice.core.task import Status, TaskId
-from sluice.db.claims import Completion, Failing
+from sluice.core.outcome import Completion, Failing
 from sluice.db.session import Database, Limits, make_engine
 from sluice.db.upkeep import Ended, Upkeep
 from tests.support.pruning import prune

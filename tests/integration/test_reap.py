@@ -13,7 +13,7 @@ from sluice.consumer.upkeep.reap import STEP, Reap
 from sluice.core.events import Event, UpkeepDone
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import Claim, FencingToken, Status
-from sluice.db.claims import Completion, Return
+from sluice.core.outcome import Completion, Return
 from tests.support.stores import ECHO, Stores, new
 
 SPREAD = timedelta(seconds=1)
@@ -174,15 +174,15 @@ async def test_a_step_reaps_only_after_a_whole_lease_of_good_beats(stores: Store
     lease = Lease(LEASE, clock)
     reap = Reap(store=stores.upkeep, lease=lease, report=events.append)
 
-    assert await reap.step() < reap.look, "no beat yet"
+    assert await reap.step() < reap.attempts, "no beat yet"
     for _ in range(2):
         lease.renewed(clock.now)
         clock.now += 14
-        assert await reap.step() < reap.look
+        assert await reap.step() < reap.attempts
         assert events == []
     lease.renewed(clock.now)
     clock.now += 2
-    assert await reap.step() == reap.look
+    assert await reap.step() == reap.attempts
     assert events == [UpkeepDone(2, step=STEP)]
 
 
@@ -200,5 +200,5 @@ async def test_a_step_that_finds_a_full_chunk_is_due_again_at_once(
         clock.now += 15
         lease.renewed(clock.now)
     waits = [await reap.step() for _ in range(3)]
-    assert waits == [timedelta(), timedelta(), reap.look]
+    assert waits == [timedelta(), timedelta(), reap.attempts]
     assert [event.count for event in events] == [3, 3, 1]

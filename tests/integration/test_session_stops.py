@@ -80,10 +80,10 @@ async def test_a_handler_that_swallows_its_cancellation_loses_its_row_and_its_se
         row = await stores.get(claim.id)
         assert (row.status, row.attempt) == (Status.PENDING, 1 if reason is Stop.TIMED_OUT else 0)
         assert (row.error or {}).get("type") == ("Timeout" if reason is Stop.TIMED_OUT else None)
-        assert bench.slots.busy == 1
+        assert bench.capacity.busy == 1
         go.set()
         await ended.wait()
-        await eventually(lambda: bench.slots.busy == 0)
+        await eventually(lambda: bench.capacity.busy == 0)
         assert (await stores.get(claim.id)).fencing_token == row.fencing_token
     assert await effects(stores) == []
     assert [event for event in bench.events if isinstance(event, StepFailed)] == []

@@ -14,7 +14,8 @@ import asyncpg
 from sluice.core.errors import TaskNotFound, TransitionRefused
 from sluice.core.outcome import Failure
 from sluice.core.task import DEFAULT_QUEUE, ConsumerId, FencingToken, JsonText, NewTask, TaskId
-from sluice.db.claims import Claims, Completion, Failing, Lane, Return
+from sluice.core.outcome import Completion, Failing, Return
+from sluice.db.claims import Claims, Lane
 from sluice.db.consumers import Consumers, Registration
 from sluice.db.rows import Place
 from sluice.db.session import Database, make_engine

@@ -70,10 +70,8 @@ class Life(RuleBasedStateMachine):
         self.redis, keys = SimRedis(), Keys("life")
         self.ready = ready_lists(self.redis, keys, lambda _: None)
         self.key = keys.ready(DEFAULT_LIST)
-        audiences = Audiences([Signature.of([DEFAULT_QUEUE], [ECHO])])
-        self.promote = Promote(
-            store=real.upkeep, ready=self.ready, audiences=lambda: audiences, report=lambda _: None
-        )
+        self.audiences = Audiences([Signature.of([DEFAULT_QUEUE], [ECHO])])
+        self.promote = Promote(store=real.upkeep, ready=self.ready, roster=self, report=lambda _: None)
         self.run(real.begin_again())
         self.run(real.upkeep.add_steps(["promote"]))
         self._submit([UUID(int=n) for n in (1, 2, 3)], NOTHING, pushed=True)

@@ -45,7 +45,7 @@ class SimApi:
             ready = ReadyLists(broker, KEYS, self._report)
         self._tasks: Any = Proxy(world.store.tasks, looking.ask)
         roster = Roster(Proxy(world.store.consumers, looking.ask))
-        self._publisher = Publisher(ready, lambda: roster.audiences, report=self._report)
+        self._publisher = Publisher(ready, roster, report=self._report)
         store = world.ablation.submits(Proxy(world.store.tasks, submitting.ask), self._publisher)
         self._submissions = Submissions(store, hand_over=self._publisher.submitted, report=self._report)
         self._cancels = Cancels(signals, report=self._report)

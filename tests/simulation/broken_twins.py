@@ -15,7 +15,7 @@ from sluice.consumer.runs.work import Work
 from sluice.core.errors import SluiceError, StoreUnavailable
 from sluice.core.outcome import Succeeded
 from sluice.core.task import NewTask
-from sluice.db.claims import Completion
+from sluice.core.outcome import Completion
 from sluice.db.tasks import Accepted
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Trusting(Lease):
 
 
 def no_local_deadline(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    _parts(process).lease.__class__ = Trusting
+    _consumer(process).lease.__class__ = Trusting
     return found
 
 
@@ -103,29 +103,29 @@ class BlindToTokens(Running):
 
 
 def cancel_without_token(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    _parts(process).running.__class__ = BlindToTokens
+    _consumer(process).runs.running.__class__ = BlindToTokens
     return found
 
 
 def beats_stop_first(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    parts = _parts(process)
-    request = parts.intake.request
+    consumer = _consumer(process)
+    request = consumer.stops.intake.request
 
     def stop_beat_too() -> None:
         request()
-        process.loop.start(process.beat, parts.beat.stop())
+        process.loop.start(process.beat, consumer.liveness.heartbeat.stop())
 
-    parts.intake.request = stop_beat_too
+    consumer.stops.intake.request = stop_beat_too
     return found
 
 
 def slot_released_early(process: SimProcess, found: list[Loop]) -> list[Loop]:
     """A run that is told to stop frees its place at once, whether or not its handler goes on."""
-    parts = _parts(process)
-    execute = parts.work._execute
+    work = _consumer(process).runs.work
+    execute = work._execute
 
-    async def early(run: Any, handler: Any, ctx: Any, vacate: Callable[[], None], *others: Any) -> Any:
-        vacated: list[bool] = []
+    async def early(run: Any, *others: Any) -> Any:
+        vacate, vacated = run.vacate, list[bool]()
 
         def once() -> None:
             if not vacated:
@@ -137,11 +137,12 @@ def slot_released_early(process: SimProcess, found: list[Loop]) -> list[Loop]:
                 await asyncio.sleep(0.01)
             once()
 
+        run.vacate = once
         async with asyncio.TaskGroup() as group:
             group.create_task(look())
-            return await execute(run, handler, ctx, once, *others)
+            return await execute(run, *others)
 
-    parts.work._execute = early
+    work._execute = early
     return found
 
 
@@ -166,12 +167,12 @@ def locked_rows_not_apart(process: SimProcess, found: list[Loop]) -> list[Loop]:
     async def whole(_: Any) -> None:
         raise StoreUnavailable("PostgreSQL", "canceling statement due to lock timeout")
 
-    _parts(process).complete._part = whole
+    _consumer(process).runs.complete._part = whole
     return found
 
 
 def completion_repeated_alone(process: SimProcess, found: list[Loop]) -> list[Loop]:
-    _parts(process).work.__class__ = RepeatsAlone
+    _consumer(process).runs.work.__class__ = RepeatsAlone
     return found
 
 
@@ -194,14 +195,14 @@ def read_decides(process: SimProcess, found: list[Loop]) -> list[Loop]:
                 await transaction.abandon()
             return None
 
-    _parts(process).work.__class__ = Reads
+    _consumer(process).runs.work.__class__ = Reads
     return found
 
 
 def scans_forget_what_was_pushed(process: SimProcess, found: list[Loop]) -> list[Loop]:
     """A look passes over rows whose id was pushed at some time: edge-triggered."""
     pushed = process.world.redis_server.pushed
-    scan = _parts(process).pull._scan
+    scan = _consumer(process).intake.pull._scan
     look = scan._store.lanes
 
     class Once:
@@ -216,19 +217,18 @@ def scans_forget_what_was_pushed(process: SimProcess, found: list[Loop]) -> list
 
 def scans_know_no_list(process: SimProcess, found: list[Loop]) -> list[Loop]:
     """The scan is left out while Redis is there."""
-    pull = _parts(process).pull
-    look = pull.look
+    intake = _consumer(process).intake
 
     async def only_alone() -> Any:
-        return timedelta(seconds=1) if pull._presence.here else await look()
+        return timedelta(seconds=1) if intake.redis_health.up else await intake.pull.scan()
 
     return [replace(loop, step=only_alone) if loop.name == "scan" else loop for loop in found]
 
 
-def _parts(process: SimProcess) -> Any:
-    if process.parts is None:
+def _consumer(process: SimProcess) -> Any:
+    if process.consumer is None:
         raise AssertionError("it is put together before it is changed")
-    return process.parts
+    return process.consumer
 
 
 def _steps(found: list[Loop], name: str) -> list[Any]:

@@ -48,7 +48,7 @@ MARKS = (
     "tasks.given_back another suspect is running",
     "tasks.given_back draining",
     "tasks.given_back full",
-    "tasks.given_back full, claimed ahead",
+    "tasks.given_back full, prefetched",
     "tasks.given_back lease not trusted",
     "tasks.given_back the answer to its claim was lost",
     "tasks.publish_failed",

@@ -100,16 +100,16 @@ class History(Statements):
         """A handler was told to stop: if because its row was canceled or taken, then it was."""
         process, (task_id, token) = execution.process, execution.key
         row = self.store.tables.tasks.get(task_id)
-        if process.parts is None:
+        if process.consumer is None:
             return
-        run = process.parts.running._runs.get(execution.key)
+        run = process.consumer.runs.running._runs.get(execution.key)
         if (
             row is not None
             and row.status == "processing"
             and row.fencing_token == token
             and run is not None
             and run.stop_reason is Stop.CANCELED
-            and execution.consumer == process.parts.lease.consumer  # a former id is a cause
+            and execution.consumer == process.consumer.lease.consumer  # a former id is a cause
         ):
             self.wrong("S3 stop", f"{self.name(task_id)} token {token} is stopped without a cause")
         if run is not None and run.stop_reason is Stop.LEASE and process.drains_undisturbed:

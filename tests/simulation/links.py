@@ -14,7 +14,7 @@ from sluice.consumer.stores import HOT_CONNECTIONS, patience
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.events import Report
 from sluice.db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker
-from sluice.db.claims import Completion
+from sluice.core.outcome import Completion
 from sluice.db.keys import Keys
 from sluice.db.publisher import Publisher
 from sluice.db.ready import ReadyLists
@@ -196,7 +196,7 @@ class Links:
             broker = RedisClients(*redis, who)
             self.ready, self.signals = ReadyLists(broker, KEYS, report), Signals(broker, KEYS)
         self.roster = Roster(self.consumers)
-        self.publisher = Publisher(self.ready, lambda: self.roster.audiences, report=report)
+        self.publisher = Publisher(self.ready, self.roster, report=report)
 
     @asynccontextmanager
     async def open_beats(self) -> AsyncIterator[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sluice.consumer.assembly import assemble
 from sluice.consumer.loops import loops
-from sluice.consumer.parts import Machine, Parts
+from sluice.consumer.parts import Consumer, Machine
 from sluice.consumer.serve import consume
 from sluice.consumer.shutdown import Ending
 from sluice.core.events import Event
@@ -37,7 +37,7 @@ class SimProcess(ProcessHosts):
         self.without = without
         self.history: History = world.history
         self.capacity = world.plan.capacity
-        self.parts: Parts | None = None
+        self.consumer: Consumer | None = None
         self.draining_since: float | None = None
         self.left = asyncio.Event()
         self._stop = StopOrder()
@@ -147,7 +147,7 @@ class SimProcess(ProcessHosts):
             carrier=lambda heartbeat: BeatHost(heartbeat, loop=self.loop, host=self.beat),
             transaction=cast(Any, self.links.transaction),
         )
-        parts = assemble(
+        consumer = assemble(
             settings,
             kinds,
             cast(Any, self.links),
@@ -157,12 +157,12 @@ class SimProcess(ProcessHosts):
             report=self._report,
             machine=machine,
         )
-        beside = loops(parts, cast(Any, self.links), settings, self._report)
-        self.parts = parts
+        beside = loops(consumer, settings, self._report)
+        self.consumer = consumer
         beside = self.world.ablation.without(self, beside)
         self._watch_drain()
         await consume(
-            parts, beside, settings, stop=self._stop, leave=self._leave, report=self._report, machine=machine
+            consumer, beside, settings, stop=self._stop, leave=self._leave, report=self._report, machine=machine
         )
         self.die("its end")
 

@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluice.consumer.liveness.watchdog import Heartbeat
+from sluice.consumer.liveness.heartbeat import Heartbeat
 from tests.simulation.hosts import Host
 from tests.simulation.loop import SimLoop
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sluice.consumer.runs.uncharged import FREE
 from sluice.core.lifecycle import allowed
 from sluice.core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
-from sluice.db.claims import Completion
+from sluice.core.outcome import Completion
 from tests.simulation.observed import Seen
 from tests.simulation.record import Record
 from tests.simulation.store_tables import LOCK_TIMEOUT

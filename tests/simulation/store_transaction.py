@@ -12,7 +12,7 @@ import asyncpg
 
 from sluice.core.errors import StoreUnavailable
 from sluice.core.task import TaskId
-from sluice.db.claims import Completion
+from sluice.core.outcome import Completion
 from tests.simulation.store_claims import SimClaims, completed
 from tests.simulation.store_tables import RowLock, Tables
 

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from sluice.consumer.loops import STEPS
+from sluice.consumer.upkeep.steps import STEPS
 from sluice.core.task import TaskId
 from tests.simulation.ablations import INTACT, Ablation
 from tests.simulation.api import Clients, SimApi

@@ -18,16 +18,16 @@ from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.runs.execute import Execute
 from sluice.consumer.lease import Lease
 from sluice.consumer.handlers.mark import MARK, handler
-from sluice.consumer.periodic import Bell
 from sluice.consumer.handlers.registry import Handler, handlers_of
 from sluice.consumer.runs.running import Running
-from sluice.consumer.runs.sessions import Sessions
-from sluice.consumer.intake.slots import Slots
-from sluice.consumer.runs.quarantine import Suspects
+from sluice.consumer.intake.capacity import Capacity
+from sluice.consumer.runs.quarantine import Quarantine
+from sluice.consumer.runs.transaction import Sessions
 from sluice.consumer.runs.work import Work
 from sluice.core.clock import boottime
 from sluice.core.events import Event
 from sluice.core.task import Claim, Kind, NewTask, Task
+from sluice.core.waiting import Bell
 from sluice.db.publisher import Publisher
 from sluice.db.session import DEFAULT_LIMITS, Limits, make_engine
 from tests.support.eventually import eventually
@@ -44,7 +44,7 @@ class Workbench:
     work: Work
     running: Running
     complete: Complete
-    slots: Slots
+    capacity: Capacity
     lease: Lease
     engine: AsyncEngine
     events: list[Event]
@@ -61,7 +61,7 @@ class Workbench:
 
     def restart(self, *claims: Claim) -> None:
         """Start runs of claims that a test has made."""
-        self.slots.take(len(claims))
+        self.capacity.take(len(claims))
         self.work.start(claims, self.lease.consumer)
 
     async def ended(self) -> None:
@@ -102,18 +102,18 @@ async def workbench(
     registry: dict[Kind, Handler] = {Kind(KIND): found}
     lease = Lease(timedelta(minutes=10), boottime)
     lease.renewed(boottime())
-    running, slots = Running(), Slots(100, lambda: None)
+    running, capacity = Running(), Capacity(100)
     complete = Complete(
         store=stores.claims,
-        publisher=Publisher(stores.ready, lambda: stores.roster.audiences, report=events.append),
+        publisher=Publisher(stores.ready, stores.roster, report=events.append),
         report=events.append,
         bell=Bell(),
+        capacity=capacity,
         high_mark=1000,
-        lowered=lambda: None,
     )
-    suspects = Suspects(
+    quarantine = Quarantine(
         consumers=stores.consumers,
-        next_one=lambda: None,
+        scan_bell=Bell(),
         clock=boottime,
         random=Random(1),
         report=events.append,
@@ -123,11 +123,10 @@ async def workbench(
         execute=Execute(threads=threads, children=children, report=events.append),
         sessions=Sessions(engine=engine, running=running, lease=lease),
         complete=complete,
-        suspects=suspects,
+        quarantine=quarantine,
         running=running,
-        slots=slots,
+        capacity=capacity,
         lease=lease,
-        pace=lambda _: None,
         clock=boottime,
         random=Random(7),
         report=events.append,
@@ -135,7 +134,7 @@ async def workbench(
     async with asyncio.TaskGroup() as group:
         group.create_task(complete.run())
         try:
-            yield Workbench(stores, work, running, complete, slots, lease, engine, events)
+            yield Workbench(stores, work, running, complete, capacity, lease, engine, events)
         finally:
             complete.close()
     await children.close()

@@ -1,4 +1,4 @@
-"""A gate, and a store whose answers a test gives by hand."""
+"""A claimer, and a store whose answers a test gives by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sluice.consumer.intake.claim import Gate
+from sluice.consumer.intake.claim import Claimer
 from sluice.consumer.lease import Lease
 from sluice.core.task import Claim, ConsumerId, Kind, QueueName, TaskId
 from sluice.db.claims import NO_HINTS, Batch, Hints, Lane
@@ -53,20 +53,23 @@ class Store:
 
 
 class Scene:
-    """A gate over a store that answers by hand."""
+    """A claimer over a store that answers by hand. It is itself its neighbours."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.lease: Lease = trusted(self.clock)
         self.store, self.events = Store(), Events()
         self.started: list[tuple[list[Claim], ConsumerId]] = []
-        self.allowed, self.suspects = True, False
-        self.gate = Gate(
+        self.full, self.may_begin, self.holds_suspect = False, False, False
+        self.claimer = Claimer(
             store=self.store,
             kinds=KINDS,
             lease=self.lease,
-            allowed=lambda: self.allowed,
-            suspects=lambda: self.suspects,
-            start=lambda claims, consumer: self.started.append((list(claims), consumer)),
+            complete=self,
+            quarantine=self,
+            prefetch=self,
             report=self.events,
         )
+
+    def put(self, claims: Sequence[Claim], consumer: ConsumerId) -> None:
+        self.started.append((list(claims), consumer))

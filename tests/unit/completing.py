@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sluice.consumer.runs.complete import Complete, Write
-from sluice.consumer.periodic import Bell
+from sluice.core.outcome import Write
+from sluice.consumer.runs.complete import Complete
 from sluice.core.errors import Hindered, RowRefused
 from sluice.core.outcome import Failure
 from sluice.core.task import DEFAULT_KIND, DEFAULT_QUEUE, FencingToken, JsonText, TaskId
-from sluice.db.claims import Completion, Failing, Pending, Return, Written
+from sluice.core.waiting import Bell
+from sluice.core.outcome import Completion, Failing, Return
+from sluice.db.claims import Pending, Written
 from tests.unit.support import Events, now, settled, task_id, virtual
 
 TOKEN = FencingToken(3)
@@ -47,7 +49,7 @@ class Store:
         self.errors: list[Exception | None] = []
         self.locks: set[int] = set()
         self.stuck: set[int] = set()
-        self.looks: list[list[int]] = []
+        self.checks: list[list[int]] = []
         self.answer_lost = False
 
     async def finish(self, writes: Sequence[Completion]) -> Written:
@@ -60,7 +62,7 @@ class Store:
         return await self._take("give_back", writes)
 
     async def locked_among(self, ids: Sequence[TaskId]) -> set[TaskId]:
-        self.looks.append([one.int for one in ids])
+        self.checks.append([one.int for one in ids])
         return {one for one in ids if one.int in self.locks}
 
     async def _take(self, verb: str, writes: Sequence[Write]) -> Written:
@@ -84,23 +86,23 @@ class Store:
 
 
 class Scene:
-    """A Complete over such a store. It is itself the publisher."""
+    """A Complete over such a store. It is itself the publisher, and who hears of room."""
 
     def __init__(self, high_mark: int = 10) -> None:
         self.store, self.events = Store(), Events()
         self.published: list[int] = []
-        self.lowered = 0
+        self.told_of_room = 0
         self.complete = Complete(
             store=self.store,
             publisher=self,
             report=self.events,
             bell=Bell(),
+            capacity=self,
             high_mark=high_mark,
-            lowered=self._lower,
         )
 
-    def _lower(self) -> None:
-        self.lowered += 1
+    def freed(self) -> None:
+        self.told_of_room += 1
 
     def again(self, rows: Iterable[Pending]) -> None:
         self.published += [row.id.int for row in rows]

@@ -28,6 +28,7 @@ class Scene:
         self.events = Events()
         self.run = begun(claim(timeout=timeout, payload=JsonText(payload), attempt=2), now())
         self.vacated: list[float] = []
+        self.run.vacate = lambda: self.vacated.append(now())
         self.left: list[tuple[float, Outcome]] = []
         self.outcome: Outcome | None = None
         self.after: list[str] = []
@@ -39,9 +40,7 @@ class Scene:
 
     async def _life(self) -> None:
         ctx = Context(self.run, None, now)
-        self.outcome = await self._execute(
-            self.run, self._handler, ctx, lambda: self.vacated.append(now()), self._leave
-        )
+        self.outcome = await self._execute(self.run, self._handler, ctx, self._leave)
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert task is not None

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from sluice.consumer.periodic import Stopping, every
+from sluice.consumer.periodic import every
 from sluice.consumer.upkeep.promote import Promote
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import OutcomeUnknown
 from sluice.core.task import Kind, QueueName, ReadyList, TaskId
+from sluice.core.waiting import Stopping
 from sluice.db.rows import Place
 from sluice.db.upkeep import DueRow, Turn
 from tests.unit.support import Events, now, task_id
@@ -73,7 +74,7 @@ class Store:
 
 
 class Scene:
-    """Promote in its loop, over rows that fall due."""
+    """Promote in its loop, over rows that fall due. It is itself the roster."""
 
     def __init__(self, **due: float) -> None:
         self.store, self.events, self.audiences = Store(), Events(), AUDIENCES
@@ -84,9 +85,7 @@ class Scene:
 
     def another(self) -> Promote:
         """A promote of some process."""
-        return Promote(
-            store=self.store, ready=self.store, audiences=lambda: self.audiences, report=self.events
-        )
+        return Promote(store=self.store, ready=self.store, roster=self, report=self.events)
 
     def add(self, number: int, due: float) -> None:
         self.store.rows[task_id(number)] = due

@@ -8,18 +8,18 @@ from datetime import timedelta
 from random import Random
 from typing import Any, cast
 
-from sluice.consumer.intake.prefetch import Ahead, Works
+from sluice.consumer.intake.capacity import Capacity
+from sluice.consumer.intake.prefetch import Prefetch, Works
 from sluice.consumer.intake.lists import Lists
-from sluice.consumer.intake.pace import Pace
-from sluice.consumer.periodic import Bell, Stopping, every
-from sluice.consumer.intake.redis_health import Presence
+from sluice.consumer.periodic import every
+from sluice.consumer.intake.redis_health import RedisHealth
 from sluice.consumer.intake.pull import Pull
-from sluice.consumer.intake.scan import Popped
+from sluice.consumer.intake.scan import ALONE, BUSY, IDLE, Popped, Scan
 from sluice.consumer.intake.schedule import Hint
-from sluice.consumer.intake.slots import Slots
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.task import Kind, QueueName, ReadyList, TaskId
+from sluice.core.waiting import Stopping
 from tests.unit.support import Events, now, task_id, virtual
 
 ME = Signature.of([QueueName("default")], [Kind("test")])
@@ -68,73 +68,83 @@ class Redis:
         return (LIST, [task_id(number) for number in taken]) if taken else None
 
 
-class Rows:
-    """A scan over `waiting` rows: it knows of them once it has looked."""
+class Rows(Scan):
+    """A scan over `waiting` rows: it knows of them once it has scanned. How often it scans is its own to say."""
 
-    def __init__(self) -> None:
+    def __init__(self, redis_health: RedisHealth, stopping: Stopping) -> None:
+        self.bell = stopping.bell()
+        super().__init__(
+            store=cast("Any", None),
+            claimer=cast("Any", None),
+            redis_health=redis_health,
+            queues=[],
+            kinds=[],
+            roster=cast("Any", None),
+            scan_bell=self.bell,
+            clock=now,
+        )
         self.waiting: list[int] = []
-        self.found = False
-        self.looks: list[tuple[float, timedelta]] = []
+        self.knows = False
+        self.scans: list[tuple[float, timedelta]] = []
         self.claims: list[int] = []
-        self.popped: list[Popped | None] = []
+        self.told: list[Popped | None] = []
         self.claimed: list[int] = []
         self.fails = False
-        self.bell = Bell()
 
-    def look_now(self) -> None:
-        self.bell.ring()
+    @property
+    def found(self) -> bool:
+        return self.knows
 
-    async def look(self, every: timedelta) -> timedelta:
-        self.looks.append((now(), every))
-        self.found = bool(self.waiting)
+    async def find(self, every: timedelta) -> timedelta:
+        assert every in {ALONE, IDLE, BUSY}
+        self.scans.append((now(), every))
+        self.knows = bool(self.waiting)
         return every
 
-    async def claim(self, n: int, popped: Popped | None) -> int:
+    async def claim(self, n: int) -> int:
         self.claims.append(n)
-        self.popped.append(popped)
+        self.told.append(self.popped)
         await asyncio.sleep(0.001)
         if self.fails:
             raise OutcomeUnknown("PostgreSQL", "gone")
         taken, self.waiting = self.waiting[:n], self.waiting[n:]
         self.claimed += taken
-        self.found = len(taken) == n
+        self.knows = len(taken) == n
         return len(taken)
 
 
 class Scene:
-    """A pull between a Redis, rows to claim and a queue that nobody empties. It is itself the gate."""
+    """A pull between a Redis, rows to claim and a queue that nobody empties. It is itself the claimer."""
 
     def __init__(self, capacity: int = 4, *, without_redis: bool = False) -> None:
         self.redis = Redis()
-        self.rows = Rows()
         self.events = Events()
         self.open = True
         self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
-        self.pace = Pace()
         self.stopping = Stopping()
-        self.room, self.fed = self.stopping.bell(), self.stopping.bell()
-        self.slots = Slots(capacity, self.room.ring)
+        self.pull_bell, self.schedule_bell = self.stopping.bell(), self.stopping.bell()
+        self.capacity = Capacity(capacity)
+        self.capacity.when_freed(self.pull_bell.ring)
+        self.audiences = Audiences()
         ready = None if without_redis else self.redis
-        self.presence = Presence(ready, self.events)
+        self.redis_health = RedisHealth(ready, self.events)
+        self.rows = Rows(self.redis_health, self.stopping)
         self.pull = Pull(
             ready=ready,
-            presence=self.presence,
-            lists=Lists(ME, now),
-            scan=self.rows,  # type: ignore[arg-type] # the members that it uses
+            redis_health=self.redis_health,
+            lists=Lists(ME, self, now),
+            scan=self.rows,
             queue=self.queue,
-            slots=self.slots,
-            ahead=Ahead(
-                slots=self.slots,
-                pace=self.pace,
+            capacity=self.capacity,
+            prefetch=Prefetch(
+                capacity=self.capacity,
                 work=cast("Works", None),  # nothing is started here
                 clock=now,
-                overdue=self.pace.forget,
             ),
-            gate=self,  # type: ignore[arg-type] # the one member that it uses
-            pace=self.pace,
-            fed=self.fed,
+            claimer=self,  # type: ignore[arg-type] # the one member that it uses
             stopping=self.stopping,
-            bell=self.room,
+            pull_bell=self.pull_bell,
+            schedule_bell=self.schedule_bell,
             clock=now,
             report=self.events,
         )
@@ -148,12 +158,12 @@ class Scene:
 
 
 async def beside(s: Scene, test: Callable[[Scene], Awaitable[None]]) -> None:
-    """The test beside a pull and its looks."""
-    looking = every(
-        "scan", s.pull.look, stopping=s.stopping, report=s.events, random=Random(1), bell=s.rows.bell
+    """The test beside a pull and its scans."""
+    scanning = every(
+        "scan", s.pull.scan, stopping=s.stopping, report=s.events, random=Random(1), bell=s.rows.bell
     )
     async with asyncio.TaskGroup() as group:
-        group.create_task(looking)
+        group.create_task(scanning)
         group.create_task(s.pull.run())
         await test(s)
         s.stopping.request()

@@ -29,7 +29,7 @@ class Scene:
         self.period = timedelta()
         self.reaped: list[RunKey] = []
         self.spread: timedelta | None = None
-        self.during_the_look: Callable[[], None] = lambda: None
+        self.during_the_scan: Callable[[], None] = lambda: None
         self.reap_step = Reap(store=self, lease=self.lease, report=self.events)
 
     def beat(self) -> None:
@@ -63,10 +63,10 @@ class Scene:
                 self.consumers = [one for one in self.consumers if one.consumer != beat.consumer]
                 self.consumers.append(LastBeat(beat.consumer, str(self.clock()), beat.lease))
             await self.reap_step.step()
-            self.clock.move(min(self.reap_step.look.total_seconds(), end - self.clock()))
+            self.clock.move(min(self.reap_step.attempts.total_seconds(), end - self.clock()))
 
     async def dead_tries(self, n: int) -> list[RunKey]:
-        self.during_the_look()
+        self.during_the_scan()
         return self.dead[:n]
 
     async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:

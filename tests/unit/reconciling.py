@@ -8,14 +8,15 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from sluice.consumer.intake.prefetch import Ahead
+from sluice.consumer.intake.prefetch import Prefetch
 from sluice.consumer.liveness.cancels import Compare
 from sluice.consumer.runs.complete import Complete
-from sluice.consumer.intake.claim import Gate
+from sluice.consumer.intake.claim import Claimer
 from sluice.consumer.liveness.reconcile import Reconcile
 from sluice.consumer.runs.running import Run, Running
 from sluice.core.task import Claim, ConsumerId, FencingToken, RunKey
-from sluice.db.claims import Batch, Return
+from sluice.core.outcome import Return
+from sluice.db.claims import Batch
 from tests.unit.support import Clock, Events, begun, claim, task_id, trusted
 
 TOKEN = FencingToken(1)
@@ -33,29 +34,30 @@ class Scene:
         self.lease = trusted(self.clock)
         self.running = Running()
         self.writing: set[RunKey] = set()
-        self.ahead: set[RunKey] = set()
+        self.prefetched: set[RunKey] = set()
         self.rows: dict[ConsumerId, set[RunKey]] = {self.lease.consumer: set()}
         self.put_back: list[Return] = []
-        self.looks = 0
-        self.look_takes = 0.0
-        self.during_the_look: Callable[[], Any] = lambda: None
+        self.scans = 0
+        self.scan_takes = 0.0
+        self.during_the_scan: Callable[[], Any] = lambda: None
         self.answers: list[asyncio.Future[list[Claim]]] = []
         self.events = Events()
-        self.gate = Gate(
+        prefetch = cast("Prefetch", SimpleNamespace(keys=lambda: self.prefetched, put=lambda *_: None))
+        self.claimer = Claimer(
             store=self,
             kinds=[],
             lease=self.lease,
-            allowed=lambda: True,
-            suspects=lambda: False,
-            start=lambda *_: None,
+            complete=SimpleNamespace(full=False),
+            quarantine=SimpleNamespace(may_begin=False),
+            prefetch=prefetch,
             report=self.events,
         )
         self.reconcile = Reconcile(
             store=self,
             lease=self.lease,
-            gate=self.gate,
+            claimer=self.claimer,
             running=self.running,
-            ahead=cast("Ahead", SimpleNamespace(keys=lambda: self.ahead)),
+            prefetch=prefetch,
             complete=cast("Complete", self),
             clock=self.clock,
             report=self.events,
@@ -65,7 +67,7 @@ class Scene:
         self.compare = Compare(
             store=self,
             running=self.running,
-            ahead=cast("Ahead", SimpleNamespace(keys=lambda: self.ahead)),
+            prefetch=prefetch,
             complete=cast("Complete", self),
             often=timedelta(seconds=self.lease.duration / 2),
         )
@@ -75,11 +77,11 @@ class Scene:
         return self.rows[self.lease.consumer]
 
     async def held(self, consumer: ConsumerId) -> set[RunKey]:
-        self.looks += 1
-        self.during_the_look()
+        self.scans += 1
+        self.during_the_scan()
         seen = set(self.rows.get(consumer, ()))
-        await asyncio.sleep(self.look_takes)
-        self.clock.move(self.look_takes)
+        await asyncio.sleep(self.scan_takes)
+        self.clock.move(self.scan_takes)
         return seen
 
     async def held_among(self, runs: Collection[RunKey]) -> set[RunKey]:
@@ -110,5 +112,5 @@ class Scene:
         self.mine.update(run.claim.key for run in found)
         return found
 
-    async def look(self) -> timedelta:
-        return await self.reconcile.look()
+    async def scan(self) -> timedelta:
+        return await self.reconcile.scan()

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sluice.consumer.intake.claim import Found
-from sluice.consumer.periodic import Bell
+from sluice.consumer.intake.redis_health import RedisHealth
 from sluice.consumer.intake.scan import Scan
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import StoreUnavailable
 from sluice.core.task import Kind, QueueName, ReadyList
+from sluice.core.waiting import Bell
 from sluice.db.claims import Hints, Lane
 from sluice.db.rows import Place
-from tests.unit.support import now, task_id
+from tests.unit.support import Events, now, task_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 A, B = Kind("a"), Kind("b")
@@ -29,7 +30,7 @@ def place(second: int) -> Place:
 
 
 class Scene:
-    """Rows as numbers, each due at its second, lane by lane. It is itself the store and the gate."""
+    """Rows as numbers, each due at its second, lane by lane. It is itself the store, the claimer and the roster."""
 
     def __init__(self, rows: dict[Lane, list[int]]) -> None:
         self.rows = rows
@@ -42,12 +43,12 @@ class Scene:
         self.error: StoreUnavailable | None = None
         self.scan = Scan(
             store=self,
-            gate=self,  # type: ignore[arg-type] # the one member that it uses
+            claimer=self,  # type: ignore[arg-type] # the one member that it uses
+            redis_health=RedisHealth(None, Events()),
             queues=sorted({each.queue for each in rows} or {QueueName("default")}),
             kinds=[A, B],
-            audiences=lambda: self.audiences,
-            consumers=lambda: self.consumers,
-            bell=self.bell,
+            roster=self,
+            scan_bell=self.bell,
             clock=now,
         )
 

@@ -7,26 +7,27 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from sluice.consumer.intake.prefetch import Ahead
-from sluice.consumer.intake.pace import Pace
-from sluice.consumer.periodic import Stopping
+from sluice.consumer.intake.capacity import Capacity
+from sluice.consumer.intake.prefetch import Prefetch
 from sluice.consumer.intake.schedule import Hint, Schedule
-from sluice.consumer.intake.slots import Slots
 from sluice.core.errors import StoreUnavailable
 from sluice.core.task import ReadyList, TaskId
+from sluice.core.waiting import Bell, Stopping
 from tests.unit.support import Events, now, settled, task_id, virtual
 
 HIGH, LOW = ReadyList("ours:default:9"), ReadyList("ours:default:1")
 
 
 class Scene:
-    """A schedule and a gate whose claims the test answers. It is itself the gate and Redis."""
+    """A schedule and claims that the test answers. It is itself the claimer, the scan and Redis."""
 
     def __init__(self, capacity: int = 4) -> None:
         self.queue: asyncio.Queue[Hint] = asyncio.Queue(capacity)
         self.stopping = Stopping()
-        self.bell = self.stopping.bell()
-        self.slots = Slots(capacity, self.bell.ring)
+        self.bell, self.pull_bell = self.stopping.bell(), Bell()
+        self.pull_bell.ring = self._taken
+        self.capacity = Capacity(capacity)
+        self.capacity.when_freed(self.bell.ring)
         self.events = Events()
         self.open = True
         self.asked: list[list[TaskId]] = []
@@ -35,27 +36,22 @@ class Scene:
         self.returned: list[dict[ReadyList, list[TaskId]]] = []
         self.redis_away = False
         self._numbers = count(1)
-        self.paces_forgotten = 0
-        self.pace = Pace()
         self.waited_when_told: list[int] = []
-        self.brought: list[int] = []
+        self.counted: list[int] = []
         self.schedule = Schedule(
             queue=self.queue,
-            slots=self.slots,
-            ahead=Ahead(
-                slots=self.slots,
-                pace=self.pace,
+            capacity=self.capacity,
+            prefetch=Prefetch(
+                capacity=self.capacity,
                 work=self,  # type: ignore[arg-type] # these claims start nothing
                 clock=now,
-                overdue=self.pace.forget,
             ),
-            gate=self,  # type: ignore[arg-type] # the two members that it uses
+            claimer=self,  # type: ignore[arg-type] # the two members that it uses
+            scan=self,
             ready=self,
             stopping=self.stopping,
-            bell=self.bell,
-            taken=self._taken,
-            brought=self.brought.append,
-            too_far_ahead=self._forget_pace,
+            pull_bell=self.pull_bell,
+            schedule_bell=self.bell,
             clock=now,
             report=self.events,
         )
@@ -63,12 +59,12 @@ class Scene:
     def _taken(self) -> None:
         self.waited_when_told.append(self.queue.qsize())
 
-    def _forget_pace(self) -> None:
-        self.paces_forgotten += 1
+    def brought(self, claimed: int) -> None:
+        self.counted.append(claimed)
 
     async def claim(self, ids: Sequence[TaskId]) -> int:
         self.asked.append(list(ids))
-        self.slots_at_claim.append(self.slots.free)
+        self.slots_at_claim.append(self.capacity.free)
         self.answers.append(asyncio.get_running_loop().create_future())
         return await self.answers[-1]
 

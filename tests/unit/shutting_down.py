@@ -8,13 +8,14 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from sluice.consumer.parts import Parts
+from sluice.consumer.intake.capacity import Capacity
+from sluice.consumer.parts import Consumer
 from sluice.consumer.runs.running import Run, Running
 from sluice.consumer.shutdown import Ending, Shutdown
-from sluice.consumer.intake.slots import Slots
 from sluice.core.errors import RowRefused, StoreUnavailable
 from sluice.core.task import RunKey, TaskId
-from sluice.db.claims import Pending, Return, Written
+from sluice.core.outcome import Return
+from sluice.db.claims import Pending, Written
 from tests.unit.support import Events, begun, claim, now
 
 FOREVER = 10_000.0
@@ -29,7 +30,7 @@ class Scene:
         self.takes: dict[str, float] = {}
         self.fails: set[str] = set()
         self.events, self.running = Events(), Running()
-        self.slots = Slots(4, lambda: None)
+        self.capacity = Capacity(4)
         self.draining = False
         self.pulling, self.scheduling, self.writing = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.waiting, self.unwritten = 0, set[RunKey]()
@@ -38,17 +39,22 @@ class Scene:
         self.ready = self if redis else None
         self.forced = asyncio.Event()
         self.drain = drain
-        self.lease = self.claims = self.consumers = self.beat = self
+        self.lease = self.stores = self.claims = self.consumers = self
+        self.liveness = SimpleNamespace(heartbeat=self)
         self.publishing = asyncio.Event()
         self.publisher = SimpleNamespace(
             again=lambda pending: self.log.append(f"publish {list(pending)}"), close=self._publish
         )
-        self.schedule = self.work = self.intake = self.complete = self
-        self.gate = self
+        self.runs = self.work = self.complete = self
+        self.stops = SimpleNamespace(intake=self)
+        self.intake = SimpleNamespace(
+            schedule=self,
+            claimer=self,
+            prefetch=SimpleNamespace(give_back=lambda why: self.log.append(f"give back claims, {why}")),
+        )
         self.consumer, self.rows, self.asked = "me", set[RunKey](), 0
         self.former: str | None = None
         self.closed_at = 0.0
-        self.ahead = SimpleNamespace(give_back=lambda why: self.log.append(f"give back claims, {why}"))
 
     def _say(self, what: str, *, seconds: float = 0.0) -> Coroutine[None, None, None]:
         async def act() -> None:
@@ -131,8 +137,8 @@ class Scene:
     def run(self, number: int, *, ends_after: float | None = None, on_stop: float | None = 0.0) -> Run:
         """A handler that ends by itself, or so long after it was stopped (None: never)."""
         run = begun(claim(number))
-        self.slots.take(1)
-        self.slots.occupy(1)
+        self.capacity.take(1)
+        self.capacity.occupy(1)
         stopped = asyncio.Event()
 
         async def life() -> None:
@@ -143,7 +149,7 @@ class Scene:
             except TimeoutError:
                 pass
             self.log.append(f"{number} {run.stop_reason.name if run.stop_reason else 'finished'}")
-            self.slots.vacate()
+            self.capacity.vacate()
             self.running.remove(run)
 
         self.running.start(run, life())
@@ -162,7 +168,7 @@ class Scene:
                 )
             }
             ending = await Shutdown(
-                cast("Parts", self),
+                cast("Consumer", self),
                 drain=timedelta(seconds=self.drain),
                 forced=self.forced,
                 report=self.events,

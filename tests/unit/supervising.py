@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 
-from sluice.core.process import supervisor as family
+from sluice.core.process import supervisor
 from tests.unit.support import now, settled
 
 
@@ -83,7 +83,7 @@ class Machine:
 async def supervised(n: int, act: Callable[[], Coroutine[None, None, None]]) -> int:
     """The status of `n` supervised children, beside what the test does."""
     async with asyncio.TaskGroup() as group:
-        supervising = group.create_task(family.supervise(n, "consumer"))
+        supervising = group.create_task(supervisor.supervise(n, "consumer"))
         await settled()
         await act()
     return supervising.result()

@@ -116,7 +116,11 @@ def claim(number: int = 1, **changes: Any) -> Claim:
 
 def begun(of: Claim, at: float = 0.0) -> Run:
     """A run that began at this instant, under an id that no lease has."""
-    return Run(of, at, ConsumerId(UUID(int=0)))
+    return Run(of, at, ConsumerId(UUID(int=0)), nothing)
+
+
+def nothing() -> None:
+    """For runs whose slot is nobody's."""
 
 
 def nobody(run: Run, outcome: Outcome) -> None:

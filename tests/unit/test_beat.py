@@ -4,7 +4,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from sluice.consumer.lease import Beat, Lease
+from types import SimpleNamespace
+
+from sluice.consumer.lease import Lease
+from sluice.consumer.liveness.heartbeat import Beat
 from sluice.core.errors import Hindered, StoreUnavailable
 from sluice.core.events import LeaseLost, StoreBack, StoreLost
 from sluice.core.task import ConsumerId
@@ -56,7 +59,7 @@ class Scene:
             lease=self.lease,
             store=self.store,
             facts=FACTS,
-            running=lambda: 7,
+            capacity=SimpleNamespace(busy=7),
             clock=self.clock,
             report=self.events,
         )
@@ -117,7 +120,7 @@ async def test_a_short_lease_is_retried_faster(s: Scene) -> None:
         lease=Lease(timedelta(seconds=1), s.clock),
         store=s.store,
         facts=FACTS,
-        running=lambda: 0,
+        capacity=SimpleNamespace(busy=0),
         clock=s.clock,
         report=s.events,
     )

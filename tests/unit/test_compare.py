@@ -9,9 +9,10 @@ from random import Random
 import pytest
 
 from sluice.consumer.liveness.cancels import Compare
-from sluice.consumer.periodic import Stopping, every
+from sluice.consumer.periodic import every
 from sluice.consumer.runs.running import Run, Stop
 from sluice.core.task import FencingToken
+from sluice.core.waiting import Stopping
 from tests.unit.reconciling import Scene, key
 from tests.unit.support import begun, claim, task_id, virtual
 
@@ -78,7 +79,7 @@ async def test_a_run_that_ended_during_the_look_is_not_remembered_as_canceled() 
 @virtual
 async def test_what_was_canceled_while_it_waited_for_its_slot_is_stopped_when_it_comes_there() -> None:
     s = Scene()
-    s.ahead = {key(1), key(2)}
+    s.prefetched = {key(1), key(2)}
     s.mine.add(key(2))
     await s.compare.step()
     for number, stopping in ((1, True), (2, False)):
@@ -97,7 +98,7 @@ def test_a_cancel_whose_message_was_lost_is_seen_in_two_seconds_whatever_a_look_
     async def scene() -> None:
         s = Scene()
         [run] = s.runs(1)
-        s.look_takes = 9.0
+        s.scan_takes = 9.0
         stopped = asyncio.Event()
         run.on_stop = lambda _: stopped.set()
         stopping = Stopping()
@@ -110,7 +111,7 @@ def test_a_cancel_whose_message_was_lost_is_seen_in_two_seconds_whatever_a_look_
             s.mine.clear()
             async with asyncio.timeout(2):
                 await stopped.wait()
-            assert s.looks == (1 if at < 9 else 2)
+            assert s.scans == (1 if at < 9 else 2)
             stopping.request()
 
     scene()
@@ -121,7 +122,7 @@ def test_a_short_lease_has_it_look_more_often() -> None:
     compare = Compare(
         store=s,
         running=s.running,
-        ahead=s.compare._ahead,
+        prefetch=s.compare._prefetch,
         complete=s.compare._complete,
         often=timedelta(seconds=0.5),
     )

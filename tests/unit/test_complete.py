@@ -8,7 +8,7 @@ import pytest
 
 from sluice.core.errors import OutcomeUnknown, RowRefused, StoreUnavailable
 from sluice.core.events import Fenced, Finished, OutcomeRefused, StoreBack, StoreLost
-from sluice.db.claims import Completion, Failing, Return
+from sluice.core.outcome import Completion, Failing, Return
 from tests.unit.completing import TOKEN, Scene, back, done, failed, scene
 from tests.unit.support import now, settled, task_id, virtual
 
@@ -158,10 +158,10 @@ async def test_above_the_high_mark_claims_must_wait_and_are_told_when_it_falls(s
     await s.put(*map(done, range(1, 9)))
     assert not s.complete.full
     await s.put(done(9))
-    assert (s.complete.waiting, s.complete.full, s.lowered) == (10, True, 0)
+    assert (s.complete.waiting, s.complete.full, s.told_of_room) == (10, True, 0)
 
     await asyncio.sleep(2.5)
-    assert (s.complete.waiting, s.complete.full, s.lowered) == (9, False, 1)
+    assert (s.complete.waiting, s.complete.full, s.told_of_room) == (9, False, 1)
 
 
 @scene

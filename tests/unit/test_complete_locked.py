@@ -25,9 +25,9 @@ async def test_a_row_that_somebody_holds_locked_is_set_apart_and_its_neighbours_
 
     sent = len(s.store.sent)
     await asyncio.sleep(30)
-    assert len(s.store.sent) == sent, "only looks, which wait for nobody"
-    assert all(look == [4] for look in s.store.looks[1:])
-    assert 5 < len(s.store.looks) < 15, "ever more seldom"
+    assert len(s.store.sent) == sent, "only checks, which wait for nobody"
+    assert all(check == [4] for check in s.store.checks[1:])
+    assert 5 < len(s.store.checks) < 15, "ever more seldom"
     await s.put(*map(done, range(10, 20)))
     await asyncio.sleep(2.1)
     assert set(range(10, 20)) <= set(s.store.written)

@@ -4,10 +4,10 @@ from typing import cast
 
 import pytest
 
-from sluice.consumer.intake.prefetch import Ahead
+from sluice.consumer.intake.prefetch import Prefetch
 from sluice.consumer.liveness.distrust import Distrust
 from sluice.consumer.runs.running import Run, Running, Stop
-from tests.unit.support import Clock, claim, trusted, virtual
+from tests.unit.support import Clock, claim, nothing, trusted, virtual
 
 
 class Scene:
@@ -18,8 +18,8 @@ class Scene:
         self.lease = trusted(self.clock)
         self.running = Running()
         self.refused = 0
-        self.distrust = Distrust(self.lease, self.running, cast("Ahead", self))
-        self.run = Run(claim(), 0.0, self.lease.consumer)
+        self.distrust = Distrust(self.lease, self.running, cast("Prefetch", self))
+        self.run = Run(claim(), 0.0, self.lease.consumer, nothing)
         self.running._runs[self.run.claim.key] = self.run
 
     def refuse(self) -> None:
@@ -67,7 +67,7 @@ async def test_handlers_of_a_former_id_are_stopped_though_the_new_one_is_trusted
     s = Scene()
     s.lease.ended()
     s.lease.renewed(s.clock())
-    successor = Run(claim(2), 0.0, s.lease.consumer)
+    successor = Run(claim(2), 0.0, s.lease.consumer, nothing)
     s.running._runs[successor.claim.key] = successor
 
     for _ in range(2):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from sluice.core.outcome import Reason
+
 import re
 from dataclasses import FrozenInstanceError
 
@@ -27,7 +29,7 @@ def test_every_event_has_a_dotted_name_of_its_own_and_a_level() -> None:
 def test_an_event_counts_once_and_one_about_many_as_often_as_it_says() -> None:
     assert StoreBack("Redis", doing="pull").count == 1
     assert Claimed(7, asked=9).count == 7
-    assert GivenBack(0, why="full").count == 0
+    assert GivenBack(0, why=Reason.FULL).count == 0
 
 
 def test_the_facts_of_an_event_are_its_fields() -> None:

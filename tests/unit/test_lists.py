@@ -6,13 +6,20 @@ from sluice.core.task import Kind, QueueName
 from tests.unit.support import Clock
 
 
+class Roster:
+    """Who is alive, as a test says."""
+
+    def __init__(self, *live: Signature) -> None:
+        self.audiences = Audiences(live)
+
+
 def sign(queues: str, kinds: str) -> Signature:
     return Signature.of([QueueName(name) for name in queues.split()], [Kind(name) for name in kinds.split()])
 
 
 def test_the_highest_priority_is_asked_first_and_within_it_another_queue_each_time() -> None:
     me = sign("a b c", "echo")
-    lists = Lists(me, Clock())
+    lists = Lists(me, Roster(), Clock())
     four = [lists.next() for _ in range(4)]
 
     assert [int(ready[-1]) for ready in four[0]] == [p for p in range(9, -1, -1) for _ in range(3)]
@@ -24,28 +31,27 @@ def test_the_highest_priority_is_asked_first_and_within_it_another_queue_each_ti
 def test_a_consumer_hears_its_own_list_before_it_knows_of_anybody() -> None:
     me = sign("default", "echo")
     expected = Audiences([me]).list_of(QueueName("default"), Kind("echo"), 5)
-    assert expected in Lists(me, Clock()).next()
+    assert expected in Lists(me, Roster(), Clock()).next()
 
 
 def test_a_stream_is_heard_for_a_while_after_its_audience_is_gone() -> None:
     me, other, clock = sign("default", "a b"), sign("default", "b"), Clock()
-    both, alone = Audiences([me, other]), Audiences([me])
-    shared = both.list_of(QueueName("default"), Kind("b"), 5)
-    lists = Lists(me, clock)
-    lists.follow(both)
+    roster = Roster(me, other)
+    shared = roster.audiences.list_of(QueueName("default"), Kind("b"), 5)
+    lists = Lists(me, roster, clock)
+    assert shared in lists.next()
     clock.move(1000)
-    lists.follow(alone)
+    roster.audiences = Audiences([me])
     assert shared in lists.next(), "it was valid until this moment"
     clock.move(LINGERS_SECONDS + 1)
-    lists.follow(alone)
+    roster.audiences = Audiences([me])
     assert shared not in lists.next()
 
 
 def test_with_many_audiences_a_pop_asks_a_bounded_number_and_all_of_them_in_turn() -> None:
     me = sign("default", " ".join(f"k{n}" for n in range(100)))
     others = [sign("default", f"k{n}") for n in range(100)]
-    lists = Lists(me, Clock())
-    lists.follow(Audiences([me, *others]))
+    lists = Lists(me, Roster(me, *others), Clock())
     asked = [lists.next() for _ in range(101)]
     assert max(map(len, asked)) == 10 * MOST_STREAMS
     assert len(set().union(*asked)) == 10 * 101

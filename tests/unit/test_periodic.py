@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from sluice.consumer.periodic import Bell, Stopping, every
+from sluice.consumer.periodic import every
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.events import StepFailed, StoreBack, StoreLost
 from tests.unit.support import Events, now, settled, virtual

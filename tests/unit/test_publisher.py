@@ -67,7 +67,7 @@ class Scene:
         self.redis = redis or Redis()
         self.events = Events()
         self.audiences = AUDIENCES
-        self.publisher = Publisher(redis, lambda: self.audiences, report=self.events)
+        self.publisher = Publisher(redis, self, report=self.events)
 
     def submit(self, *numbers: int, delay: float = 0.0, **values: object) -> None:
         """Hand over rows that were just committed, each due after the delay."""

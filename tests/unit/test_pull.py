@@ -10,15 +10,15 @@ from tests.unit.support import settled, task_id, virtual
 async def test_as_many_ids_are_asked_for_as_there_are_free_slots_and_they_are_put_on_the_queue(
     s: Scene,
 ) -> None:
-    s.slots.take(1)
+    s.capacity.take(1)
     s.redis.ids = [1, 2, 3, 4, 5]
-    s.fed.clear()
+    s.schedule_bell.clear()
     await settled()
 
     assert s.redis.asked == [("pop", 3)]
     assert s.waiting() == [task_id(1), task_id(2), task_id(3)]
     assert {(hint.list, hint.pulled_at) for hint in s.queue._queue} == {(LIST, 0.0)}  # type: ignore[attr-defined]
-    await s.fed.wait()
+    await s.schedule_bell.wait()
 
 
 @scene
@@ -31,13 +31,13 @@ async def test_what_waits_in_the_queue_counts_as_taken_room(s: Scene) -> None:
 @scene
 async def test_a_full_consumer_asks_for_nothing_until_a_slot_is_free(s: Scene) -> None:
     await asyncio.sleep(1.5)
-    s.slots.take(4)
+    s.capacity.take(4)
     await asyncio.sleep(1)
     asked = len(s.redis.asked)
     await asyncio.sleep(60)
     assert len(s.redis.asked) == asked
 
-    s.slots.release(2)
+    s.capacity.release(2)
     await settled()
     assert s.redis.asked[asked:] == [("pop_waiting", 2)]
 
@@ -45,8 +45,8 @@ async def test_a_full_consumer_asks_for_nothing_until_a_slot_is_free(s: Scene) -
 @virtual
 async def test_fast_handlers_are_fed_ahead_up_to_the_bound_of_the_queue() -> None:
     s = Scene()
-    s.pace(0.001)
-    s.slots.take(3)
+    s.capacity.took(0.001)
+    s.capacity.take(3)
     s.redis.ids = list(range(1, 100))
 
     async def look(s: Scene) -> None:
@@ -60,7 +60,7 @@ async def test_fast_handlers_are_fed_ahead_up_to_the_bound_of_the_queue() -> Non
 @virtual
 async def test_fast_handlers_are_fed_again_when_less_than_half_of_the_bound_waits() -> None:
     s = Scene()
-    s.pace(0.001)
+    s.capacity.took(0.001)
     s.redis.ids = list(range(20))
 
     async def test(s: Scene) -> None:
@@ -68,13 +68,13 @@ async def test_fast_handlers_are_fed_again_when_less_than_half_of_the_bound_wait
         assert s.redis.asked == [("pop", 4)]
         for _ in range(2):
             s.queue.get_nowait()
-            s.slots.take(1)
-            s.slots.release()
+            s.capacity.take(1)
+            s.capacity.release()
             await settled()
         assert s.redis.asked == [("pop", 4)], "half of the bound waits"
         s.queue.get_nowait()
-        s.slots.take(1)
-        s.slots.release()
+        s.capacity.take(1)
+        s.capacity.release()
         await settled()
         assert s.redis.asked[1] == ("pop", 3)
 
@@ -84,13 +84,13 @@ async def test_fast_handlers_are_fed_again_when_less_than_half_of_the_bound_wait
 @virtual
 async def test_ids_that_were_taken_from_the_queue_leave_room_although_no_slot_is_freed() -> None:
     s = Scene()
-    s.pace(0.001)
+    s.capacity.took(0.001)
     s.redis.ids = list(range(20))
 
     async def test(s: Scene) -> None:
         await settled()
         s.empty()
-        s.room.ring()
+        s.pull_bell.ring()
         await settled()
         assert len(s.redis.asked) == 2
 
@@ -100,8 +100,8 @@ async def test_ids_that_were_taken_from_the_queue_leave_room_although_no_slot_is
 @virtual
 async def test_slow_handlers_get_no_more_than_can_start() -> None:
     s = Scene()
-    s.pace(1.0)
-    s.slots.take(3)
+    s.capacity.took(1.0)
+    s.capacity.take(3)
     s.redis.ids = list(range(1, 100))
 
     async def look(s: Scene) -> None:
@@ -135,7 +135,7 @@ async def test_a_stop_lets_the_pop_in_flight_end_by_itself_and_keeps_what_it_bri
 
 
 @scene
-async def test_while_the_gate_is_closed_nothing_is_asked_for(s: Scene) -> None:
+async def test_while_no_claim_may_be_made_nothing_is_asked_for(s: Scene) -> None:
     s.redis.ids = [1]
     await settled()
     s.open = False

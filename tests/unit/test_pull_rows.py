@@ -15,11 +15,11 @@ async def test_when_redis_is_lost_rows_are_claimed_and_when_it_is_back_its_lists
     s.rows.waiting = [7, 8]
     await asyncio.sleep(0.7)
     assert s.rows.claimed == [7, 8]
-    assert s.rows.looks[-1][1] is ALONE
+    assert s.rows.scans[-1][1] is ALONE
     assert s.events.of(StoreLost) == [StoreLost("Redis", doing="pull", reason="gone")]
 
     s.redis.away = False
-    await s.presence.step()
+    await s.redis_health.step()
     s.redis.ids = [1]
     await asyncio.sleep(0.4)
     assert s.waiting() == [task_id(1)]
@@ -38,7 +38,7 @@ async def test_at_the_start_lists_come_before_the_rows_that_a_look_has_found() -
         s.open = True
         await asyncio.sleep(0.2)
         assert s.waiting() == [task_id(1), task_id(2)]
-        assert s.rows.popped == [] or s.rows.popped[0] is not None
+        assert s.rows.told == [] or s.rows.told[0] is not None
 
     await beside(s, start)
 
@@ -46,17 +46,17 @@ async def test_at_the_start_lists_come_before_the_rows_that_a_look_has_found() -
 @virtual
 async def test_claims_by_the_rows_are_for_free_slots_alone_and_take_them_before_they_ask() -> None:
     s = Scene(without_redis=True)
-    s.slots.take(1)
+    s.capacity.take(1)
     s.rows.waiting = [1, 2, 3, 4]
 
     async def look(s: Scene) -> None:
         await asyncio.sleep(0.0005)
-        assert s.slots.free == 0
+        assert s.capacity.free == 0
         await asyncio.sleep(0.01)
         assert s.rows.claims == [3]
         assert s.rows.claimed == [1, 2, 3]
 
-        s.slots.release()
+        s.capacity.release()
         await asyncio.sleep(0.01)
         assert s.rows.claims == [3, 1]
 
@@ -68,13 +68,13 @@ async def test_claims_by_the_rows_run_ahead_of_quick_handlers() -> None:
     """As claims of hints do: else PostgreSQL rests while handlers run, and handlers while it claims."""
     s = Scene(capacity=100)
     for _ in range(100):
-        s.pace(0.001)
+        s.capacity.took(0.001)
     s.rows.waiting = list(range(1000))
 
     async def look(s: Scene) -> None:
         await asyncio.sleep(1)
         assert s.rows.claims[:2] == [100, 100], "one hundred runs while the other is claimed"
-        assert s.slots.free == -100
+        assert s.capacity.free == -100
 
     await beside(s, look)
 
@@ -86,7 +86,7 @@ async def test_slots_that_no_row_needed_are_free_again() -> None:
 
     async def look(s: Scene) -> None:
         await asyncio.sleep(0.01)
-        assert s.slots.free == 3
+        assert s.capacity.free == 3
         assert s.rows.claims == [4]
 
     await beside(s, look)
@@ -95,10 +95,10 @@ async def test_slots_that_no_row_needed_are_free_again() -> None:
 @scene
 async def test_rows_are_looked_at_more_often_the_more_depends_on_it(s: Scene) -> None:
     await asyncio.sleep(2.5)
-    assert {every for _, every in s.rows.looks} == {IDLE}
+    assert {every for _, every in s.rows.scans} == {IDLE}
     s.redis.ids = list(range(4))
     await asyncio.sleep(6)
-    assert s.rows.looks[-1][1] is BUSY, "the lists brought work, and the consumer is full of it"
+    assert s.rows.scans[-1][1] is BUSY, "the lists brought work, and the consumer is full of it"
 
 
 @scene
@@ -107,34 +107,34 @@ async def test_rows_are_looked_at_as_soon_as_lists_that_brought_work_bring_none(
     s.redis.ids = list(range(4))
     await asyncio.sleep(2.5)
     s.empty()
-    s.room.ring()
+    s.pull_bell.ring()
     s.rows.waiting = [5]
-    assert s.rows.looks[-1][1] is BUSY
+    assert s.rows.scans[-1][1] is BUSY
     await asyncio.sleep(1.5)
     assert s.rows.claimed == [5]
-    looks = len(s.rows.looks)
+    looks = len(s.rows.scans)
     await asyncio.sleep(3)
-    assert len(s.rows.looks) <= looks + 3, "once"
+    assert len(s.rows.scans) <= looks + 3, "once"
 
 
 @scene
 async def test_rows_are_looked_at_soon_while_lists_hold_what_is_over(s: Scene) -> None:
     """Ids of tasks that were canceled may lie there for long, and what is pushed behind them is reached late."""
     s.redis.ids = list(range(1000))
-    s.pull.brought(4)
+    s.rows.brought(4)
     await asyncio.sleep(6)
-    assert s.rows.looks[-1][1] is BUSY
-    looked = len(s.rows.looks)
+    assert s.rows.scans[-1][1] is BUSY
+    looked = len(s.rows.scans)
 
-    s.pull.brought(0)
+    s.rows.brought(0)
     await asyncio.sleep(0.01)
-    assert len(s.rows.looks) == looked + 1, "at once"
+    assert len(s.rows.scans) == looked + 1, "at once"
     await asyncio.sleep(2.5)
-    assert {every for _, every in s.rows.looks[looked:]} == {IDLE}
+    assert {every for _, every in s.rows.scans[looked:]} == {IDLE}
 
-    s.pull.brought(1)
+    s.rows.brought(1)
     await asyncio.sleep(2)
-    assert s.rows.looks[-1][1] is BUSY
+    assert s.rows.scans[-1][1] is BUSY
 
 
 @scene
@@ -142,12 +142,12 @@ async def test_an_idle_consumer_takes_what_a_look_finds_at_once(s: Scene) -> Non
     """Though it waits at the lists' server."""
     await asyncio.sleep(1.5)
     s.rows.waiting = [1, 2]
-    looked = len(s.rows.looks)
-    while len(s.rows.looks) == looked:
+    looked = len(s.rows.scans)
+    while len(s.rows.scans) == looked:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.15)
     assert s.rows.claimed == [1, 2]
-    assert s.rows.popped == [None]
+    assert s.rows.told == [None]
 
 
 @virtual
@@ -161,13 +161,13 @@ async def test_rows_and_lists_take_turns_while_both_bring_work() -> None:
             await settled()
             await asyncio.sleep(0.1)
             s.empty()
-            s.slots.release(s.slots.capacity - s.slots.free)
+            s.capacity.release(s.capacity.slots - s.capacity.free)
 
     async def test(s: Scene) -> None:
         await work()
         assert len(s.rows.claimed) >= 16
         assert len(s.redis.asked) >= 4
-        popped = [popped.ids for popped in s.rows.popped[1:] if popped is not None]
+        popped = [popped.ids for popped in s.rows.told[1:] if popped is not None]
         assert len(popped) >= 3, "each claim by the rows is told what the lists brought"
 
     await beside(s, test)
@@ -196,7 +196,7 @@ async def test_a_claim_that_fails_frees_its_slots_and_is_tried_again_after_a_pau
 
     async def look(s: Scene) -> None:
         await asyncio.sleep(0.1)
-        assert s.slots.free == 4
+        assert s.capacity.free == 4
         assert s.events.all == [StoreLost("PostgreSQL", doing="claim", reason="gone")]
         assert s.rows.claims == [4]
         await asyncio.sleep(1)

@@ -109,7 +109,7 @@ async def test_a_lease_that_no_consumer_can_have_counts_as_the_longest(lease: fl
 @virtual
 async def test_what_the_look_found_is_reaped_by_id_and_token_and_counted_as_it_was_changed() -> None:
     s = Scene(dead=3)
-    assert await s.reap_step.step() == s.reap_step.look
+    assert await s.reap_step.step() == s.reap_step.attempts
     assert s.reaped == s.dead
     assert s.events.all == [UpkeepDone(2, step="reap")]
 
@@ -117,7 +117,7 @@ async def test_what_the_look_found_is_reaped_by_id_and_token_and_counted_as_it_w
 @virtual
 async def test_nothing_dead_is_nothing_to_do() -> None:
     s = Scene()
-    assert await s.reap_step.step() == s.reap_step.look
+    assert await s.reap_step.step() == s.reap_step.attempts
     assert s.reaped == []
     assert s.events.all == []
 
@@ -141,7 +141,7 @@ async def test_a_process_whose_own_beats_had_a_gap_judges_nobody_and_leaves_the_
 @virtual
 async def test_a_process_that_loses_its_footing_between_look_and_act_does_not_act() -> None:
     s = Scene(dead=3)
-    s.during_the_look = s.lease.missed
+    s.during_the_scan = s.lease.missed
     await s.reap_step.step()
     assert s.reaped == []
 
@@ -150,7 +150,7 @@ async def test_a_process_that_loses_its_footing_between_look_and_act_does_not_ac
 async def test_who_does_not_win_the_turn_does_nothing() -> None:
     s = Scene(dead=3)
     s.turn = False
-    assert await s.reap_step.step() == s.reap_step.look
+    assert await s.reap_step.step() == s.reap_step.attempts
     assert s.reaped == []
 
 
@@ -161,7 +161,7 @@ async def test_more_than_a_chunk_goes_on_at_once(monkeypatch: pytest.MonkeyPatch
     assert await s.reap_step.step() == timedelta()
     assert s.ended == 1
     s.dead = s.dead[:2]
-    assert await s.reap_step.step() == s.reap_step.look
+    assert await s.reap_step.step() == s.reap_step.attempts
     assert s.ended == 1
 
 
@@ -209,7 +209,7 @@ async def test_a_chunk_of_which_every_row_is_refused_is_not_looked_at_again_at_o
         raise RowRefused("P0001", "none of them")
 
     s.reap = reap  # type: ignore[method-assign]
-    assert await s.reap_step.step() == s.reap_step.look
+    assert await s.reap_step.step() == s.reap_step.attempts
     assert s.ended == 0
 
 
@@ -218,8 +218,8 @@ async def test_a_look_that_takes_long_is_followed_by_a_later_turn_of_which_other
     """Beside an old snapshot it steps over what consumers that are gone have run."""
     s = Scene()
     for seconds, period in ((0.1, 5), (0.3, 5), (0.3, 5), (9.0, 6), (9.0, 6), (0.1, 10), (0.1, 5)):
-        s.during_the_look = lambda seconds=seconds: s.clock.move(seconds)  # type: ignore[misc]
+        s.during_the_scan = lambda seconds=seconds: s.clock.move(seconds)  # type: ignore[misc]
         await s.pass_by(2.5)
         assert s.period == timedelta(seconds=period)
-        s.during_the_look = lambda: None
+        s.during_the_scan = lambda: None
         s.beat()

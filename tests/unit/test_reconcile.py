@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from sluice.core.outcome import Reason
+
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
@@ -8,7 +10,7 @@ import pytest
 
 from sluice.core.errors import Hindered, OutcomeUnknown, StoreUnavailable
 from sluice.core.events import GivenBack
-from sluice.db.claims import Return
+from sluice.core.outcome import Return
 from tests.unit.reconciling import Scene, key
 from tests.unit.support import settled, task_id, virtual
 
@@ -17,16 +19,16 @@ from tests.unit.support import settled, task_id, virtual
 async def test_a_row_that_nobody_here_holds_is_given_back_when_two_looks_have_found_it() -> None:
     s = Scene()
     s.mine.update({key(1), key(2)})
-    await s.look()
+    await s.scan()
     assert s.put_back == []
 
     s.mine.discard(key(2))
     s.mine.add(key(3))
-    await s.look()
+    await s.scan()
     assert s.put_back == [Return(*key(1))]
-    assert s.events.of(GivenBack) == [GivenBack(1, why="the answer to its claim was lost")]
+    assert s.events.of(GivenBack) == [GivenBack(1, why=Reason.ANSWER_LOST)]
 
-    await s.look()
+    await s.scan()
     assert s.put_back == [Return(*key(1)), Return(*key(3))]
 
 
@@ -35,7 +37,7 @@ async def test_what_is_being_given_back_is_not_given_back_again() -> None:
     s = Scene()
     s.mine.add(key(1))
     for _ in range(5):
-        await s.look()
+        await s.scan()
     assert s.put_back == [Return(*key(1))]
 
 
@@ -43,14 +45,14 @@ async def test_what_is_being_given_back_is_not_given_back_again() -> None:
 async def test_what_waits_for_its_slot_is_no_stray_under_this_id_or_the_former_one() -> None:
     s = Scene()
     s.mine.add(key(1))
-    s.ahead = {key(1)}
+    s.prefetched = {key(1)}
     for _ in range(5):
-        await s.look()
+        await s.scan()
     former = s.lease.consumer
     s.lease.ended()
     s.lease.renewed(1000.0)
     s.rows[former].add(key(2))
-    await s.look()
+    await s.scan()
     assert s.put_back == [Return(*key(2))]
 
 
@@ -62,23 +64,23 @@ def test_rows_whose_claim_is_still_in_flight_are_not_strays_however_many_looks_f
         async with asyncio.TaskGroup() as group:
 
             def begin() -> None:
-                s.during_the_look = lambda: None
+                s.during_the_scan = lambda: None
                 s.mine.add(key(1))
-                group.create_task(s.gate.claim([task_id(1)]))
+                group.create_task(s.claimer.claim([task_id(1)]))
 
             if begun == "before the look":
                 begin()
                 await settled()
             else:
-                s.during_the_look = begin
+                s.during_the_scan = begin
             for _ in range(3):
-                await s.look()
+                await s.scan()
                 await settled()
             assert s.put_back == []
 
             s.answers[0].set_result([])
             await settled()
-            await s.look()
+            await s.scan()
         assert s.put_back == [Return(*key(1))]
 
     scene()
@@ -88,11 +90,11 @@ def test_rows_whose_claim_is_still_in_flight_are_not_strays_however_many_looks_f
 async def test_a_claim_that_began_after_the_first_look_keeps_no_stray_from_going_back() -> None:
     s = Scene()
     s.mine.add(key(1))
-    await s.look()
+    await s.scan()
     async with asyncio.TaskGroup() as group:
-        group.create_task(s.gate.claim([task_id(2)]))
+        group.create_task(s.claimer.claim([task_id(2)]))
         await settled()
-        await s.look()
+        await s.scan()
         assert s.put_back == [Return(*key(1))]
         s.answers[0].set_result([])
 
@@ -103,29 +105,29 @@ async def test_rows_of_the_former_id_go_back_behind_the_outcomes_of_its_runs() -
     s.runs(1)
     s.writing.add(key(2))
     s.mine.update({key(2), key(3)})
-    await s.look()
+    await s.scan()
     former = s.lease.consumer
     s.lease.ended()
     s.rows[s.lease.consumer] = set()
 
-    await s.look()
+    await s.scan()
 
     assert s.rows[former] == {key(1), key(2), key(3)}
     assert s.put_back == [Return(*key(3))]
-    s.looks = 0
-    await s.look()
-    assert s.looks == 1, "the former self is looked at once"
+    s.scans = 0
+    await s.scan()
+    assert s.scans == 1, "the former self is scanned for once"
 
 
 @virtual
 async def test_a_stray_seen_under_one_id_does_not_count_under_the_next() -> None:
     s = Scene()
-    await s.look()
+    await s.scan()
     s.lease.ended()
     s.rows[s.lease.consumer] = {key(1)}
-    await s.look()
+    await s.scan()
     assert s.put_back == []
-    await s.look()
+    await s.scan()
     assert s.put_back == [Return(*key(1))]
 
 
@@ -133,20 +135,20 @@ async def test_a_stray_seen_under_one_id_does_not_count_under_the_next() -> None
 async def test_a_look_that_finds_no_store_changes_nothing_and_the_former_id_is_looked_at_later() -> None:
     s = Scene()
     s.mine.add(key(1))
-    await s.look()
+    await s.scan()
     s.lease.ended()
     s.rows[s.lease.consumer] = set()
 
     def away() -> None:
         raise OutcomeUnknown("PostgreSQL", "gone")
 
-    s.during_the_look = away
+    s.during_the_scan = away
     with pytest.raises(OutcomeUnknown):
-        await s.look()
+        await s.scan()
     assert s.put_back == []
 
-    s.during_the_look = lambda: None
-    await s.look()
+    s.during_the_scan = lambda: None
+    await s.scan()
     assert s.put_back == [Return(*key(1))]
 
 
@@ -154,27 +156,27 @@ async def test_a_look_that_finds_no_store_changes_nothing_and_the_former_id_is_l
 async def test_what_runs_and_whose_row_says_so_is_no_stray() -> None:
     s = Scene()
     s.runs(1, 2)
-    await s.look()
-    await s.look()
+    await s.scan()
+    await s.scan()
     assert s.put_back == []
 
 
 @virtual
-async def test_who_was_declared_dead_during_the_look_judges_nothing_by_it() -> None:
+async def test_who_was_declared_dead_during_the_scan_judges_nothing_by_it() -> None:
     s = Scene()
     s.mine.add(key(1))
-    await s.look()
-    s.during_the_look = s.lease.ended
-    assert await s.look() == timedelta()
+    await s.scan()
+    s.during_the_scan = s.lease.ended
+    assert await s.scan() == timedelta()
     assert s.put_back == []
 
 
 @virtual
 async def test_a_look_follows_soon_while_something_runs_and_seldom_while_nothing_does() -> None:
     s = Scene()
-    assert await looks(s, 2 * s.lease.duration) <= 4
+    assert await scans(s, 2 * s.lease.duration) <= 4
     s.runs(1)
-    assert await looks(s, 30) >= 15
+    assert await scans(s, 30) >= 15
 
 
 @virtual
@@ -182,12 +184,12 @@ async def test_a_look_that_takes_long_is_followed_by_a_rest_and_still_finds_what
     """Beside an old snapshot each look took as long as all that this consumer had run, every second and a half."""
     s = Scene()
     s.runs(1)
-    s.during_the_look = lambda: s.clock.move(0.1)
-    assert 15 <= await looks(s, 100) <= 22
-    s.during_the_look = lambda: s.clock.move(9.0)
-    assert 7 <= await looks(s, 300) <= 10
+    s.during_the_scan = lambda: s.clock.move(0.1)
+    assert 15 <= await scans(s, 100) <= 22
+    s.during_the_scan = lambda: s.clock.move(9.0)
+    assert 7 <= await scans(s, 300) <= 10
     s.mine.add(key(2))
-    await looks(s, 2 * (9 + 30 + 2))
+    await scans(s, 2 * (9 + 30 + 2))
     assert s.put_back == [Return(*key(2))]
 
 
@@ -204,17 +206,17 @@ async def test_a_look_that_postgresql_gives_up_is_followed_by_a_rest_and_one_tha
             s.clock.move(took)
             raise error
 
-        s.during_the_look = fails
-        assert fewest <= await looks(s, 100) <= most
+        s.during_the_scan = fails
+        assert fewest <= await scans(s, 100) <= most
         s.clock.move(60)
 
 
-async def looks(s: Scene, seconds: float) -> int:
+async def scans(s: Scene, seconds: float) -> int:
     """How many there were in that time."""
-    before, end = s.looks, s.clock() + seconds
+    before, end = s.scans, s.clock() + seconds
     while s.clock() < end:
         pause = s.reconcile.period
         with suppress(StoreUnavailable):
             pause = await s.reconcile.step()
         s.clock.move(pause.total_seconds())
-    return s.looks - before
+    return s.scans - before

@@ -171,7 +171,7 @@ async def test_all_are_stopped_also_when_a_stop_ends_a_run_at_once() -> None:
 async def test_runs_of_another_id_are_told_from_those_of_this_one() -> None:
     running, me, former = Running(), new_consumer_id(), new_consumer_id()
     for number, consumer in ((1, former), (2, me)):
-        run = Run(claim(number), now(), consumer)
+        run = Run(claim(number), now(), consumer, nothing)
         started(running, run)
     assert running.keys_of_others(me) == {claim(1).key}
 

@@ -15,7 +15,7 @@ from tests.unit.support import task_id, virtual
 async def test_nothing_is_claimed_where_nothing_is_due() -> None:
     s = Scene({})
     assert not s.scan.found
-    await s.scan.look(IDLE)
+    await s.scan.find(IDLE)
     assert not s.scan.found
     assert await s.scan.claim(5, None) == 0
     assert s.asked == []
@@ -24,7 +24,7 @@ async def test_nothing_is_claimed_where_nothing_is_due() -> None:
 @virtual
 async def test_the_highest_priority_comes_first_and_within_it_the_oldest_lane() -> None:
     s = Scene({lane(A): [5, 6], lane(B): [3], lane(A, 9): [8]})
-    await s.scan.look(IDLE)
+    await s.scan.find(IDLE)
     assert await s.scan.claim(10, None) == 4
     assert s.asked == [([lane(A, 9), lane(B), lane(A)], NO_HINTS)]
     assert not s.scan.found
@@ -33,7 +33,7 @@ async def test_the_highest_priority_comes_first_and_within_it_the_oldest_lane() 
 @virtual
 async def test_lanes_of_one_priority_take_turns_and_each_goes_on_where_it_stopped() -> None:
     s = Scene({lane(A): list(range(1, 101, 2)), lane(B): list(range(2, 102, 2))})
-    await s.scan.look(IDLE)
+    await s.scan.find(IDLE)
     first: list[Lane] = []
     for _ in range(10):
         assert await s.scan.claim(10, None) == 10
@@ -45,7 +45,7 @@ async def test_lanes_of_one_priority_take_turns_and_each_goes_on_where_it_stoppe
 @virtual
 async def test_a_lane_that_gave_all_that_it_had_is_not_asked_again() -> None:
     s = Scene({lane(A, 9): [1, 2], lane(B): list(range(3, 50))})
-    await s.scan.look(IDLE)
+    await s.scan.find(IDLE)
     await s.scan.claim(10, None)
     await s.scan.claim(10, None)
     assert s.asked[1][0] == [lane(B)]
@@ -55,7 +55,7 @@ async def test_a_lane_that_gave_all_that_it_had_is_not_asked_again() -> None:
 async def test_a_suspect_that_was_all_that_came_says_nothing_of_its_lane() -> None:
     """It lies anywhere in it: innocent tasks before it and behind it wait still."""
     s = Scene({lane(A): [1, 2], lane(B): [3]})
-    await s.scan.look(IDLE)
+    await s.scan.find(IDLE)
     s.suspects = 1
     assert await s.scan.claim(1, None) == 1
     assert s.scan.found
@@ -65,11 +65,11 @@ async def test_a_suspect_that_was_all_that_came_says_nothing_of_its_lane() -> No
 @virtual
 async def test_when_the_rows_are_at_their_end_it_looks_again_at_once() -> None:
     s = Scene({lane(A): [1, 2]})
-    await s.scan.look(IDLE)
+    await s.scan.find(IDLE)
     await s.scan.claim(10, None)
     assert s.bell._rung.is_set()
     s.bell.clear()
-    await s.scan.look(IDLE)
+    await s.scan.find(IDLE)
     await s.scan.claim(10, None)
     assert not s.bell._rung.is_set(), "and not when there was none"
 
@@ -80,7 +80,7 @@ async def test_of_more_lanes_than_one_look_takes_all_have_their_turn() -> None:
         patch.setattr(module, "MOST_LANES", 10)
         s = Scene({lane(A, queue=f"q{n:02}"): [n] for n in range(1, 36)})
         for _ in range(12):
-            await s.scan.look(ALONE)
+            await s.scan.find(ALONE)
             await s.scan.claim(3, None)
             await s.scan.claim(100, None)
         assert not any(s.rows.values())
@@ -95,7 +95,7 @@ async def test_a_queue_of_very_many_lanes_that_never_end_hides_no_other_and_no_k
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_LANES", 15)
         for _ in range(4):
-            await s.scan.look(ALONE)
+            await s.scan.find(ALONE)
             claimed |= s.scan._lanes.keys()
     assert claimed == s.rows.keys()
 
@@ -106,7 +106,7 @@ async def test_what_a_list_brings_is_left_to_it_and_lanes_behind_it_wait() -> No
     high, own, other, low = lane(A, 9), lane(A), lane(A, queue="other"), lane(B, 1)
     s = Scene({high: [1], own: [2], other: [3], low: [4]})
     asked = [s.list_of(each) for each in (high, own, other, low)]
-    await s.scan.look(BUSY)
+    await s.scan.find(BUSY)
     await s.scan.claim(10, Popped(s.list_of(own), [task_id(7)], asked))
     [(lanes, hints)] = s.asked
     assert lanes == [high, own]
@@ -117,6 +117,6 @@ async def test_what_a_list_brings_is_left_to_it_and_lanes_behind_it_wait() -> No
 async def test_lists_that_were_not_asked_are_not_taken_for_empty() -> None:
     s = Scene({lane(A, 9, "other"): [1], lane(A): [2]})
     own = s.list_of(lane(A))
-    await s.scan.look(BUSY)
+    await s.scan.find(BUSY)
     await s.scan.claim(10, Popped(own, [task_id(7)], [own]))
     assert s.asked[0][0] == [lane(A)]

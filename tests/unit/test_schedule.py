@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from sluice.core.outcome import Reason
+
 import asyncio
 
 import pytest
@@ -13,7 +15,7 @@ from tests.unit.support import settled, task_id, virtual
 
 @scene
 async def test_pull_is_told_whenever_the_queue_has_room_again_although_no_slot_is_freed(s: Scene) -> None:
-    s.slots.take(2)
+    s.capacity.take(2)
     await s.feed(4)
     assert s.waited_when_told == [2], "two are being claimed"
     await s.answer(2)
@@ -28,7 +30,7 @@ async def test_what_waits_is_claimed_in_one_batch_in_its_order(s: Scene) -> None
     await s.answer(3)
 
     assert s.asked == [ids(1, 2, 3)]
-    assert s.slots.free == 1
+    assert s.capacity.free == 1
 
 
 @pytest.mark.parametrize(("capacity", "at_once"), [(99, [99]), (100, [50, 50]), (101, [51, 50])])
@@ -54,7 +56,7 @@ def test_many_slots_are_claimed_for_by_halves(capacity: int, at_once: list[int])
 async def test_for_quick_handlers_a_claim_is_for_as_many_as_there_are_slots_and_runs_ahead_of_them(
     s: Scene,
 ) -> None:
-    s.pace(0.001)
+    s.capacity.took(0.001)
     await s.feed(4)
     await s.answer(4)
     await s.feed(4)
@@ -63,7 +65,7 @@ async def test_for_quick_handlers_a_claim_is_for_as_many_as_there_are_slots_and_
     await s.answer(4)
     await s.feed(1)
     assert len(s.asked) == 2, "four run and four wait for their slots"
-    s.slots.release()
+    s.capacity.release()
     await settled()
     assert s.asked[2:] == [ids(9)]
 
@@ -71,7 +73,7 @@ async def test_for_quick_handlers_a_claim_is_for_as_many_as_there_are_slots_and_
 def test_for_quick_handlers_many_slots_are_not_halved() -> None:
     async def run() -> None:
         s = Scene(100)
-        s.pace(0.001)
+        s.capacity.took(0.001)
         async with asyncio.TaskGroup() as group:
             group.create_task(s.schedule.run())
             await settled()
@@ -91,15 +93,15 @@ async def test_slots_are_taken_before_the_claim_is_asked_for(s: Scene) -> None:
 
 @scene
 async def test_no_more_is_claimed_than_there_are_free_slots(s: Scene) -> None:
-    s.slots.take(3)
+    s.capacity.take(3)
     await s.feed(4)
     await s.answer(1)
 
     assert s.asked == [ids(1)]
-    s.slots.release(2)
+    s.capacity.release(2)
     await settled()
     assert s.asked == [ids(1), ids(2, 3)]
-    assert s.slots.free == 0
+    assert s.capacity.free == 0
 
 
 @scene
@@ -107,7 +109,7 @@ async def test_what_a_claim_does_not_bring_is_dropped_and_its_slots_are_free_aga
     await s.feed(4)
     await s.answer(1)
 
-    assert s.slots.free == 3
+    assert s.capacity.free == 3
     assert s.returned == []
     assert s.queue.empty()
 
@@ -117,7 +119,7 @@ async def test_a_claim_whose_answer_is_lost_frees_its_slots_and_the_next_follows
     await s.feed(2)
     s.answers[0].set_exception(OutcomeUnknown("PostgreSQL", "gone"))
     await settled()
-    assert s.slots.free == 4
+    assert s.capacity.free == 4
     assert s.events.all == [StoreLost("PostgreSQL", doing="claim", reason="gone")]
 
     await s.feed(1)
@@ -127,7 +129,7 @@ async def test_a_claim_whose_answer_is_lost_frees_its_slots_and_the_next_follows
 
 
 @scene
-async def test_while_the_gate_is_closed_nothing_is_claimed_and_it_is_looked_at_again(s: Scene) -> None:
+async def test_while_no_claim_may_be_made_none_is_and_that_is_checked_again(s: Scene) -> None:
     s.open = False
     await s.feed(1)
     await asyncio.sleep(0.2)
@@ -142,7 +144,7 @@ async def test_while_the_gate_is_closed_nothing_is_claimed_and_it_is_looked_at_a
 async def test_when_the_oldest_has_waited_a_second_in_a_full_consumer_all_go_back_in_their_order(
     s: Scene,
 ) -> None:
-    s.slots.take(4)
+    s.capacity.take(4)
     await s.feed(2, LOW)
     await asyncio.sleep(0.6)
     await s.feed(1, HIGH)
@@ -152,8 +154,8 @@ async def test_when_the_oldest_has_waited_a_second_in_a_full_consumer_all_go_bac
     assert s.returned == []
     await asyncio.sleep(0.02)
     assert s.returned == [{LOW: ids(1, 2, 4), HIGH: ids(3)}]
-    assert s.events.all == [GivenBack(4, why="full")]
-    assert s.paces_forgotten == 1, "else they would be pulled again at once"
+    assert s.events.all == [GivenBack(4, why=Reason.FULL)]
+    assert not s.capacity.fast, "else they would be pulled again at once"
 
     await s.feed(1)
     await asyncio.sleep(0.9)
@@ -161,7 +163,7 @@ async def test_when_the_oldest_has_waited_a_second_in_a_full_consumer_all_go_bac
 
 
 @scene
-async def test_ids_behind_a_closed_gate_go_back_after_a_second_too(s: Scene) -> None:
+async def test_ids_that_may_not_be_claimed_go_back_after_a_second_too(s: Scene) -> None:
     s.open = False
     await s.feed(2)
     await asyncio.sleep(1.01)
@@ -170,10 +172,10 @@ async def test_ids_behind_a_closed_gate_go_back_after_a_second_too(s: Scene) -> 
 
 @scene
 async def test_a_slot_that_comes_free_in_time_takes_the_oldest(s: Scene) -> None:
-    s.slots.take(4)
+    s.capacity.take(4)
     await s.feed(2)
     await asyncio.sleep(0.9)
-    s.slots.release()
+    s.capacity.release()
     await settled()
     assert s.asked == [ids(1)]
 
@@ -181,7 +183,7 @@ async def test_a_slot_that_comes_free_in_time_takes_the_oldest(s: Scene) -> None
 @scene
 async def test_without_redis_hints_that_go_back_are_only_dropped(s: Scene) -> None:
     s.redis_away = True
-    s.slots.take(4)
+    s.capacity.take(4)
     await s.feed(2)
     await asyncio.sleep(1.01)
 
@@ -191,7 +193,7 @@ async def test_without_redis_hints_that_go_back_are_only_dropped(s: Scene) -> No
 
 @scene
 async def test_giving_back_nothing_says_nothing(s: Scene) -> None:
-    await s.schedule.give_back("draining")
+    await s.schedule.give_back(Reason.DRAINING)
     assert s.returned == []
     assert s.events.all == []
 
@@ -207,23 +209,23 @@ async def test_a_stop_waits_for_the_claim_in_flight() -> None:
         assert not running.done()
         await s.answer(2)
 
-    assert s.slots.free == 2
+    assert s.capacity.free == 2
 
 
 @virtual
 async def test_a_stop_leaves_what_waits_unclaimed_for_the_drain_to_give_back() -> None:
     s = Scene()
-    s.slots.take(4)
+    s.capacity.take(4)
     async with asyncio.TaskGroup() as group:
         group.create_task(s.schedule.run())
         await s.feed(3)
         s.stopping.request()
 
-    await s.schedule.give_back("draining")
+    await s.schedule.give_back(Reason.DRAINING)
 
     assert s.asked == []
     assert s.returned == [{LOW: ids(1, 2, 3)}]
-    assert s.events.all == [GivenBack(3, why="draining")]
+    assert s.events.all == [GivenBack(3, why=Reason.DRAINING)]
 
 
 def test_ids_are_grouped_by_their_list_in_their_order() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from sluice.core.outcome import Reason
+
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from sluice.consumer.runs.complete import Write
+from sluice.core.outcome import Write
 from sluice.consumer.lease import Lease
 from sluice.consumer.handlers.registry import Mode
 from sluice.consumer.runs.running import Stop
@@ -15,7 +17,7 @@ from sluice.consumer.runs.work import Work
 from sluice.core.events import GivenBack, StepFailed
 from sluice.core.outcome import Failed, Interrupted, Outcome, Snoozed, TimedOut
 from sluice.core.task import JsonText, Kind
-from sluice.db.claims import Completion, Failing, Return
+from sluice.core.outcome import Completion, Failing, Return
 from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import BROKEN, DONE, Scene
 
@@ -29,7 +31,7 @@ async def test_every_claim_is_started_in_the_slot_that_was_taken_for_it() -> Non
     s = Scene()
     await s.start(1, 2)
     assert [run.claim.id for run in s.runs] == [task_id(1), task_id(2)]
-    assert (len(s.running), s.slots.free) == (2, 2)
+    assert (len(s.running), s.capacity.free) == (2, 2)
     assert s.work.kinds == {"LOOP", "THREAD", "PROCESS"}
 
 
@@ -55,8 +57,8 @@ def test_every_outcome_is_one_write_under_the_claim_s_token(outcome: Outcome, wr
         await s.end(0, outcome)
 
         assert s.writes == [write]
-        assert (len(s.running), s.slots.free) == (0, 4)
-        assert s.seconds == [pytest.approx(2, abs=0.01)]
+        assert (len(s.running), s.capacity.free) == (0, 4)
+        assert s.capacity._mean == pytest.approx(2, abs=0.01)
 
     scene()
 
@@ -72,16 +74,16 @@ async def test_nothing_starts_during_a_drain_or_without_trust_and_what_was_claim
 
     assert s.runs == []
     assert s.writes == [Return(task_id(1), claim().token), Return(task_id(2), claim().token)]
-    assert s.events.all == [GivenBack(1, why="draining"), GivenBack(1, why="lease not trusted")]
-    assert s.slots.free == 4
+    assert s.events.all == [GivenBack(1, why=Reason.DRAINING), GivenBack(1, why=Reason.LEASE)]
+    assert s.capacity.free == 4
 
 
 @pytest.mark.parametrize(
     ("meanwhile", "why"),
     [
-        (lambda work, _: setattr(work, "draining", True), "draining"),
-        (lambda _, lease: setattr(lease, "_trusted_until", float("-inf")), "lease not trusted"),
-        (lambda _, lease: (lease.ended(), lease.renewed(now())), "lease not trusted"),
+        (lambda work, _: setattr(work, "draining", True), Reason.DRAINING),
+        (lambda _, lease: setattr(lease, "_trusted_until", float("-inf")), Reason.LEASE),
+        (lambda _, lease: (lease.ended(), lease.renewed(now())), Reason.LEASE),
     ],
     ids=["a stop", "the trust ends", "declared dead and back"],
 )
@@ -91,7 +93,7 @@ def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_befor
     @virtual
     async def scene() -> None:
         s = Scene()
-        s.slots.take(1)
+        s.capacity.take(1)
         s.work.start([claim(1, kind=Kind("LOOP"))], s.lease.consumer)
         meanwhile(s.work, s.lease)
         await settled()
@@ -99,7 +101,7 @@ def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_befor
         assert s.runs == []
         assert s.writes == [Return(task_id(1), claim().token)]
         assert s.events.all == [GivenBack(1, why=why)]
-        assert (s.slots.free, len(s.running)) == (4, 0)
+        assert (s.capacity.free, len(s.running)) == (4, 0)
 
     scene()
 
@@ -113,7 +115,7 @@ def test_what_was_canceled_before_it_starts_calls_no_handler(mode: str) -> None:
         await s.start(1, 2, kind=Kind(mode))
         assert [run.claim.id for run in s.runs] == [task_id(2)]
         assert s.writes == [Return(task_id(1), claim().token)]
-        assert (s.slots.free, len(s.running)) == (3, 1)
+        assert (s.capacity.free, len(s.running)) == (3, 1)
         await s.end(0, DONE)
 
     scene()
@@ -122,10 +124,10 @@ def test_what_was_canceled_before_it_starts_calls_no_handler(mode: str) -> None:
 @virtual
 async def test_what_never_had_a_slot_goes_back_without_one() -> None:
     s = Scene()
-    s.work.give_back([claim(1), claim(2)], "full")
+    s.work.give_back([claim(1), claim(2)], Reason.FULL)
     assert s.writes == [Return(task_id(1), claim().token), Return(task_id(2), claim().token)]
-    assert s.events.all == [GivenBack(2, why="full")]
-    assert s.slots.free == 4
+    assert s.events.all == [GivenBack(2, why=Reason.FULL)]
+    assert s.capacity.free == 4
 
 
 @virtual
@@ -146,12 +148,12 @@ async def test_what_was_claimed_under_an_id_that_was_declared_dead_goes_back() -
     former = s.lease.consumer
     s.lease.ended()
     s.lease.renewed(now())
-    s.slots.take(2)
+    s.capacity.take(2)
     s.work.start([claim(1, kind=Kind("LOOP")), claim(2, kind=Kind("LOOP"))], former)
     await settled()
     assert s.runs == []
     assert s.writes == [Return(task_id(1), claim().token), Return(task_id(2), claim().token)]
-    assert s.slots.free == 4
+    assert s.capacity.free == 4
 
 
 @virtual
@@ -176,13 +178,13 @@ async def test_a_handler_that_is_left_behind_has_its_outcome_written_and_keeps_i
     [write] = s.writes
     assert isinstance(write, Failing)
     assert (write.id, write.token, write.failure) == (task_id(1), claim().token, TIMED_OUT.failure)
-    assert (len(s.running), s.slots.free) == (0, 3)
+    assert (len(s.running), s.capacity.free) == (0, 3)
     with pytest.raises(RuntimeError, match="this run has ended"):
         await s.contexts[0].session()
 
     await s.end(0, RuntimeError("at last"))
     assert s.writes == [write]
-    assert (len(s.running), s.slots.free) == (0, 4)
+    assert (len(s.running), s.capacity.free) == (0, 4)
 
 
 @virtual

@@ -13,7 +13,7 @@ from sluice.consumer.runs.uncharged import FREE
 from sluice.core.events import Fenced
 from sluice.core.outcome import Canceled, Failed, Interrupted, Outcome, Snoozed
 from sluice.core.task import JsonText, Kind
-from sluice.db.claims import Completion, Failing, Return
+from sluice.core.outcome import Completion, Failing, Return
 from tests.unit.support import claim, settled, task_id, virtual
 from tests.unit.working import BROKEN, DONE, Scene, ServerSays, Transaction
 

@@ -11,17 +11,19 @@ from typing import Any, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sluice import Context
-from sluice.consumer.runs.complete import Complete, Write
+from sluice.core.outcome import Write
+from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.execute import Execute
 from sluice.consumer.handlers.registry import Handler, Mode
 from sluice.consumer.runs.running import Run, Running
-from sluice.consumer.runs.sessions import Sessions
-from sluice.consumer.intake.slots import Slots
-from sluice.consumer.runs.quarantine import Suspects
+from sluice.consumer.intake.capacity import Capacity
+from sluice.consumer.runs.quarantine import Quarantine
+from sluice.consumer.runs.transaction import Sessions
 from sluice.consumer.runs.work import Work
 from sluice.core.outcome import Failure, Outcome, Succeeded
 from sluice.core.task import ConsumerId, JsonText, Kind, RunKey, TaskId
-from sluice.db.claims import Completion
+from sluice.core.outcome import Completion
+from sluice.core.waiting import Bell
 from tests.unit.support import Events, claim, nobody, now, settled, trusted
 
 BROKEN = Failure("ValueError", "broken")
@@ -70,25 +72,25 @@ class Scene:
     """Work whose handlers end when and as the test says. It is itself the execution and the writing.
 
     `naming`: the answer to a suspect's name, which is taken at once otherwise. `left_behind`: threads outlive their
-    outcome, until `vacate`.
+    outcome, until the run is vacated.
     """
 
     def __init__(self, capacity: int = 4) -> None:
         self.events, self.running = Events(), Running()
-        self.slots = Slots(capacity, lambda: None)
+        self.capacity = Capacity(capacity)
         self.lease = trusted(now)
         self.writes: list[Write] = []
         self.runs: list[Run] = []
         self.contexts: list[Context] = []
         self.ends: list[asyncio.Future[Outcome]] = []
-        self.seconds: list[float] = []
         self.named: list[tuple[ConsumerId, TaskId]] = []
         self.naming: asyncio.Future[bool] | None = None
         self.left_behind, self.turns = False, 0
-        self.vacate: Callable[[], None] = lambda: None
+        self.scan_bell = Bell()
+        self.scan_bell.ring = self._next
         self.leave: Callable[[Run, Outcome], None] = nobody
-        self.suspects = Suspects(
-            consumers=self, next_one=self._next, clock=now, random=Random(1), report=self.events
+        self.quarantine = Quarantine(
+            consumers=self, scan_bell=self.scan_bell, clock=now, random=Random(1), report=self.events
         )
         self.work = Work(
             registry=HANDLERS,
@@ -100,11 +102,10 @@ class Scene:
                 transaction=Transaction,
             ),
             complete=cast("Complete", self),
-            suspects=self.suspects,
+            quarantine=self.quarantine,
             running=self.running,
-            slots=self.slots,
+            capacity=self.capacity,
             lease=self.lease,
-            pace=self.seconds.append,
             clock=now,
             random=Random(1),
             report=self.events,
@@ -115,7 +116,6 @@ class Scene:
         run: Run,
         handler: Handler,
         ctx: Context,
-        vacate: Callable[[], None],
         leave: Callable[[Run, Outcome], None],
     ) -> Outcome:
         assert handler.kind == run.claim.kind
@@ -128,9 +128,8 @@ class Scene:
             outcome: Outcome = await end
             return outcome
         finally:
-            self.vacate = vacate
             if not self.left_behind:
-                vacate()
+                run.vacate()
 
     def _next(self) -> None:
         self.turns += 1
@@ -143,7 +142,7 @@ class Scene:
         self.writes.append(write)
 
     async def start(self, *numbers: int, **facts: Any) -> None:
-        self.slots.take(len(numbers))
+        self.capacity.take(len(numbers))
         claims = [claim(number, **{"kind": Kind("LOOP"), **facts}) for number in numbers]
         self.work.start(claims, self.lease.consumer)
         await settled()

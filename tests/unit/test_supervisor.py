@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from sluice.consumer import processes
-from sluice.core.process import supervisor as family
+from sluice.core.process import supervisor
 from sluice.core.errors import StoreUnavailable
 from sluice.core.settings import ConsumerSettings
 from tests.unit.supervising import Child, Machine, supervised
@@ -139,12 +139,12 @@ def test_the_worst_of_the_children_s_endings_is_the_parent_s(
 
 @virtual
 async def test_what_a_look_finds_is_told_by_the_parent_however_long_it_took(machine: Machine) -> None:
-    async def look() -> None:
+    async def check() -> None:
         await asyncio.sleep(30)
         raise StoreUnavailable("PostgreSQL", "away")
 
     with pytest.raises(StoreUnavailable, match="away"):
-        await family.supervise(2, "consumer", look=look())
+        await supervisor.supervise(2, "consumer", check=check())
     assert machine.children == []
 
 
@@ -155,7 +155,7 @@ async def test_children_start_after_a_look_that_found_nothing(machine: Machine) 
         await machine.signal()
 
     async with asyncio.TaskGroup() as group:
-        supervising = group.create_task(family.supervise(2, "consumer", look=asyncio.sleep(3)))
+        supervising = group.create_task(supervisor.supervise(2, "consumer", check=asyncio.sleep(3)))
         await act()
     assert supervising.result() == 0
     assert machine.births == [3, 3]
@@ -164,7 +164,7 @@ async def test_children_start_after_a_look_that_found_nothing(machine: Machine) 
 @virtual
 async def test_a_stop_ends_the_look_and_starts_no_child(machine: Machine) -> None:
     async with asyncio.TaskGroup() as group:
-        supervising = group.create_task(family.supervise(2, "consumer", look=asyncio.sleep(30)))
+        supervising = group.create_task(supervisor.supervise(2, "consumer", check=asyncio.sleep(30)))
         await settled()
         await machine.signal()
     assert (supervising.result(), machine.children) == (0, [])
@@ -177,12 +177,12 @@ async def test_a_consumer_s_children_serve_the_queues_that_it_was_told(
 ) -> None:
     asked: list[Any] = []
 
-    async def supervise(*arguments: Any, look: Coroutine[None, None, None]) -> int:
-        look.close()
+    async def supervise(*arguments: Any, check: Coroutine[None, None, None]) -> int:
+        check.close()
         asked.append(arguments)
         return 7
 
-    monkeypatch.setattr(family, "supervise", supervise)
+    monkeypatch.setattr(supervisor, "supervise", supervise)
     settings = ConsumerSettings(database_url=SecretStr("postgresql://h/d"), redis_url=SecretStr(""))
     for n, queues in ((3, "a,b"), (1, None)):
         assert await processes.supervise(n, settings, {}, queues=queues, report=lambda _: None) == 7

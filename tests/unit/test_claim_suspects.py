@@ -47,16 +47,16 @@ class Rows:
 
 def scene(innocent: Sequence[int], suspects: Sequence[int], refused: set[int] | None = None) -> Scene:
     s = Scene()
-    s.suspects = True
+    s.may_begin = True
     s.store = Rows(innocent, suspects, refused or set())  # type: ignore[assignment]
-    s.gate._store = s.store
+    s.claimer._store = s.store
     return s
 
 
 async def claimed(s: Scene, n: int) -> list[int]:
     """The numbers of what a claim by the rows brings."""
     s.started.clear()
-    await s.gate.claim_ready(LANES, n, NO_HINTS)
+    await s.claimer.claim_ready(LANES, n, NO_HINTS)
     await settled()
     return sorted(found.id.int for claims, _ in s.started for found in claims)
 
@@ -66,9 +66,9 @@ def test_a_claim_says_whether_a_suspect_may_begin(suspects: bool) -> None:
     @virtual
     async def run() -> None:
         s = scene([], [])
-        s.suspects = suspects
-        await s.gate.claim([task_id(1)])
-        await s.gate.claim_ready(LANES, 3, NO_HINTS)
+        s.may_begin = suspects
+        await s.claimer.claim([task_id(1)])
+        await s.claimer.claim_ready(LANES, 3, NO_HINTS)
         assert s.store.asked == [suspects, (3, 0, int(suspects))]
 
     run()
@@ -78,7 +78,7 @@ def test_a_claim_says_whether_a_suspect_may_begin(suspects: bool) -> None:
 async def test_halves_of_a_claim_bring_one_suspect_together() -> None:
     s = scene([1, 2, 3], [4, 5, 6], refused={3})
     ids = [task_id(number) for number in (1, 4, 3, 5, 2, 6)]
-    assert await s.gate.claim(ids) == 3
+    assert await s.claimer.claim(ids) == 3
     await settled()
     [(claims, _)] = s.started
     assert {found.id for found in claims} == {task_id(number) for number in (1, 2, 4)}

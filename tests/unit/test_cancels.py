@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from sluice.consumer.liveness.cancels import Listener
-from sluice.consumer.periodic import Stopping
 from sluice.consumer.runs.running import Running, Stop
 from sluice.core.errors import StoreUnavailable
 from sluice.core.task import FencingToken, RunKey
+from sluice.core.waiting import Stopping
 from tests.unit.support import begun, claim, task_id, virtual
 
 

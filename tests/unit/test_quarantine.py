@@ -8,7 +8,7 @@ import pytest
 
 from sluice.core.errors import OutcomeUnknown, RowRefused
 from sluice.core.outcome import TimedOut
-from sluice.db.claims import Return
+from sluice.core.outcome import Return
 from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import DONE, Scene
 
@@ -23,15 +23,15 @@ async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
     [back] = s.writes
     assert isinstance(back, Return)
     assert (back.id, back.token) == (task_id(2), claim().token)
-    assert s.slots.free == 2
+    assert s.capacity.free == 2
 
     await s.end(1, DONE)
     await s.start(4, crashes=2)
     assert len(s.runs) == 2, "the suspect still runs"
 
-    assert (s.suspects.may_begin, s.turns) == (False, 0)
+    assert (s.quarantine.may_begin, s.turns) == (False, 0)
     await s.end(0, DONE)
-    assert (s.suspects.may_begin, s.turns) == (True, 1), "the rows are looked at for the next one"
+    assert (s.quarantine.may_begin, s.turns) == (True, 1), "the rows are scanned for the next one"
     await s.start(5, crashes=2)
     assert s.runs[-1].claim.id == task_id(5)
 
@@ -67,10 +67,10 @@ async def test_a_suspects_thread_that_is_left_behind_keeps_the_next_suspect_wait
     assert [write.id for write in s.writes] == [task_id(1), task_id(2)]
     assert len(s.runs) == 1
 
-    s.vacate()
+    s.runs[0].vacate()
     await s.start(3, crashes=2)
     assert s.runs[-1].claim.id == task_id(3)
-    assert s.slots.free == s.slots.capacity - 1
+    assert s.capacity.free == s.capacity.slots - 1
 
 
 @virtual
@@ -86,7 +86,7 @@ async def test_a_suspects_thread_that_never_ends_keeps_the_next_one_waiting_for_
         await s.start(number, crashes=2)
     assert [run.claim.id for run in s.runs] == [task_id(1), task_id(3)]
 
-    first = s.vacate
+    first = s.runs[-1].vacate
     await s.start(4, crashes=2)
     first()
     await s.start(5, crashes=2)
@@ -111,7 +111,7 @@ def test_a_suspect_that_may_not_run_any_more_when_it_is_named_goes_back(answer: 
         assert s.runs == []
         delay = timedelta() if answer == "draining" else timedelta(seconds=1)
         assert s.writes == [Return(task_id(1), claim().token, delay)]
-        assert (len(s.running), s.slots.free) == (0, s.slots.capacity)
+        assert (len(s.running), s.capacity.free) == (0, s.capacity.slots)
         s.naming = None
         s.work.draining = False
         await s.start(2, crashes=2)

@@ -15,25 +15,25 @@ from tests.unit.support import claim, settled, task_id, virtual
 @virtual
 async def test_a_row_that_is_refused_is_left_alone_and_its_neighbours_are_claimed() -> None:
     s = Scene()
-    before = s.gate.last
+    before = s.claimer.last
 
     async def answer(ids: Sequence[TaskId], **_: object) -> list[Claim]:
-        assert s.gate.asked == 5, "in flight as a whole: what one half brought is no stray"
-        assert s.gate.settled(before)
-        assert not s.gate.settled(s.gate.last)
+        assert s.claimer.asked == 5, "in flight as a whole: what one half brought is no stray"
+        assert s.claimer.settled(before)
+        assert not s.claimer.settled(s.claimer.last)
         if task_id(3) in ids:
             raise RowRefused("P0001", "not this one")
         return [claim(number) for number in range(1, 6) if task_id(number) in ids]
 
     s.store.claim = answer  # type: ignore[method-assign]
-    assert await s.gate.claim([task_id(number) for number in range(1, 6)]) == 4
+    assert await s.claimer.claim([task_id(number) for number in range(1, 6)]) == 4
     await settled()
     assert s.started == [([claim(number) for number in (1, 2, 4, 5)], s.lease.consumer)]
     [told] = s.events.of(StepFailed)
     assert str(task_id(3)) in told.reason
     assert "not this one" in told.reason
     assert s.events.of(Claimed) == [Claimed(4, asked=5)]
-    assert s.gate.settled(s.gate.last)
+    assert s.claimer.settled(s.claimer.last)
 
 
 @pytest.mark.parametrize("refused", [{1}, {3}, {5}, {1, 2, 4}, set(range(1, 6))], ids=str)
@@ -51,7 +51,7 @@ def test_without_redis_refused_rows_are_passed_over(refused: set[int]) -> None:
             return Batch([claim(number) for number in found], {})
 
         s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
-        assert (await s.gate.claim_ready(LANES, 8, NO_HINTS)).claimed == 5 - len(refused)
+        assert (await s.claimer.claim_ready(LANES, 8, NO_HINTS)).claimed == 5 - len(refused)
         await settled()
         [(claims, _)] = s.started
         assert {found.id for found in claims} == {task_id(n) for n in {1, 2, 3, 4, 5} - refused}
@@ -74,9 +74,9 @@ async def test_without_redis_no_more_is_claimed_than_was_asked_for_and_refusals_
         return Batch([claim(number) for number in found], {})
 
     s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
-    assert (await s.gate.claim_ready(LANES, 4, NO_HINTS)).claimed == 4
-    await s.gate.claim_ready(LANES, 4, NO_HINTS)
-    assert (await s.gate.claim_ready(LANES, 4, NO_HINTS)).claimed == 0
+    assert (await s.claimer.claim_ready(LANES, 4, NO_HINTS)).claimed == 4
+    await s.claimer.claim_ready(LANES, 4, NO_HINTS)
+    assert (await s.claimer.claim_ready(LANES, 4, NO_HINTS)).claimed == 0
     assert max(skip for _, skip in asked) == 10
     assert len(asked) < 60
 
@@ -99,12 +99,12 @@ async def test_what_one_half_brought_is_kept_when_the_other_has_no_answer() -> N
     s.store.claim_ready = answer_batch  # type: ignore[method-assign]
     first: list[list[Claim] | Exception] = [RowRefused("P0001", "one of them"), [claim(1)]]
     answers[:] = [*first, OutcomeUnknown("PostgreSQL", "gone")]
-    assert await s.gate.claim([task_id(1), task_id(2)]) == 1
+    assert await s.claimer.claim([task_id(1), task_id(2)]) == 1
     answers[:] = [*first, OutcomeUnknown("PostgreSQL", "gone")]
-    assert (await s.gate.claim_ready(LANES, 2, NO_HINTS)).claimed == 1
+    assert (await s.claimer.claim_ready(LANES, 2, NO_HINTS)).claimed == 1
     await settled()
     assert [claims for claims, _ in s.started] == [[claim(1)]] * 2
-    claimings = s.gate.claim([task_id(1), task_id(2)]), s.gate.claim_ready(LANES, 2, NO_HINTS)
+    claimings = s.claimer.claim([task_id(1), task_id(2)]), s.claimer.claim_ready(LANES, 2, NO_HINTS)
     for claiming in claimings:
         answers[:] = [first[0], OutcomeUnknown("PostgreSQL", "gone"), OutcomeUnknown("PostgreSQL", "gone")]
         with pytest.raises(OutcomeUnknown):
@@ -135,9 +135,9 @@ async def test_nothing_more_is_claimed_under_an_id_that_was_declared_dead_meanwh
         s.lease.renewed(s.clock())
         me = s.lease.consumer
         if by_id:
-            assert await s.gate.claim([task_id(1), task_id(2)]) == 1
+            assert await s.claimer.claim([task_id(1), task_id(2)]) == 1
         else:
-            assert (await s.gate.claim_ready(LANES, 2, NO_HINTS)).claimed == 1
+            assert (await s.claimer.claim_ready(LANES, 2, NO_HINTS)).claimed == 1
         await settled()
         assert len(asked) == 2
         assert s.started == [([claim(1)], me)], "what became of it is work's to say"
@@ -154,5 +154,5 @@ async def test_a_row_that_is_refused_while_the_id_is_declared_dead_is_the_last_o
         raise RowRefused("P0001", "not this one")
 
     s.store.claim_ready = answer  # type: ignore[assignment,method-assign]
-    assert (await s.gate.claim_ready(LANES, 1, NO_HINTS)).claimed == 0
+    assert (await s.claimer.claim_ready(LANES, 1, NO_HINTS)).claimed == 0
     assert len(asked) == 1

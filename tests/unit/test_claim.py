@@ -14,22 +14,22 @@ from tests.unit.claiming import KINDS, LANES, Scene
 from tests.unit.support import claim, settled, task_id, virtual
 
 
-def test_the_gate_is_open_while_the_lease_is_trusted_and_outcomes_are_written() -> None:
+def test_claims_may_be_made_while_the_lease_is_trusted_and_outcomes_are_written() -> None:
     s = Scene()
-    assert s.gate.open
-    s.allowed = False
-    assert not s.gate.open
-    s.allowed = True
+    assert s.claimer.open
+    s.full = True
+    assert not s.claimer.open
+    s.full = False
     s.clock.move(25)
-    assert not s.gate.open
+    assert not s.claimer.open
 
 
 @virtual
 async def test_a_claim_names_this_consumer_and_the_kinds_it_serves() -> None:
     s = Scene()
     async with asyncio.TaskGroup() as group:
-        by_id = group.create_task(s.gate.claim([task_id(1), task_id(2)]))
-        by_list = group.create_task(s.gate.claim_ready(LANES, 3, NO_HINTS))
+        by_id = group.create_task(s.claimer.claim([task_id(1), task_id(2)]))
+        by_list = group.create_task(s.claimer.claim_ready(LANES, 3, NO_HINTS))
         await settled()
         for number, answer in enumerate(s.store.answers, 1):
             answer.set_result([claim(number)])
@@ -47,38 +47,38 @@ async def test_a_claim_names_this_consumer_and_the_kinds_it_serves() -> None:
 @virtual
 async def test_claims_are_numbered_and_counted_while_they_are_in_flight() -> None:
     s = Scene()
-    assert s.gate.settled(s.gate.last)
+    assert s.claimer.settled(s.claimer.last)
     async with asyncio.TaskGroup() as group:
-        group.create_task(s.gate.claim([task_id(1)]))
+        group.create_task(s.claimer.claim([task_id(1)]))
         await settled()
-        first = s.gate.last
-        group.create_task(s.gate.claim_ready(LANES, 3, NO_HINTS))
+        first = s.claimer.last
+        group.create_task(s.claimer.claim_ready(LANES, 3, NO_HINTS))
         await settled()
-        second = s.gate.last
-        assert s.gate.asked == 4
+        second = s.claimer.last
+        assert s.claimer.asked == 4
 
         assert first < second
-        assert not s.gate.settled(first)
+        assert not s.claimer.settled(first)
         s.store.answers[0].set_result([])
         await settled()
-        assert s.gate.settled(first), "a younger claim is no matter"
-        assert not s.gate.settled(second)
-        assert s.gate.asked == 3
+        assert s.claimer.settled(first), "a younger claim is no matter"
+        assert not s.claimer.settled(second)
+        assert s.claimer.asked == 3
         s.store.answers[1].set_result([])
-    assert s.gate.settled(second)
+    assert s.claimer.settled(second)
 
 
 @virtual
 async def test_an_older_claim_that_still_flies_keeps_a_younger_one_from_counting_as_settled() -> None:
     s = Scene()
     async with asyncio.TaskGroup() as group:
-        group.create_task(s.gate.claim([task_id(1)]))
+        group.create_task(s.claimer.claim([task_id(1)]))
         await settled()
-        group.create_task(s.gate.claim([task_id(2)]))
+        group.create_task(s.claimer.claim([task_id(2)]))
         await settled()
         s.store.answers[1].set_result([])
         await settled()
-        assert not s.gate.settled(s.gate.last)
+        assert not s.claimer.settled(s.claimer.last)
         s.store.answers[0].set_result([])
 
 
@@ -88,13 +88,13 @@ async def test_a_claim_whose_answer_is_lost_is_no_longer_in_flight() -> None:
 
     async def lose() -> None:
         with pytest.raises(OutcomeUnknown):
-            await s.gate.claim([task_id(1)])
+            await s.claimer.claim([task_id(1)])
 
     async with asyncio.TaskGroup() as group:
         group.create_task(lose())
         await settled()
         s.store.answers[0].set_exception(OutcomeUnknown("PostgreSQL", "gone"))
-    assert s.gate.settled(s.gate.last)
+    assert s.claimer.settled(s.claimer.last)
     assert s.events.all == []
 
 
@@ -105,10 +105,10 @@ async def test_whoever_claimed_goes_on_before_the_claims_start_and_until_then_th
     seen: list[tuple[int, int, bool]] = []
 
     def see(*_: object) -> None:
-        seen.append((len(s.started), s.gate.asked, s.gate.settled(s.gate.last)))
+        seen.append((len(s.started), s.claimer.asked, s.claimer.settled(s.claimer.last)))
 
     async def look() -> None:
-        assert await s.gate.claim([task_id(1), task_id(2), task_id(3)]) == 2
+        assert await s.claimer.claim([task_id(1), task_id(2), task_id(3)]) == 2
         see()
 
     async with asyncio.TaskGroup() as group:
@@ -125,7 +125,7 @@ async def test_claims_start_under_the_id_that_made_them_although_it_was_declared
     s = Scene()
     former = s.lease.consumer
     async with asyncio.TaskGroup() as group:
-        group.create_task(s.gate.claim([task_id(1), task_id(2)]))
+        group.create_task(s.claimer.claim([task_id(1), task_id(2)]))
         await settled()
         s.lease.ended()
         s.lease.renewed(s.clock())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sluice.consumer.intake.redis_health import Presence
+from sluice.consumer.intake.redis_health import RedisHealth
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import StoreBack, StoreLost
 from tests.unit.support import Events, virtual
@@ -22,25 +22,25 @@ class Redis:
 
 
 @virtual
-async def test_redis_is_here_until_somebody_meets_silence_and_back_when_it_answers() -> None:
+async def test_redis_is_up_until_somebody_meets_silence_and_back_when_it_answers() -> None:
     redis, events = Redis(), Events()
-    presence = Presence(redis, events)
-    assert presence.here
+    redis_health = RedisHealth(redis, events)
+    assert redis_health.up
 
-    await presence.step()
+    await redis_health.step()
     assert redis.pings == 0, "who works with it will notice"
 
-    presence.lost("timeout")
-    presence.lost("timeout")
-    assert not presence.here
+    redis_health.lost("timeout")
+    redis_health.lost("timeout")
+    assert not redis_health.up
 
     redis.away = True
-    assert await presence.step() == timedelta(seconds=1)
-    assert not presence.here
+    assert await redis_health.step() == timedelta(seconds=1)
+    assert not redis_health.up
 
     redis.away = False
-    await presence.step()
-    assert presence.here
+    await redis_health.step()
+    assert redis_health.up
     assert events.all == [
         StoreLost("Redis", doing="pull", reason="timeout"),
         StoreBack("Redis", doing="pull"),
@@ -48,12 +48,12 @@ async def test_redis_is_here_until_somebody_meets_silence_and_back_when_it_answe
 
 
 @virtual
-async def test_without_a_redis_it_is_never_here() -> None:
+async def test_without_a_redis_it_is_never_up() -> None:
     events = Events()
-    presence = Presence(None, events)
+    redis_health = RedisHealth(None, events)
 
-    await presence.step()
-    presence.lost("none")
+    await redis_health.step()
+    redis_health.lost("none")
 
-    assert not presence.here
+    assert not redis_health.up
     assert events.all == []
