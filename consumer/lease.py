@@ -43,12 +43,12 @@ class Lease:
 
     @property
     def well_for(self) -> float:
-        """For how many seconds every beat was good: nobody may be judged for a silence that began before (U2)."""
+        """For how many seconds every beat was good: nobody may be judged for a silence that began before (U2 reap)."""
         return self.clock() - self._good_since if self.trusted and self._good_since is not None else 0.0
 
     @property
     def unbroken(self) -> bool:
-        """Whether every beat of a whole lease was good: only then may others be judged (U2)."""
+        """Whether every beat of a whole lease was good: only then may others be judged (U2 reap)."""
         return self.well_for >= self.duration
 
     def renewed(self, sent_at: float) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HOT_CONNECTIONS = 5
 """Claim, complete, reconcile, and two for the upkeep steps: each is one short statement. A suspect's name is rare."""
 LOCK_WAIT = timedelta(seconds=1)
-"""How long a statement waits for a row that somebody holds locked, and the outcomes behind it with it (R5)."""
+"""How long a statement waits for a row that somebody holds locked, and the outcomes behind it with it (R5 outcomes)."""
 _FOREVER = timedelta(days=7)
 
 
@@ -36,7 +36,7 @@ def patience(lease: timedelta) -> timedelta:
     """How long a statement's answer is waited for.
 
     What a silence swallowed is sent again before anybody who was cut off as well may judge us: that takes a whole
-    lease of good beats (U2).
+    lease of good beats (U2 reap).
     """
     return min(DEFAULT_LIMITS.answer, lease * 2 / 3)
 
@@ -76,7 +76,7 @@ class Stores:
 
     @asynccontextmanager
     async def open_beats(self) -> AsyncIterator[Consumers]:
-        """Another connection, for the beat's own thread and loop (L2). Its limits leave time for a second try."""
+        """Another connection, for the beat's own thread and loop (L2 heartbeat). Its limits leave time for a second try."""
         third = self._lease / 3
         limits = Limits(connect=min(third, timedelta(seconds=3)), statement=third, lock=third, answer=third)
         database = Database(self._connect(role="beat", pool_size=1, limits=limits))

@@ -35,9 +35,3 @@ TRANSITIONS: dict[str, Transition] = {
     "cancel": _edge({Status.PENDING, Status.PROCESSING}, {Status.CANCELED}),
     "retry": _edge({Status.FAILED, Status.CANCELED}, {Status.PENDING}),
 }
-
-
-def allowed(verb: str, source: Status, target: Status) -> bool:
-    """Whether `verb` may move a task from `source` to `target`."""
-    transition = TRANSITIONS[verb]
-    return source in transition.sources and target in transition.targets

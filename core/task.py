@@ -36,7 +36,7 @@ MAX_AHEAD_DAYS = 3653
 MAX_NESTING = 64
 POISONED_AFTER_CRASHES = 3
 SUSPECTED_AFTER_CRASHES = POISONED_AFTER_CRASHES - 1
-"""One more would poison such a task: it is a suspect, of which a consumer runs one at a time (U2)."""
+"""One more would poison such a task: it is a suspect, of which a consumer runs one at a time (U2 reap)."""
 KIND_PATTERN = r"^[A-Za-z0-9_.:-]{1,128}$"
 QUEUE_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
 
@@ -54,7 +54,7 @@ class Status(StrEnum):
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
     """A validated submission. `run_at` and `delay` (seconds) are never both set; both None means now."""
 

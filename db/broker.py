@@ -1,4 +1,4 @@
-"""Connections to Redis: three clients, each option said aloud (S2). Knows no key and no command of ours.
+"""Connections to Redis: three clients, each option said aloud (S2 clients). Knows no key and no command of ours.
 
 redis-py's defaults would repeat a pop in silence and cut off a blocking one; nothing here is left to them.
 """

@@ -125,10 +125,6 @@ class Browse:
             return Page(page.tasks, TaskId(plain(ends[0]["id"])))
         return page
 
-    async def get_many(self, ids: Sequence[TaskId]) -> list[Task]:
-        """Those of the tasks that exist, in no order."""
-        return [to_task(row) for row in await self._database.rows("get_many", ids=list(ids))]
-
     async def kinds(self) -> dict[Kind, Served]:
         """Every kind that some consumer has served. What could not be of a consumer's writing counts as not said."""
         return {

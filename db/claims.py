@@ -1,4 +1,4 @@
-"""What a consumer does to tasks: claim, finish, fail, give back. Every write after the claim is fenced (R2)."""
+"""What a consumer does to tasks: claim, finish, fail, give back. Every write after the claim is fenced (R2 fence)."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ class Claims:
     async def claim(
         self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind], suspects: bool = True
     ) -> list[Claim]:
-        """Start a try of each id that is pending, due and of these kinds (R1). The others do not come back.
+        """Start a try of each id that is pending, due and of these kinds (R1 gate). The others do not come back.
 
-        Nor do those which one more crash would poison, but for one of them where `suspects` may begin (U2).
+        Nor do those which one more crash would poison, but for one of them where `suspects` may begin (U2 reap).
         """
         rows = await self._database.rows(
             "claim", ids=sorted(ids), consumer_id=consumer, kinds=list(kinds), suspects=suspects
@@ -90,7 +90,7 @@ class Claims:
     async def lanes(
         self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int, *, since: str = ""
     ) -> list[tuple[Lane, datetime]]:
-        """Up to `n` lanes of these queues and kinds that hold a due task, each with the instant of its first (S4).
+        """Up to `n` lanes of these queues and kinds that hold a due task, each with the instant of its first (S4 no Redis).
 
         Queue by queue in their order, each by kind. The first queue begins with its kind `since`; those before it come
         last.
@@ -115,10 +115,10 @@ class Claims:
         skip: int = 0,
         suspect: int = 1,
     ) -> Batch:
-        """Start up to `n` tries by the rows themselves, lane by lane in their order, each from behind its place (S4).
+        """Start up to `n` tries by the rows themselves, lane by lane in their order, each from behind its place (S4 no Redis).
 
         The first `skip` rows are passed over. Of lanes that have `listed` hints only what waits longer is taken. Of
-        their suspects one begins, the `suspect` th, since those before it were refused; none when that is 0 (U2).
+        their suspects one begins, the `suspect` th, since those before it were refused; none when that is 0 (U2 reap).
         """
         rows = await self._database.rows(
             "claim_ready",
@@ -178,11 +178,11 @@ class Claims:
         return {row.id for row in rows}
 
     async def held(self, consumer: ConsumerId) -> set[RunKey]:
-        """The runs that are `processing` under this id (L4). Costs what it ever ran while an old snapshot is held."""
+        """The runs that are `processing` under this id (L4 reconcile). Costs what it ever ran while an old snapshot is held."""
         return _run_keys(await self._database.rows("held", consumer_id=consumer))
 
     async def held_among(self, runs: Collection[RunKey]) -> set[RunKey]:
-        """Those of them whose rows say that they are still on, by their keys (L4)."""
+        """Those of them whose rows say that they are still on, by their keys (L4 reconcile)."""
         rows = await self._database.rows(
             "held_among", ids=[task_id for task_id, _ in runs], tokens=[token for _, token in runs]
         )
@@ -190,7 +190,7 @@ class Claims:
 
 
 def finish_values(done: Sequence[Completion]) -> dict[str, Any]:
-    """The parameters of finish.sql; ctx.session() runs it on the handler's own connection (R6)."""
+    """The parameters of finish.sql; ctx.session() runs it on the handler's own connection (R6 session)."""
     results = [write.result for write in done]  # where all are null, one null will do: unnest fills it up
     return {
         "ids": [write.id for write in done],

@@ -49,7 +49,7 @@ class Consumers:
         self._database = database
 
     async def register(self, consumer: ConsumerId, facts: Registration) -> None:
-        """The first beat (L1). May be repeated as it stands."""
+        """The first beat (L1 rows). May be repeated as it stands."""
         await self._database.count(
             "register",
             id=consumer,
@@ -67,7 +67,7 @@ class Consumers:
         return await self._database.count("beat", id=consumer, running=running) > 0
 
     async def name_suspect(self, consumer: ConsumerId, run: RunKey) -> bool:
-        """Say which run is about to begin of a task that one more crash would poison (U2); False as for `beat`."""
+        """Say which run is about to begin of a task that one more crash would poison (U2 reap); False as for `beat`."""
         task_id, token = run
         values = {"id": consumer, "suspect_id": task_id, "suspect_token": token}
         return await self._database.count("name_suspect", **values) > 0

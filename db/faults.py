@@ -23,7 +23,6 @@ from sluice.core.errors import (
 
 POSTGRESQL = "PostgreSQL"
 REDIS = "Redis"
-DEADLOCK = "40P01"
 SURELY_ROLLED_BACK = ("22", "23", "40")
 """SQLSTATE classes with which the server says that nothing of a transaction took effect."""
 _DRIVER_CLASS = re.compile(r"^<class '[^']+'>: ")
@@ -146,7 +145,7 @@ def refused_by_redis(command: str, error: Exception) -> SluiceError | Exception:
 
 
 def wrong_type(error: BaseException) -> bool:
-    """Whether one of our keys holds something that is not a list (S1)."""
+    """Whether one of our keys holds something that is not a list (S1 entries)."""
     return isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("WRONGTYPE")
 
 

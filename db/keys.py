@@ -36,7 +36,7 @@ class Keys:
 
     @property
     def cancels(self) -> str:
-        """Channel: which run was canceled, as `<task id> <fencing token>` (S3)."""
+        """Channel: which run was canceled, as `<task id> <fencing token>` (S3 cancels)."""
         return f"{self._root}:cancels"
 
     @property

@@ -1,7 +1,7 @@
 """From committed rows to hints: pushes what is due, and keeps what is due in a moment until then. Changes no row.
 
 Nobody waits for Redis here. One push is on its way at a time, of everything that gathered meanwhile. After a failure it
-rests, so that a Redis that hangs or refuses costs one try a second. What is dropped, scans find by the rows (S4).
+rests, so that a Redis that hangs or refuses costs one try a second. What is dropped, scans find by the rows (S4 no Redis).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MOST_WAITING = 50_000
 """Several of the largest batches, committed while one push is on its way."""
 SOON = timedelta(seconds=1)
-"""A row that is due later than this is in promote's hands (U3): it looks so often."""
+"""A row that is due later than this is in promote's hands (U3 promote): it looks so often."""
 _REST_SECONDS = 1.0
 
 

@@ -1,6 +1,6 @@
 """The Redis lists of ready ids: push, pop, give back. A hint and nothing more; touches no row.
 
-New ids enter on the left, the oldest leave on the right. Whatever is not an id is removed and counted (S1). Every push
+New ids enter on the left, the oldest leave on the right. Whatever is not an id is removed and counted (S1 entries). Every push
 sets the list's end: one that nobody pops any more goes by itself.
 Every method raises StoreUnavailable when Redis does not answer or refuses a command, with the command's name in the
 reason; what was asked may then have happened.
@@ -69,7 +69,7 @@ class ReadyLists:
         return await self._pop(self._broker.commands, lists, n, "LMPOP")
 
     async def pop_waiting(self, lists: Sequence[ReadyList], n: int) -> tuple[ReadyList, list[TaskId]] | None:
-        """The same, waiting up to BLOCK_SECONDS for an id to come. It ends by itself; never cancel it (S2)."""
+        """The same, waiting up to BLOCK_SECONDS for an id to come. It ends by itself; never cancel it (S2 clients)."""
         return await self._pop(self._broker.blocking, lists, n, "BLMPOP", BLOCK_SECONDS)
 
     async def wake(self) -> None:
@@ -167,7 +167,7 @@ class ReadyLists:
         return self._keys.to_ready(key), ids
 
     async def _or_unlink(self, keys: Sequence[str], question: Callable[[Redis], Awaitable[Any]]) -> Any:  # noqa: ANN401 - a Redis answer
-        """The answer to `question`. Keys of ours that hold no list are unlinked, and it is asked again (S1)."""
+        """The answer to `question`. Keys of ours that hold no list are unlinked, and it is asked again (S1 entries)."""
         client = self._broker.commands
         async with self._broker.speaking():
             try:

@@ -42,7 +42,7 @@ plan does for all parameters: planned anew each time, a claim of one task takes 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection may take (R4). The server ends a statement; `answer` ends waiting for a silent server."""
+    """What one connection may take (R4 locks). The server ends a statement; `answer` ends waiting for a silent server."""
 
     connect: timedelta = timedelta(seconds=3)
     statement: timedelta = timedelta(seconds=10)
@@ -156,7 +156,7 @@ class Database:
         """The rows that the statement returns, in one round trip.
 
         Raises StoreUnavailable (OutcomeUnknown when it may have taken effect) and RowRefused. A deadlock's victim is
-        sent once more (R4). Not safe to cancel where the effect matters: the statement may still take place.
+        sent once more (R4 locks). Not safe to cancel where the effect matters: the statement may still take place.
         """
         sql, names = positional(name)
         return cast(

@@ -31,11 +31,11 @@ class Signals:
         self._keys = keys
 
     async def tell_canceled(self, task: Task) -> None:
-        """The run that `task` (just canceled, so its token is one ahead) had is to stop (S3)."""
+        """The run that `task` (just canceled, so its token is one ahead) had is to stop (S3 cancels)."""
         await self._publish(self._keys.cancels, f"{task.id} {task.fencing_token - 1}")
 
     async def listen(self) -> AsyncIterator[RunKey | None]:
-        """Canceled runs as they come, None now and then. What is none is passed over (S1).
+        """Canceled runs as they come, None now and then. What is none is passed over (S1 entries).
 
         Raises StoreUnavailable when the connection is lost; messages of the time in between are lost too.
         """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the database made of a submission that is now committed. `due`: nobody else will push its id (U3)."""
+    """What the database made of a submission that is now committed. `due`: nobody else will push its id (U3 promote)."""
 
     created_at: datetime
     run_at: datetime
@@ -37,7 +37,7 @@ class Tasks:
         """Insert all of them or none, one round trip; committed on return.
 
         An id that is there already is left as it is and still answered for (a second round trip), so a submission
-        whose answer was lost is repeated as it stands (A1). Raises RowRefused when one row's values are to blame.
+        whose answer was lost is repeated as it stands (A1 commit). Raises RowRefused when one row's values are to blame.
         """
         rows = await self._database.rows(
             "submit",
@@ -67,7 +67,7 @@ class Tasks:
         return to_task(rows[0])
 
     async def cancel(self, task_id: TaskId) -> tuple[Task, bool]:
-        """The task, canceled, and whether it was this call that did it; `canceled_from` says which side won (C1).
+        """The task, canceled, and whether it was this call that did it; `canceled_from` says which side won (C1 cancel).
 
         Raises TaskNotFound, and TransitionRefused when it had completed or failed.
         """

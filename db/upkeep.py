@@ -41,10 +41,14 @@ class DueRow:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Where a walk over ended tasks stands: an instant and a place in the table, as PostgreSQL writes them."""
+    """Where a walk over ended tasks stands: an instant, and a place in the table or in one of its parts.
+
+    Instant and place are as PostgreSQL writes them; `part` is the oid of the table or partition.
+    """
 
     finished_at: str = "-infinity"
     place: str = "(0,0)"
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Upkeep:
         await self._database.count("add_steps", steps=list(steps))
 
     async def take_turn(self, step: str, period: timedelta) -> Turn | None:
-        """Win the turn of `step`, or None when it is not due or somebody else has it (U1)."""
+        """Win the turn of `step`, or None when it is not due or somebody else has it (U1 turns)."""
         rows = await self._database.rows("take_turn", step=step, period=period.total_seconds())
         if not rows:
             return None
@@ -107,18 +111,18 @@ class Upkeep:
         return [LastBeat(ConsumerId(row.id), row.beat_at, row.lease_seconds) for row in rows]
 
     async def declare_dead(self, silent: Sequence[LastBeat]) -> int:
-        """Declare those dead that have not beaten since, for good; how many there were (U2)."""
+        """Declare those dead that have not beaten since, for good; how many there were (U2 reap)."""
         return await self._database.count(
             "declare_dead", ids=[beat.consumer for beat in silent], beats=[beat.at for beat in silent]
         )
 
     async def dead_tries(self, n: int) -> list[RunKey]:
-        """Up to `n` tries whose consumer is absent or was declared dead: a look, and no more (R3)."""
+        """Up to `n` tries whose consumer is absent or was declared dead: a look, and no more (R3 no second look)."""
         rows = await self._database.rows("reap_look", n=n)
         return [(TaskId(row.id), FencingToken(row.fencing_token)) for row in rows]
 
     async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
-        """Take these back where the token still matches; how many there were (U2)."""
+        """Take these back where the token still matches; how many there were (U2 reap)."""
         rows = await self._database.rows(
             "reap",
             ids=[task_id for task_id, _ in dead],
@@ -129,18 +133,19 @@ class Upkeep:
         return len(rows)
 
     async def ended(self, age: timedelta, after: Ended, n: int) -> list[Old]:
-        """The next `n` tasks that ended longer than `age` ago, in order: a look, and no more (R3)."""
+        """The next `n` tasks that ended longer than `age` ago, in order: a look, and no more (R3 no second look)."""
         rows = await self._database.rows(
             "prune_look",
             age=age.total_seconds(),
             after_finished_at=after.finished_at,
             after_place=after.place,
+            after_part=after.part,
             n=n,
         )
-        return [Old(TaskId(row.id), Ended(row.finished_at, row.place), row.bytes) for row in rows]
+        return [Old(TaskId(row.id), Ended(row.finished_at, row.place, row.part), row.bytes) for row in rows]
 
     async def prune(self, ids: Sequence[TaskId], age: timedelta) -> int:
-        """Remove those of `ids` that ended longer than `age` ago and that nobody holds locked (U5)."""
+        """Remove those of `ids` that ended longer than `age` ago and that nobody holds locked (U5 prune)."""
         return await self._database.count("prune", ids=list(ids), age=age.total_seconds())
 
     async def prune_consumers(self) -> int:

@@ -1,7 +1,7 @@
 """Which kinds may be submitted, with what payload: a cache of what consumers registered. Registers nothing.
 
 A submission that a fresh cache allows costs no look at the database, and no wait while others come. One that finds an
-old cache waits for a reading; before one is refused, the kinds are read again (A2).
+old cache waits for a reading; before one is refused, the kinds are read again (A2 kinds).
 """
 
 from __future__ import annotations

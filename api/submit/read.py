@@ -56,16 +56,16 @@ def complete(submission: Submission, served: Served | None) -> NewTask:
     timeout = submission.timeout or (served and served.timeout) or DEFAULT_TIMEOUT_SECONDS
     payload = submission.payload
     return NewTask(
-        new_task_id(),
-        Kind(submission.kind),
-        submission.message,
-        QueueName(submission.queue),
-        submission.priority,
-        JsonText(orjson.dumps(payload).decode()) if payload else _NO_PAYLOAD,
-        submission.run_at,
-        submission.delay,
-        max_attempts,
-        timeout,
+        id=new_task_id(),
+        kind=Kind(submission.kind),
+        message=submission.message,
+        queue=QueueName(submission.queue),
+        priority=submission.priority,
+        payload=JsonText(orjson.dumps(payload).decode()) if payload else _NO_PAYLOAD,
+        run_at=submission.run_at,
+        delay=submission.delay,
+        max_attempts=max_attempts,
+        timeout=timeout,
     )
 
 

@@ -1,4 +1,4 @@
-"""Group commit (A1): submissions that arrive together share one INSERT and one commit. Validates and pushes nothing.
+"""Group commit (A1 commit): submissions that arrive together share one INSERT and one commit. Validates and pushes nothing.
 
 No timer gathers them. A flusher takes whatever waits the moment it is free, so that a lone submission leaves at once
 and batches grow exactly with the load.

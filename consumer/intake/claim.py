@@ -55,7 +55,7 @@ class WritesBehind(Protocol):
 
 
 class LetsSuspectsBegin(Protocol):
-    """Who says whether a task may begin that one more crash would poison (U2 suspects)."""
+    """Who says whether a task may begin that one more crash would poison (U2 reap)."""
 
     @property
     def may_begin(self) -> bool: ...
@@ -137,14 +137,14 @@ class Claimer:
         return sum(self._in_flight.values())
 
     def settled(self, number: int) -> bool:
-        """Whether no claim with this number or an older one is in flight (L4)."""
+        """Whether no claim with this number or an older one is in flight (L4 reconcile)."""
         return all(begun > number for begun in self._in_flight)
 
     async def claim(self, ids: Sequence[TaskId]) -> int:
         """Claim these ids; how many came back, and are handed over in the loop's next turn.
 
         Never to be canceled; raises StoreUnavailable, and then nobody knows what is ours. A row that PostgreSQL
-        refuses, such as by a trigger of the user's, is left where it is, and alone (U1).
+        refuses, such as by a trigger of the user's, is left where it is, and alone (U1 turns).
         """
         me = self._lease.consumer
         return await self._counted(me, len(ids), self._by_ids(me, ids, suspects=self._suspect_may_begin))
@@ -241,11 +241,11 @@ class Claimer:
         return len(claims)
 
     def _may_go_on(self, me: ConsumerId) -> bool:
-        """Whether one more statement may follow under this id (L3)."""
+        """Whether one more statement may follow under this id (L3 trust)."""
         return self._lease.trusted and me == self._lease.consumer
 
     async def _counted(self, me: ConsumerId, asked: int, claiming: Awaitable[list[Claim]]) -> int:
-        """How many came back; in flight until they are handed over, so that none of them counts as a stray (L4).
+        """How many came back; in flight until they are handed over, so that none of them counts as a stray (L4 reconcile).
 
         Whoever waits here goes on before they start: the next claim is on its way by then, and PostgreSQL works on it
         while they run. Started first, they held it up: a tenth fewer tasks a second.

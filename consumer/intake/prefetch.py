@@ -1,7 +1,7 @@
 """Claims that are prefetched, before a slot is vacant. Each starts as soon as one is, or goes back after a second.
 
 While handlers are quick the next claim's answer then finds their slots vacant, and PostgreSQL is never waited for. A
-suspect goes first: what is named when this process dies should have begun (U2 suspects).
+suspect goes first: what is named when this process dies should have begun (U2 reap).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Prefetch:
         self._return(claims, why)
 
     def refuse(self) -> None:
-        """Hand back what may not start any more, before others take this consumer for dead (L3 distrust)."""
+        """Hand back what may not start any more, before others take this consumer for dead (L3 trust)."""
         for consumer in {waiting.consumer for waiting in self._waiting}:
             why_not = self._work.why_not(consumer)
             if why_not is not None:

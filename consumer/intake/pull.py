@@ -45,7 +45,7 @@ class Pops(Protocol):
 
 
 class Pull:
-    """Feeds the queue from Redis, and claims from PostgreSQL what no list brings (S4 fallback)."""
+    """Feeds the queue from Redis, and claims from PostgreSQL what no list brings (S4 no Redis)."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Pull:
         self._blocked = False
 
     async def run(self) -> None:
-        """Pull until the stop is asked for. A pop ends by itself; it is never canceled (S2 pops)."""
+        """Pull until the stop is asked for. A pop ends by itself; it is never canceled (S2 clients)."""
         while not self._stopping.requested:
             self._bell.clear()
             ready = self._ready if self._redis_health.up else None

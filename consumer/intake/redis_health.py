@@ -1,4 +1,4 @@
-"""Whether Redis answers pops. Pull asks before it pops; the way back is found here, holding nobody up (S4 fallback)."""
+"""Whether Redis answers pops. Pull asks before it pops; the way back is found here, holding nobody up (S4 no Redis)."""
 
 from __future__ import annotations
 

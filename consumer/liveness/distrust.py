@@ -1,4 +1,4 @@
-"""Stops handlers when the lease is no longer trusted, and those of a former id (L3 distrust). Ends no process.
+"""Stops handlers when the lease is no longer trusted, and those of a former id (L3 trust). Ends no process.
 
 Claims that still wait for their slots go back then.
 """

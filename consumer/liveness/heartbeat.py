@@ -48,7 +48,7 @@ class CountsBusy(Protocol):
 
 
 class Beat:
-    """One beat after another (L1 row). A plain coroutine over its ports; HeartbeatThread puts it on a thread."""
+    """One beat after another (L1 rows). A plain coroutine over its ports; HeartbeatThread puts it on a thread."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class HeartbeatThread:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat. The gate stays closed until the first beat has committed (L1)."""
+        """Begin to beat. The gate stays closed until the first beat has committed (L1 rows)."""
         self._thread.start()
 
     async def stop(self) -> None:

@@ -27,6 +27,7 @@ LAP = timedelta(hours=1)
 REFUSALS = 100
 """How many refused statements a turn may take. The next goes on where it stopped."""
 _PLACE = re.compile(r"\([0-9]{1,10},[0-9]{1,5}\)")
+_PARTS = range(1 << 32)
 _INSTANT = re.compile(r"-?infinity|[0-9]{4,6}-[0-9 :.+-]{1,40}( BC)?")
 
 
@@ -54,9 +55,13 @@ class Walk:
         """Return the walk that the last turn left, or a new lap: of a cursor that is none, too."""
         fresh = cls(Ended(), CHUNK, turn.now)
         try:
-            after = Ended(turn.cursor["finished_at"], turn.cursor["place"])
+            after = Ended(turn.cursor["finished_at"], turn.cursor["place"], int(turn.cursor["part"]))
             walk = cls(after, int(turn.cursor["size"]), datetime.fromisoformat(turn.cursor["began"]))
-            sound = _INSTANT.fullmatch(after.finished_at) and _PLACE.fullmatch(after.place)
+            sound = (
+                _INSTANT.fullmatch(after.finished_at)
+                and _PLACE.fullmatch(after.place)
+                and after.part in _PARTS
+            )
             if not sound or not timedelta() <= turn.now - walk.began < LAP:
                 return fresh
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -68,6 +73,7 @@ class Walk:
         return {
             "finished_at": self.after.finished_at,
             "place": self.after.place,
+            "part": self.after.part,
             "size": self.size,
             "began": self.began.isoformat(),
         }

@@ -37,7 +37,7 @@ class ReapsTries(Turns, Protocol):
 
 
 class Reap(Step):
-    """Declares the silent dead, then finds what they held, then acts by id and token (R3): statements apart."""
+    """Declares the silent dead, then finds what they held, then acts by id and token (R3 no second look): statements apart."""
 
     name: ClassVar[str] = "reap"
 
@@ -58,7 +58,7 @@ class Reap(Step):
 
     @property
     def next_due(self) -> timedelta:
-        """In two periods at most: a turn that is due later than that is taken by others, who blame a clock (U1)."""
+        """In two periods at most: a turn that is due later than that is taken by others, who blame a clock (U1 turns)."""
         return max(self.period, timedelta(seconds=self._rest.seconds))
 
     async def put_off(self) -> timedelta | None:

@@ -1,4 +1,4 @@
--- Stay alive (L1). No row: declared dead, for good. A lease that has run out by this clock alone is renewed: the clock may
+-- Stay alive (L1 rows). No row: declared dead, for good. A lease that has run out by this clock alone is renewed: the clock may
 -- have stepped, and nobody has judged.
 UPDATE consumers
    SET beat_at = now(),

@@ -1,4 +1,4 @@
--- Cancel what has not ended; canceled_from says which side won (C1).
+-- Cancel what has not ended; canceled_from says which side won (C1 cancel).
 UPDATE tasks
    SET status = 'canceled',
        canceled_from = status,

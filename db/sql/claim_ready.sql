@@ -1,4 +1,4 @@
--- The gate by the rows themselves (S4): up to :n due tasks, lane by lane in the order given, oldest first in each, from
+-- The gate by the rows themselves (S4 no Redis): up to :n due tasks, lane by lane in the order given, oldest first in each, from
 -- the place where the last claim of that lane ended; the first :skip of them were refused and are passed over.
 -- One index probe a lane; the outer LIMIT ends the walk at the first lanes that fill it.
 -- :hints are what a list brought last, :listed whether it is this lane's list. Then only what waits longer than they did,
@@ -7,7 +7,7 @@
 -- whatever is due is taken.
 -- A row that somebody made due since ever counts as due since the first instant that our side can name.
 -- The walk passes over what one more crash would poison (2 is SUSPECTED_AFTER_CRASHES). Of those lanes' suspects one may
--- begin, the :suspect th, at the head of its lane wherever the last claim of it ended; none when :suspect is 0 (U2). It is
+-- begin, the :suspect th, at the head of its lane wherever the last claim of it ended; none when :suspect is 0 (U2 reap). It is
 -- asked for in the words of its own index, so that no plan looks for it in another.
 WITH young AS MATERIALIZED (
   SELECT LEAST(now(), max(run_at) - CAST(:slack AS double precision) * interval '1 second') AS since

@@ -1,5 +1,5 @@
--- Declare consumers dead, for good, that have not beaten since they were seen (U2): their beats are refused from now on
--- (L1), and what they named stays as it is. A row that somebody holds locked, such as its own beat, is left alone.
+-- Declare consumers dead, for good, that have not beaten since they were seen (U2 reap): their beats are refused from now on
+-- (L1 rows), and what they named stays as it is. A row that somebody holds locked, such as its own beat, is left alone.
 WITH silent AS MATERIALIZED (
   SELECT consumer.id
     FROM consumers AS consumer

@@ -1,4 +1,4 @@
--- Record the failures of the tries whose token still matches (R2): pending again after :delays seconds, or failed
+-- Record the failures of the tries whose token still matches (R2 fence): pending again after :delays seconds, or failed
 -- where the delay is null.
 UPDATE tasks AS task
    SET status = CASE WHEN lost.delay IS NULL THEN 'failed' ELSE 'pending' END,

@@ -1,4 +1,4 @@
--- Complete the tries whose token still matches (R2). By primary key and token alone: with `status = 'processing'`
+-- Complete the tries whose token still matches (R2 fence). By primary key and token alone: with `status = 'processing'`
 -- the planner takes the small partial index, which is full of dead entries, and this becomes many times slower.
 UPDATE tasks AS task
    SET status = 'completed',

@@ -1,4 +1,4 @@
--- Hand tries back uncharged, where the token still matches (R2): pending at once, or after :delays seconds.
+-- Hand tries back uncharged, where the token still matches (R2 fence): pending at once, or after :delays seconds.
 UPDATE tasks AS task
    SET status = 'pending',
        fencing_token = task.fencing_token + 1,

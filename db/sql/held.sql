@@ -1,4 +1,4 @@
--- What the rows say this consumer holds (L4, L5).
+-- What the rows say this consumer holds (L4 reconcile, L5 new id).
 SELECT id, fencing_token
   FROM tasks
  WHERE status = 'processing'

@@ -1,4 +1,4 @@
--- Which run this consumer is about to begin of a task that one more crash would poison (U2). No row: declared dead, for
+-- Which run this consumer is about to begin of a task that one more crash would poison (U2 reap). No row: declared dead, for
 -- good.
 UPDATE consumers
    SET suspect_id = CAST(:suspect_id AS uuid),

@@ -1,4 +1,4 @@
--- Delayed rows whose time has come, after the cursor (U3).
+-- Delayed rows whose time has come, after the cursor (U3 promote).
 SELECT id, queue, kind, priority, run_at
   FROM tasks
  WHERE status = 'pending'

@@ -1,7 +1,7 @@
 -- Remove those of these tasks that ended long ago, as far as nobody holds them locked. The conditions are looked at on
--- the locked row (R3): it may just have been retried.
+-- the locked row (R3 no second look): it may just have been retried.
 WITH old AS MATERIALIZED (
-  SELECT ctid AS place, status, finished_at
+  SELECT tableoid AS part, ctid AS place, status, finished_at
     FROM tasks
    WHERE id = ANY (CAST(:ids AS uuid[]))
    ORDER BY id
@@ -10,5 +10,6 @@ WITH old AS MATERIALIZED (
 DELETE FROM tasks AS task
  USING old
  WHERE task.ctid = old.place
+   AND task.tableoid = old.part
    AND old.status IN ('completed', 'failed', 'canceled')
    AND old.finished_at < now() - CAST(:age AS double precision) * interval '1 second'

@@ -1,5 +1,5 @@
 -- Forget consumers that were declared dead and have been silent for an hour, once their tasks were reaped: reap has yet
--- to read which of them was named (U2). One whose row somebody holds locked waits alone.
+-- to read which of them was named (U2 reap). One whose row somebody holds locked waits alone.
 WITH dead AS MATERIALIZED (
   SELECT id
     FROM consumers

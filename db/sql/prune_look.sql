@@ -1,8 +1,9 @@
 -- The next tasks that ended long ago, after a place in the index, with the bytes that each takes on disk: a TOASTed value
--- tells its size without being read. Only a look: prune.sql deletes by id (R3). Instants travel as text: PostgreSQL's go
--- further than ours. Rows that ended at one instant stand in the order of their places, so that none has to be sorted.
+-- tells its size without being read. Only a look: prune.sql deletes by id (R3 no second look). Instants travel as text: PostgreSQL's go
+-- further than ours. Rows that ended at one instant stand in the order of their places, which are those of their part.
 SELECT id,
        CAST(finished_at AS text) AS finished_at,
+       CAST(tableoid AS bigint) AS part,
        CAST(ctid AS text) AS place,
        COALESCE(pg_column_size(message), 0)
          + COALESCE(pg_column_size(payload), 0)
@@ -14,7 +15,7 @@ SELECT id,
    AND finished_at >= CAST(CAST(:after_finished_at AS text) AS timestamptz)
    AND NOT (
      finished_at = CAST(CAST(:after_finished_at AS text) AS timestamptz)
-     AND ctid <= CAST(CAST(:after_place AS text) AS tid)
+     AND (tableoid, ctid) <= (CAST(CAST(:after_part AS bigint) AS oid), CAST(CAST(:after_place AS text) AS tid))
    )
- ORDER BY tasks.finished_at
+ ORDER BY tasks.finished_at, tasks.tableoid, tasks.ctid
  LIMIT CAST(:n AS integer)

@@ -1,6 +1,6 @@
--- Take the tries of dead consumers back (U2): one more crash, the attempt handed back, spread over :spread seconds;
+-- Take the tries of dead consumers back (U2 reap): one more crash, the attempt handed back, spread over :spread seconds;
 -- at :poisoned crashes failed for good. That last crash is charged only to the one run that the dead consumer had
--- named before it began; what else of the kind it held had not begun. The name cannot change any more (R3):
+-- named before it began; what else of the kind it held had not begun. The name cannot change any more (R3 no second look):
 -- name_suspect.sql asks for a consumer that was not declared dead. Code before this one named the task alone.
 WITH dead AS MATERIALIZED (
   SELECT task.id,

@@ -1,4 +1,4 @@
--- Tries whose consumer is absent or was declared dead. Only a look: reap.sql acts by id and token (R3).
+-- Tries whose consumer is absent or was declared dead. Only a look: reap.sql acts by id and token (R3 no second look).
 -- It walks the gaps between the ids of those that are not dead: each try that ended leaves an entry behind, which an old
 -- snapshot keeps there, and those of the living are jumped over. The ids of both ends are nobody's.
 WITH living AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- A consumer's first beat (L1).
+-- A consumer's first beat (L1 rows).
 INSERT INTO consumers (id, host, pid, queues, kinds, signature, capacity, lease_seconds, expires_at)
 VALUES (
   CAST(:id AS uuid),

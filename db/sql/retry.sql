@@ -1,4 +1,4 @@
--- A person runs an ended task again, with a fresh budget (C1).
+-- A person runs an ended task again, with a fresh budget (C1 cancel).
 UPDATE tasks
    SET status = 'pending',
        fencing_token = fencing_token + 1,

@@ -1,4 +1,4 @@
--- Win the turn of a step (U1): due, or so far ahead that the clock must have stepped back.
+-- Win the turn of a step (U1 turns): due, or so far ahead that the clock must have stepped back.
 UPDATE upkeep
    SET next_run_at = now() + CAST(:period AS double precision) * interval '1 second'
  WHERE step = :step

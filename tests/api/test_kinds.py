@@ -1,4 +1,4 @@
-"""Kinds are refused only after they were read again (A2)."""
+"""Kinds are refused only after they were read again (A2 kinds)."""
 
 from __future__ import annotations
 

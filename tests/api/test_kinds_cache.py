@@ -1,4 +1,4 @@
-"""An old cache of the kinds answers nobody while PostgreSQL does (A2)."""
+"""An old cache of the kinds answers nobody while PostgreSQL does (A2 kinds)."""
 
 from __future__ import annotations
 

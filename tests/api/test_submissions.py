@@ -1,4 +1,4 @@
-"""Group commit: what shares a statement, who fails, and how much may wait (A1)."""
+"""Group commit: what shares a statement, who fails, and how much may wait (A1 commit)."""
 
 from __future__ import annotations
 

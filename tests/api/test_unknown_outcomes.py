@@ -1,4 +1,4 @@
-"""Group commit: what a lost answer means, and a time that is over (A1)."""
+"""Group commit: what a lost answer means, and a time that is over (A1 commit)."""
 
 from __future__ import annotations
 

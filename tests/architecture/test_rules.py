@@ -25,7 +25,7 @@ def the_rules() -> list[str]:
 
 
 def named_in(text: str) -> set[str]:
-    """What stands in brackets: `(R2)`, `(U2, L1 to L3)`."""
+    """What stands in brackets: `(R2 fence)`, `(U2, L1 to L3)`."""
     return {
         f"{kind}{n}"
         for named in NAMED.findall(text)

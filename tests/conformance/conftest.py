@@ -24,6 +24,21 @@ async def opened(clocked_url: str) -> AsyncIterator[Real]:
         yield stores
 
 
+@pytest.fixture(scope="session")
+async def opened_partitioned(servers: Urls, run_directory: Path, worker_id: str) -> AsyncIterator[Real]:
+    """The same with tasks in partitions: our statements are to work there as they are."""
+    name = f"parts_{run_directory.name.removeprefix('sluice-tests-')}_{worker_id}"
+    async with clocked(servers.database_url, name, partitioned=True) as url, real(url) as stores:
+        yield stores
+
+
+@pytest.fixture
+async def partitioned(opened_partitioned: Real) -> Real:
+    """The real stores over partitions, empty."""
+    await opened_partitioned.begin_again()
+    return opened_partitioned
+
+
 @pytest.fixture
 async def postgresql(opened: Real) -> Real:
     """The real stores, empty."""
@@ -31,7 +46,7 @@ async def postgresql(opened: Real) -> Real:
     return opened
 
 
-@pytest.fixture(params=["simulated", "postgresql"])
-def world(request: pytest.FixtureRequest, postgresql: Real) -> World:
-    """The real stores and their stand-in, one after the other."""
-    return Simulated() if request.param == "simulated" else postgresql
+@pytest.fixture(params=["simulated", "postgresql", "partitioned"])
+def world(request: pytest.FixtureRequest, postgresql: Real, partitioned: Real) -> World:
+    """The real stores, the same over partitions, and their stand-in, one after the other."""
+    return {"simulated": Simulated(), "postgresql": postgresql, "partitioned": partitioned}[request.param]

@@ -1,4 +1,4 @@
-"""Tasks that one more crash would poison: PostgreSQL and its stand-in claim one at a time, and touch no other (U2)."""
+"""Tasks that one more crash would poison: PostgreSQL and its stand-in claim one at a time, and touch no other (U2 reap)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def suspects(world: World, *tasks: NewTask) -> list[TaskId]:
 
 
 async def test_of_suspects_one_is_claimed_at_once_and_none_where_none_may_begin(world: World) -> None:
-    """The first by priority and by when it fell due. The others stay as they are (U2)."""
+    """The first by priority and by when it fell due. The others stay as they are (U2 reap)."""
     low, *ids = await suspects(world, new(priority=1), *(sorted((new(), new(), new()), key=_ID)))
     await world.tasks.submit(innocent := [new(), new()])
     both = [low, *reversed(ids), *(task.id for task in innocent)]

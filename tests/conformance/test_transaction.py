@@ -1,4 +1,4 @@
-"""ctx.session() (R6): the real transaction and its stand-in leave the same rows, effects and errors behind."""
+"""ctx.session() (R6 session): the real transaction and its stand-in leave the same rows, effects and errors behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canceling: what was pending never runs, what runs stops at once, whatever its mode (C1, S3)."""
+"""Canceling: what was pending never runs, what runs stops at once, whatever its mode (C1 cancel, S3 cancels)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def _nobody_waits(stores: Stores) -> bool:
 async def test_a_running_handler_stops_and_its_outcome_is_dropped(
     stores: Stores, consumers: Consumers, listening: bool
 ) -> None:
-    """Without the message, reconciling with the rows finds it soon (L4)."""
+    """Without the message, reconciling with the rows finds it soon (L4 reconcile)."""
     await consumers.start(LEASE_SECONDS="1")
     [task_id] = await stores.submit_and_push([new("nap", payload=payload(seconds=60))])
     await eventually(lambda: consumers.runs("started"))

@@ -1,4 +1,4 @@
-"""SIGTERM: nothing new starts, what runs may finish, the rest goes back, and the process is out in time (C3)."""
+"""SIGTERM: nothing new starts, what runs may finish, the rest goes back, and the process is out in time (C3 drain)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM while a store is silent or gone: out in time every time, and honest about what is left (C3)."""
+"""SIGTERM while a store is silent or gone: out in time every time, and honest about what is left (C3 drain)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drain goes on beside what PostgreSQL refuses, and whatever ends it early ends the process too (C3)."""
+"""A drain goes on beside what PostgreSQL refuses, and whatever ends it early ends the process too (C3 drain)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row that somebody else holds locked waits alone: its neighbours are written, claimed and given back (R5)."""
+"""A row that somebody else holds locked waits alone: its neighbours are written, claimed and given back (R5 outcomes)."""
 
 from __future__ import annotations
 

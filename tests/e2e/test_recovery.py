@@ -98,7 +98,7 @@ async def _nobody_lives(stores: Stores) -> bool:
 async def test_a_thread_that_outlives_the_lease_ends_its_process(
     stores: Stores, consumers: Consumers
 ) -> None:
-    """It cannot be stopped, and its task may run elsewhere: the process has no right to go on (L3)."""
+    """It cannot be stopped, and its task may run elsewhere: the process has no right to go on (L3 trust)."""
     zombie = await consumers.start(LEASE_SECONDS="1")
     await stores.submit_and_push([new("thread", payload=payload(until=str(consumers.file("end"))))])
     await eventually(lambda: consumers.runs("started"))
@@ -135,7 +135,7 @@ async def test_a_task_that_kills_its_consumer_is_poisoned_and_its_neighbours_are
 async def test_a_suspect_that_kills_at_its_first_line_takes_none_along_that_came_with_it(
     stores: Stores, consumers: Consumers
 ) -> None:
-    """One claim brings them all. The first one runs, and the process is gone before the others are given back (U2)."""
+    """One claim brings them all. The first one runs, and the process is gone before the others are given back (U2 reap)."""
     flag = consumers.file("deadly")
     flag.touch()
     deadly = new("die", payload=payload(**{"while": str(flag)}))

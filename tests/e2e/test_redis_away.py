@@ -1,4 +1,4 @@
-"""Without Redis the work goes on, and Redis is used again by itself when it is back (S4)."""
+"""Without Redis the work goes on, and Redis is used again by itself when it is back (S4 no Redis)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows beside the tasks that no version of ours writes: cursors, consumers and kinds break nothing (U1)."""
+"""Rows beside the tasks that no version of ours writes: cursors, consumers and kinds break nothing (U1 turns)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever somebody leaves in Redis under our names: it is removed and counted, and tasks go on (S1)."""
+"""Whatever somebody leaves in Redis under our names: it is removed and counted, and tasks go on (S1 entries)."""
 
 from __future__ import annotations
 

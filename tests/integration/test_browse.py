@@ -157,13 +157,6 @@ class _Interrupted(Browse):
         return rows
 
 
-async def test_several_tasks_are_read_at_once(stores: Stores) -> None:
-    tasks = [new() for _ in range(3)]
-    await stores.submit(*tasks)
-    found = await stores.browse.get_many([tasks[0].id, tasks[2].id, new_task_id()])
-    assert {task.id for task in found} == {tasks[0].id, tasks[2].id}
-
-
 async def test_depths_count_what_waits_and_name_who_is_asked_for(stores: Stores) -> None:
     await stores.submit(
         *(new() for _ in range(3)),

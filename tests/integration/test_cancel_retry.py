@@ -1,4 +1,4 @@
-"""What a person does to a task: cancel and retry (C1)."""
+"""What a person does to a task: cancel and retry (C1 cancel)."""
 
 from __future__ import annotations
 

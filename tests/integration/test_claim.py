@@ -1,4 +1,4 @@
-"""The claim is the only gate (R1), with Redis and without."""
+"""The claim is the only gate (R1 gate), with Redis and without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The consumers' rows: alive until a lease after the last beat, and never again after that (L1)."""
+"""The consumers' rows: alive until a lease after the last beat, and never again after that (L1 rows)."""
 
 from __future__ import annotations
 

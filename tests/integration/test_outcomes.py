@@ -1,4 +1,4 @@
-"""Finish, fail and give back: fenced by the token (R2), and harmless when they are sent again."""
+"""Finish, fail and give back: fenced by the token (R2 fence), and harmless when they are sent again."""
 
 from __future__ import annotations
 

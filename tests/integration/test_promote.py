@@ -1,4 +1,4 @@
-"""Delayed rows reach their lists when they are due: never early, none left behind, each once (U3)."""
+"""Delayed rows reach their lists when they are due: never early, none left behind, each once (U3 promote)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ended long ago is removed, and a row that was retried in between is not (U5, R3)."""
+"""What ended long ago is removed, and a row that was retried in between is not (U5 prune, R3 no second look)."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_a_step_goes_on_at_once_while_there_is_more(
 
 
 async def test_a_dead_consumer_is_remembered_until_its_tasks_are_reaped(stores: Stores) -> None:
-    """Else reap would not find which of them it had named, and a task that kills could kill for ever (U2)."""
+    """Else reap would not find which of them it had named, and a task that kills could kill for ever (U2 reap)."""
     long_dead = await stores.consumer()
     [claim] = await stores.claimed(new(), consumer=long_dead)
     await stores.dies(long_dead)
@@ -178,7 +178,7 @@ async def test_rows_that_a_foreign_key_of_the_users_keeps_stay_alone(stores: Sto
         assert await _count(stores) == 10, "they have an hour's rest"
         await stores.raw.execute(
             "UPDATE upkeep SET cursor = json_build_object('finished_at', cursor ->> 'finished_at', 'place', "
-            "cursor ->> 'place', 'size', 1, 'began', now() - interval '1 hour')"
+            "cursor ->> 'place', 'part', cursor -> 'part', 'size', 1, 'began', now() - interval '1 hour')"
         )
         await _to_the_end(stores)
         assert await _count(stores) == 0

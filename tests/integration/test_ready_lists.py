@@ -1,4 +1,4 @@
-"""The Redis lists hold hints, and whatever else is found there is removed and counted (S1, S2)."""
+"""The Redis lists hold hints, and whatever else is found there is removed and counted (S1 entries, S2 clients)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tries of dead consumers come back, each judged by its row as it is now (U2, R3)."""
+"""The tries of dead consumers come back, each judged by its row as it is now (U2 reap, R3 no second look)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ctx.session(): what a handler writes commits with its completion, or not at all (R6)."""
+"""ctx.session(): what a handler writes commits with its completion, or not at all (R6 session)."""
 
 from __future__ import annotations
 

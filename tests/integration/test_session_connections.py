@@ -1,4 +1,4 @@
-"""ctx.session() asked for by many, twice, late or in a thread: connections are scarce, and none is lost (R6)."""
+"""ctx.session() asked for by many, twice, late or in a thread: connections are scarce, and none is lost (R6 session)."""
 
 from __future__ import annotations
 

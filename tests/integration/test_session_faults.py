@@ -1,4 +1,4 @@
-"""ctx.session() when answers are lost and connections die (R6)."""
+"""ctx.session() when answers are lost and connections die (R6 session)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a handler leaves to be flushed when it has returned fails like any statement of its own (R6)."""
+"""What a handler leaves to be flushed when it has returned fails like any statement of its own (R6 session)."""
 
 from __future__ import annotations
 

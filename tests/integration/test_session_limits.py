@@ -1,4 +1,4 @@
-"""Every connection has its limits, and a server that may lose what it acknowledged is refused (R4)."""
+"""Every connection has its limits, and a server that may lose what it acknowledged is refused (R4 locks)."""
 
 from __future__ import annotations
 

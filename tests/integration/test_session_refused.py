@@ -1,4 +1,4 @@
-"""A COMMIT that the server refuses each time comes to an end, as a failure (R6)."""
+"""A COMMIT that the server refuses each time comes to an end, as a failure (R6 session)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ctx.session() when PostgreSQL falls silent: our own statements in it have a time of their own (R6, L3)."""
+"""ctx.session() when PostgreSQL falls silent: our own statements in it have a time of their own (R6 session, L3 trust)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("effects_table")
 async def test_a_run_that_is_stopped_in_a_silence_is_gone_before_its_rollback_has_an_answer(
     stores: Stores, database_url: str
 ) -> None:
-    """Else the watch would take it for a handler that outlives the lease, and end the process (L3)."""
+    """Else the watch would take it for a handler that outlives the lease, and end the process (L3 trust)."""
     wrote = asyncio.Event()
 
     async def writes_and_waits(ctx: Context, payload: dict[str, Any]) -> None:

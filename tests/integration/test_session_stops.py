@@ -1,4 +1,4 @@
-"""ctx.session() of a run that is stopped or held up, and the limits of its transaction (R6)."""
+"""ctx.session() of a run that is stopped or held up, and the limits of its transaction (R6 session)."""
 
 from __future__ import annotations
 

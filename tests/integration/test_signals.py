@@ -1,4 +1,4 @@
-"""Messages over pub/sub: a cancel names its run, and what is none is passed over (S1, S3)."""
+"""Messages over pub/sub: a cancel names its run, and what is none is passed over (S1 entries, S3 cancels)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Submitting: one statement for a batch, on the database's clock, repeated as it stands (A1)."""
+"""Submitting: one statement for a batch, on the database's clock, repeated as it stands (A1 commit)."""
 
 from __future__ import annotations
 

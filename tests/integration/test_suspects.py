@@ -1,4 +1,4 @@
-"""What a claim by the rows costs where many tasks wait that one more crash would poison (U2)."""
+"""What a claim by the rows costs where many tasks wait that one more crash would poison (U2 reap)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step of upkeep is due in a table, and whoever wins the conditional update takes the turn (U1)."""
+"""A step of upkeep is due in a table, and whoever wins the conditional update takes the turn (U1 turns)."""
 
 from __future__ import annotations
 

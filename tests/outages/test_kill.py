@@ -1,4 +1,4 @@
-"""How soon what a killed consumer held starts elsewhere: its lease, a turn of reap, a turn of promote (U2)."""
+"""How soon what a killed consumer held starts elsewhere: its lease, a turn of reap, a turn of promote (U2 reap)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consumers without PostgreSQL keep what their handlers returned, and nobody pays for the outage (R5, L5, U2)."""
+"""Consumers without PostgreSQL keep what their handlers returned, and nobody pays for the outage (R5 outcomes, L5 new id, U2 reap)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _queues(n: int) -> list[str]:
 async def test_a_commit_that_falls_into_an_outage_takes_effect_once(
     stores: Stores, consumers: Consumers, postgresql: Proxy
 ) -> None:
-    """Its answer is lost with the connection; the fenced give back decides (R6)."""
+    """Its answer is lost with the connection; the fenced give back decides (R6 session)."""
     end = consumers.file("end")
     consumer = await consumers.start(LEASE_SECONDS=str(LEASE))
     task = new("effect", payload=payload(until=str(end)))

@@ -1,4 +1,4 @@
-"""Every key that a consumer reads holds something else: it is dropped and counted, and every task runs (S1)."""
+"""Every key that a consumer reads holds something else: it is dropped and counted, and every task runs (S1 entries)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM while stores are away: out in time every time, and honest about what is left (C3)."""
+"""SIGTERM while stores are away: out in time every time, and honest about what is left (C3 drain)."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_a_second_signal_during_an_outage_ends_it_at_once(
 async def test_a_stop_just_after_an_outage_that_outlived_the_lease_leaves_no_row_behind(
     stores: Stores, consumers: Consumers, postgresql: Proxy
 ) -> None:
-    """The rows of the id that was declared dead are this process's too (L5)."""
+    """The rows of the id that was declared dead are this process's too (L5 new id)."""
     end = consumers.file("end")
     consumer = await consumers.start(LEASE_SECONDS="1", DRAIN_SECONDS="5")
     await stores.submit_and_push(

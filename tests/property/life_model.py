@@ -30,7 +30,7 @@ class Model:
     reached: set[str] = field(default_factory=set)
 
     def submit(self, task: UUID, delay: timedelta) -> bool:
-        """Whether it is due. One that is there already stays as it is (A1)."""
+        """Whether it is due. One that is there already stays as it is (A1 commit)."""
         row = self.tasks.setdefault(
             task,
             {
@@ -46,7 +46,7 @@ class Model:
         return bool(row["run_at"] == row["created_at"])
 
     def claim(self, task: UUID, me: UUID) -> tuple[int, int, int] | None:
-        """Token, attempt and crashes of the new try (R1)."""
+        """Token, attempt and crashes of the new try (R1 gate)."""
         row = self.tasks.get(task)
         if row is None or not self._claimable(row):
             return None
@@ -70,7 +70,7 @@ class Model:
         return [task for _, task in sorted(rows) if (self.tasks[task]["crashes"] >= 2) == suspected]
 
     def finish(self, key: Key, result: object) -> bool:
-        """Whether the token was still the row's (R2), as below."""
+        """Whether the token was still the row's (R2 fence), as below."""
         return self._fenced(
             key, lambda row: self._move(row, "completed", result=result, error=None, finished_at=self.now)
         )
@@ -91,7 +91,7 @@ class Model:
         return self._fenced(key, uncharged)
 
     def reap(self, key: Key, spread: timedelta) -> bool:
-        """The third crash is the last, for the one that its consumer had named (U2)."""
+        """The third crash is the last, for the one that its consumer had named (U2 reap)."""
 
         def uncharged(row: Row) -> None:
             named = self.suspects.get(row["consumer_id"]) == key
@@ -106,7 +106,7 @@ class Model:
         return self._fenced(key, uncharged)
 
     def cancel(self, task: UUID) -> str:
-        """What came of it; `canceled_from` says which side won (C1)."""
+        """What came of it; `canceled_from` says which side won (C1 cancel)."""
         row = self.tasks.get(task)
         if row is None:
             return "TaskNotFound"
@@ -116,7 +116,7 @@ class Model:
         return "as it was" if row["status"] == "canceled" else "TransitionRefused"
 
     def retry(self, task: UUID) -> str:
-        """By a person, with a fresh budget (C1)."""
+        """By a person, with a fresh budget (C1 cancel)."""
         row = self.tasks.get(task)
         if row is None:
             return "TaskNotFound"
@@ -140,7 +140,7 @@ class Model:
         return len(old)
 
     def register(self, me: UUID) -> None:
-        """Registering again revives nobody (L1)."""
+        """Registering again revives nobody (L1 rows)."""
         self.consumers.setdefault(me, self.now)
 
     def beat(self, me: UUID) -> bool:
@@ -152,7 +152,7 @@ class Model:
         return True
 
     def judge(self, me: UUID, beaten_at: datetime) -> bool:
-        """Whether it is declared dead, by one who saw it beat then for the last time (U2)."""
+        """Whether it is declared dead, by one who saw it beat then for the last time (U2 reap)."""
         if not self.alive(me) or self.consumers[me] != beaten_at:
             return False
         self.judged.add(me)
@@ -168,7 +168,7 @@ class Model:
         return me in self.consumers and me not in self.judged
 
     def dead_tries(self) -> list[Key]:
-        """The tries of those who were declared dead or are absent (U2)."""
+        """The tries of those who were declared dead or are absent (U2 reap)."""
         return sorted(
             (task, row["fencing_token"])
             for task, row in self.tasks.items()
@@ -187,6 +187,6 @@ class Model:
         return True
 
     def _move(self, row: Row, status: str, **columns: object) -> None:
-        """Every change of status is a step of the token (R2)."""
+        """Every change of status is a step of the token (R2 fence)."""
         self.reached.add(f"{row['status']} -> {status}")
         row.update(columns, status=status, updated_at=self.now, fencing_token=row["fencing_token"] + 1)

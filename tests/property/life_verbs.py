@@ -56,7 +56,7 @@ class Verbs:
 
     async def submit(self, ids: Sequence[UUID], delay: timedelta) -> list[bool]:
         wait = delay.total_seconds() or None
-        accepted = await self.tasks.submit([NewTask(TaskId(one), ECHO, delay=wait) for one in ids])
+        accepted = await self.tasks.submit([NewTask(id=TaskId(one), kind=ECHO, delay=wait) for one in ids])
         return [accepted[TaskId(one)].due for one in ids]
 
     async def claim(

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sluice.core.lifecycle import allowed
+from tests.support.transitions import allowed
 from sluice.core.task import POISONED_AFTER_CRASHES, Status
 
 

@@ -181,7 +181,7 @@ class Life(RuleBasedStateMachine):
             case "look":
                 self.looks.append(self.model.dead_tries())
                 assert sorted(self.run(self.real.upkeep.dead_tries(100))) == self.looks[-1]
-            case "reap":  # what was seen at some time, perhaps long ago (R3)
+            case "reap":  # what was seen at some time, perhaps long ago (R3 no second look)
                 dead = self.looks[-1 - ago] if ago < len(self.looks) else []
                 expected = sum(self.model.reap(key, by) for key in dead)
                 assert self.run(self.real.reap(dead, by)) == expected
@@ -192,7 +192,7 @@ class Life(RuleBasedStateMachine):
 
     @event(1)
     def rows_are_looked_at(self) -> None:
-        """Whatever became of the lists: a look finds what waits, and where it begins (U4)."""
+        """Whatever became of the lists: a look finds what waits, and where it begins (U4 scan)."""
         waiting = [row["run_at"] for row in self.model.tasks.values() if row["status"] == "pending"]
         due = [run_at for run_at in waiting if run_at <= self.model.now]
         assert [first for _, first in self.run(self.real.lanes())] == ([min(due)] if due else [])

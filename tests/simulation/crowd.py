@@ -15,8 +15,8 @@ def crowd(random: Random, n: int) -> list[NewTask]:
     """`n` tasks that are due before any other, of the highest priority."""
     return [
         NewTask(
-            TaskId(UUID(int=1 << 127 | random.getrandbits(62) << 20 | number)),
-            Kind(f"gone-{number % _KINDS}"),
+            id=TaskId(UUID(int=1 << 127 | random.getrandbits(62) << 20 | number)),
+            kind=Kind(f"gone-{number % _KINDS}"),
             queue=QueueName("default" if number % 2 else f"gone-{number}"),
             priority=9,
         )

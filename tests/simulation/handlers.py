@@ -78,7 +78,7 @@ async def deaf(process: SimProcess, ctx: Any, payload: dict[str, Any], execution
 
 
 async def blocking(process: SimProcess, ctx: Any, payload: dict[str, Any], _: Execution) -> Any:
-    """Keeps the event loop from running; the beat goes on beside it (L2)."""
+    """Keeps the event loop from running; the beat goes on beside it (L2 heartbeat)."""
     process.block(payload["seconds"])
     await asyncio.sleep(0)
     return None

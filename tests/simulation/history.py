@@ -31,7 +31,7 @@ class History(Statements):
     # What clients heard.
 
     def message(self, data: bytes) -> None:
-        """On the channel of cancels or of delays; one that finds a newer run than it means came late (S3)."""
+        """On the channel of cancels or of delays; one that finds a newer run than it means came late (S3 cancels)."""
         words = data.decode().split(" ")
         row = self.rows.get(TaskId(UUID(words[0]))) if len(words) == 2 else None
         if row is not None and row.status is Status.PROCESSING and row.token > int(words[1]):
@@ -78,8 +78,8 @@ class History(Statements):
     def _may_overlap(self, other: Execution) -> bool:
         """A row may be given to others while its handler is frozen or was a moment ago, and is about to be stopped.
 
-        Or when its process is about to exit (C3), when it is a thread that nobody can stop or a coroutine that goes on
-        after its time (C2), or was canceled.
+        Or when its process is about to exit (C3 drain), when it is a thread that nobody can stop or a coroutine that goes on
+        after its time (C2 slots), or was canceled.
         """
         process = other.process
         return (

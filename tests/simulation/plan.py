@@ -146,8 +146,8 @@ def _errand(
     return Errand(
         at=random.uniform(0.0, chaos * 0.8),
         task=NewTask(
-            TaskId(UUID(int=(number + 1) << 96 | random.getrandbits(62))),
-            Kind(kind),
+            id=TaskId(UUID(int=(number + 1) << 96 | random.getrandbits(62))),
+            kind=Kind(kind),
             queue=QueueName(random.choice(queues)),
             priority=random.choice((0, 5, 5, 9)),
             payload=JsonText(json.dumps(payload(kind, random, lease))),

@@ -71,12 +71,12 @@ class SimProcess(ProcessHosts):
 
     @property
     def stops_within(self) -> float:
-        """How long after the end of the trust its handlers, or itself, have ended (L3)."""
+        """How long after the end of the trust its handlers, or itself, have ended (L3 trust)."""
         return self.world.plan.lease * 0.25 + 0.3
 
     @property
     def drain_is_over(self) -> bool:
-        """Its handlers had the time that they are granted: what they held goes back (C3)."""
+        """Its handlers had the time that they are granted: what they held goes back (C3 drain)."""
         since = self.draining_since
         return since is not None and self.loop.time() >= since + self.world.plan.drain - 0.01
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sluice.consumer.runs.uncharged import FREE
-from sluice.core.lifecycle import allowed
+from tests.support.transitions import allowed
 from sluice.core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
 from sluice.core.outcome import Completion
 from tests.simulation.observed import Seen
@@ -97,7 +97,7 @@ class Statements(Record):
             self._written(task_id, before)
 
     def _beaten(self, consumer: ConsumerId) -> None:
-        """Declared dead is for good (L1)."""
+        """Declared dead is for good (L1 rows)."""
         row = self.store.tables.consumers.get(consumer)
         if row is None or row.declared_dead:
             return
@@ -106,7 +106,7 @@ class Statements(Record):
         self.beats[consumer] = self.clock()
 
     def _declared(self, call: Call) -> None:
-        """Only who was silent for its whole lease is declared dead (U2)."""
+        """Only who was silent for its whole lease is declared dead (U2 reap)."""
         for beat in call.args[0]:
             row = self.store.tables.consumers.get(beat.consumer)
             if row is None or not row.declared_dead or beat.consumer in self.declared:
@@ -122,7 +122,7 @@ class Statements(Record):
         return row is not None and self.clock() - self.beats.get(row.id, float("-inf")) < row.lease_seconds
 
     def _given_back(self, call: Call) -> None:
-        """What the fenced give back says about a COMMIT whose answer was lost (R6)."""
+        """What the fenced give back says about a COMMIT whose answer was lost (R6 session)."""
         for write in call.args[0]:
             key = (write.id, write.token)
             if key in self.lost_commits and self.rows[write.id].token == write.token:
@@ -131,7 +131,7 @@ class Statements(Record):
                 self.marks["lost COMMIT: it had taken place"] += 1
 
     def _left_waiting(self, call: Call) -> None:
-        """A claim found a suspect, and left it as it was (U2)."""
+        """A claim found a suspect, and left it as it was (U2 reap)."""
         rows = [row for task_id in call.args[0] if (row := self.store.tables.tasks.get(task_id)) is not None]
         self.marks["suspect left waiting"] += any(row.suspected and row.status == "pending" for row in rows)
 

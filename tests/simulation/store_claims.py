@@ -164,7 +164,7 @@ class SimClaims:
     async def _matching(
         self, writes: Sequence[W], *, by_id: bool, by_status: bool = False
     ) -> list[tuple[W, TaskRow]]:
-        """The fenced rows (R2), in the order of their ids, each once, when nobody else holds any of them."""
+        """The fenced rows (R2 fence), in the order of their ids, each once, when nobody else holds any of them."""
         await self._tables.wait_for(write.id for write in writes)
         found: dict[TaskId, tuple[W, TaskRow]] = {}
         for write in sorted(writes, key=lambda write: write.id):

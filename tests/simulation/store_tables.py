@@ -162,7 +162,7 @@ class Tables:
         return row is None or row.declared_dead or (self.broken.dead_by_the_clock and not self.alive(row.id))
 
     def named(self, task: TaskRow) -> bool:
-        """Whether the consumer that holds this run named it before it began (U2)."""
+        """Whether the consumer that holds this run named it before it began (U2 reap)."""
         row = self.consumers.get(task.consumer_id) if task.consumer_id is not None else None
         return row is not None and (row.suspect_id, row.suspect_token or task.fencing_token) == (
             task.id,

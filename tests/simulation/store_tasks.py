@@ -81,9 +81,6 @@ class SimBrowse:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def get_many(self, ids: Sequence[TaskId]) -> list[Task]:
-        return [to_task(row) for row in self._tables.tasks.values() if row.id in set(ids)]
-
     async def kinds(self) -> dict[Kind, Served]:
         return {
             row.kind: Served(

@@ -1,4 +1,4 @@
-"""ctx.session() on SimStore: effects that commit together with the fenced completion, or not at all (R6).
+"""ctx.session() on SimStore: effects that commit together with the fenced completion, or not at all (R6 session).
 
 Each of its three statements goes through a port, where a test may refuse it, delay it, or lose its answer.
 """

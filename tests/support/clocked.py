@@ -39,13 +39,28 @@ ALTER TABLE upkeep SET UNLOGGED;
 """
 
 
+_PARTITION = """
+ALTER TABLE tasks RENAME TO whole;
+CREATE TABLE tasks (LIKE whole INCLUDING ALL) PARTITION BY HASH (id);
+CREATE UNLOGGED TABLE tasks_0 PARTITION OF tasks FOR VALUES WITH (MODULUS 3, REMAINDER 0);
+CREATE UNLOGGED TABLE tasks_1 PARTITION OF tasks FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+CREATE UNLOGGED TABLE tasks_2 PARTITION OF tasks FOR VALUES WITH (MODULUS 3, REMAINDER 2);
+DROP TABLE whole;
+"""
+
+
 @asynccontextmanager
-async def clocked(url: str, name: str) -> AsyncIterator[str]:
-    """The URL of a new migrated database that stands still at ORIGIN; dropped at the end."""
+async def clocked(url: str, name: str, *, partitioned: bool = False) -> AsyncIterator[str]:
+    """The URL of a new migrated database that stands still at ORIGIN; dropped at the end.
+
+    `partitioned`: its tasks lie in three partitions, by their ids.
+    """
     async with migrated(url, name) as made:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(made)
         try:
             await connection.execute(_INSTALL)
+            if partitioned:
+                await connection.execute(_PARTITION)
             await _set(connection, ORIGIN)
         finally:
             await connection.close()

@@ -100,7 +100,7 @@ async def test_a_claim_whose_answer_is_lost_is_no_longer_in_flight() -> None:
 
 @virtual
 async def test_whoever_claimed_goes_on_before_the_claims_start_and_until_then_they_are_in_flight() -> None:
-    """The next claim leaves first; to reconcile they would be strays (L4)."""
+    """The next claim leaves first; to reconcile they would be strays (L4 reconcile)."""
     s = Scene()
     seen: list[tuple[int, int, bool]] = []
 

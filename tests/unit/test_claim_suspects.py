@@ -1,4 +1,4 @@
-"""What one more crash would poison is claimed one at a time, and holds up nobody (U2)."""
+"""What one more crash would poison is claimed one at a time, and holds up nobody (U2 reap)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outcomes whose rows somebody else holds locked (R5)."""
+"""Outcomes whose rows somebody else holds locked (R5 outcomes)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import CheckConstraint, Table
 
 from sluice.core import lifecycle
-from sluice.core.lifecycle import TRANSITIONS, allowed
+from sluice.core.lifecycle import TRANSITIONS
+from tests.support.transitions import allowed
 from sluice.core.task import SUSPECTED_AFTER_CRASHES, TERMINAL, Status
 from sluice.db.models import TaskRow
 

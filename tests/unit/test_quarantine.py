@@ -38,7 +38,7 @@ async def test_one_suspect_at_a_time_runs_and_others_are_put_off() -> None:
 
 @virtual
 async def test_a_suspect_runs_once_its_name_is_written() -> None:
-    """Else reap would not know which of those that came with it killed this process (U2)."""
+    """Else reap would not know which of those that came with it killed this process (U2 reap)."""
     s = Scene()
     s.naming = asyncio.get_running_loop().create_future()
     await s.start(1, crashes=2)
@@ -58,7 +58,7 @@ async def test_a_suspect_runs_once_its_name_is_written() -> None:
 
 @virtual
 async def test_a_suspects_thread_that_is_left_behind_keeps_the_next_suspect_waiting() -> None:
-    """It may still kill this process, and the next one would be charged for it (U2)."""
+    """It may still kill this process, and the next one would be charged for it (U2 reap)."""
     s = Scene()
     s.left_behind = True
     await s.start(1, crashes=2)

@@ -1,4 +1,4 @@
-"""Scanning: lanes in turn, from where the last claim ended, and never what a list will bring (U4)."""
+"""Scanning: lanes in turn, from where the last claim ended, and never what a list will bring (U4 scan)."""
 
 from __future__ import annotations
 

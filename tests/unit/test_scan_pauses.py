@@ -1,4 +1,4 @@
-"""How soon looks follow one another, and what they may cost (U4)."""
+"""How soon looks follow one another, and what they may cost (U4 scan)."""
 
 from __future__ import annotations
 

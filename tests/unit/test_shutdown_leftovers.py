@@ -43,7 +43,7 @@ async def test_outcomes_that_a_store_does_not_take_are_kept_as_long_as_the_drain
 
 @virtual
 async def test_what_the_id_before_this_one_held_goes_back_too() -> None:
-    """It may have been declared dead a moment ago, with nobody having looked since (L5)."""
+    """It may have been declared dead a moment ago, with nobody having looked since (L5 new id)."""
     s = Scene()
     s.former, s.rows = "my former self", {claim(7).key}
     assert (await s.shut_down()).clean

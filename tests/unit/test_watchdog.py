@@ -217,7 +217,7 @@ def thread(beating: Beating) -> tuple[HeartbeatThread, Scene]:
 async def test_beats_and_looks_go_on_while_the_loop_is_blocked(
     beating: Beating, thread: tuple[HeartbeatThread, Scene]
 ) -> None:
-    """They have a thread and a loop of their own (L2)."""
+    """They have a thread and a loop of their own (L2 heartbeat)."""
     beat, s = thread
     beat.start()
     await eventually(lambda: beating.threads)
