@@ -114,18 +114,12 @@ async def _lifespan(
         await check_stores(settings, report)
     place = settings.sluice_schema
     connect = partial(make_engine, settings.database_url.get_secret_value(), schema=place)
-    database = Database(connect(role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS))
+    single = connect(role="api", pool_size=LOOKS_AT_ONCE, limits=LIMITS)
     listing = connect(role="api-list", pool_size=PAGES_AT_ONCE, limits=LIMITS)
     probing = connect(role="api-probe", pool_size=PROBES_AT_ONCE, limits=LIMITS)
-    probes = Database(probing)
-    submitting = Database(connect(role="api-submit", pool_size=FLUSHERS, limits=LIMITS), keeps=True)
-    submitting_large = Database(
-        connect(
-            role="api-batch",
-            pool_size=FLUSHERS,
-            limits=replace(LIMITS, statement=LONGEST, answer=LONGEST),
-        ),
-        keeps=True,
+    submitting = connect(role="api-submit", pool_size=FLUSHERS, limits=LIMITS)
+    submitting_large = connect(
+        role="api-batch", pool_size=FLUSHERS, limits=replace(LIMITS, statement=LONGEST, answer=LONGEST)
     )
     redis_url = settings.redis_url.get_secret_value()
     broker = Broker(redis_url) if redis_url else None
@@ -133,8 +127,8 @@ async def _lifespan(
     ready = ReadyLists(broker, keys, report) if broker else None
     signals = Signals(broker, keys) if broker else None
 
-    browse = Browse(probes, listing)
-    roster = Roster(Consumers(probes))
+    browse = Browse(probing, listing)
+    roster = Roster(Consumers(Database(probing)))
     publisher = Publisher(ready, roster, report=report)
     submissions = Submissions(Tasks(submitting), hand_over=publisher.submitted, report=report)
     large = Submissions(
@@ -146,7 +140,7 @@ async def _lifespan(
         submissions=submissions,
         batches=Batches(large, ask=browse.kinds),
         kinds=kinds,
-        tasks=Tasks(database),
+        tasks=Tasks(single),
         browse=browse,
         pages=Line("the line of lists", at_once=PAGES_AT_ONCE, wait=PAGE_WAIT),
         publisher=publisher,
@@ -180,10 +174,7 @@ async def _lifespan(
             kinds.close()
             looking_around.cancel()
     finally:
-        for engine in (listing, probing):
+        for engine in (listing, probing, single, submitting, submitting_large):
             await engine.dispose()
-        await database.close()
-        await submitting.close()
-        await submitting_large.close()
         if broker is not None:
             await broker.close()

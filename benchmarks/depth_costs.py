@@ -109,7 +109,7 @@ async def _promote(explain: Explain) -> Cost:
 
 
 async def _prune(explain: Explain, ended: list[UUID]) -> Cost:
-    after = {"after_finished_at": "-infinity", "after_place": "(0,0)"}
+    after = {"after_finished_at": "-infinity", "after_place": "(0,0)", "after_part": 0}
     look = await explain.statement("prune_look", age=_AGE, **after, n=prune.CHUNK)
     return look + await explain.statement("prune", age=_AGE, ids=ended)
 

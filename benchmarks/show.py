@@ -111,9 +111,9 @@ def aim(figure: Figure) -> str:
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
-    """The result file: JSON, indented."""
+    """Write the result file: JSON on one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def number(value: float) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import UUID, Select, case, column, func, select, table, text
+from sqlalchemy import Row, Select, case, func, select, text
 
 from sluice.core.ids import plain
 from sluice.core.task import (
@@ -19,8 +19,10 @@ from sluice.core.task import (
     Task,
     TaskId,
 )
-from sluice.db.faults import postgresql_in_our_words
-from sluice.db.rows import to_task
+from sluice.db.models import TaskRow
+from sluice.db.rows import COLUMNS, to_task
+from sluice.db.session import fetch
+from sluice.db.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from sluice.core.task import ConsumerId
-    from sluice.db.session import Database
 
     Columns = Mapping[str, Any]
 
@@ -82,11 +83,14 @@ class Depth:
 
 
 class Browse:
-    """Reads in their own transactions. Every method raises StoreUnavailable when PostgreSQL does not answer."""
+    """Reads in their own transactions: pages on connections of `listing`, all that is small on those of `probing`.
 
-    def __init__(self, database: Database, engine: AsyncEngine) -> None:
-        self._database = database
-        self._engine = engine
+    Every method raises StoreUnavailable when PostgreSQL does not answer.
+    """
+
+    def __init__(self, probing: AsyncEngine, listing: AsyncEngine) -> None:
+        self._probing = probing
+        self._listing = listing
 
     async def page(
         self,
@@ -107,9 +111,9 @@ class Browse:
             for name, value in (("status", status), ("kind", kind), ("queue", queue))
             if value is not None
         }
-        newest = select(*_COLUMNS).select_from(table("tasks")).order_by(_ID.desc())
+        newest = select(*COLUMNS).order_by(_ID.desc())
         if after is not None:
-            newest = newest.where(after > _ID)
+            newest = newest.where(_ID < after)
         if wanted == {"status": Status.FAILED}:
             newest = newest.where(text("status = 'failed'"))  # as ix_tasks_failed says it
             wanted = {}
@@ -118,7 +122,7 @@ class Browse:
         # Where the window ends is settled first, as an id: rows that come or go before the second look move no border.
         ends = await self._fetch(newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1))
         # OFFSET keeps the filter out of the subquery: else a partial index on the status would be read from end to end.
-        looked = (newest.where(ends[0]["id"] <= _ID) if ends else newest).offset(0).subquery("looked")
+        looked = (newest.where(_ID >= ends[0]["id"]) if ends else newest).offset(0).subquery("looked")
         fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
         page = await self._page(fitting.order_by(looked.c.id.desc()).limit(limit + 1), limit)
         if page.after is None and ends:
@@ -134,21 +138,21 @@ class Browse:
                 row.max_attempts if row.max_attempts in _ATTEMPTS else None,
                 row.timeout if MIN_TIMEOUT_SECONDS <= (row.timeout or 0) <= MAX_TIMEOUT_SECONDS else None,
             )
-            for row in await self._database.rows("kinds")
+            for row in await self._rows("kinds")
         }
 
     async def consumers(self) -> list[LiveConsumer]:
         """The consumers whose lease is live, oldest first."""
-        rows = await self._database.rows("consumers")
-        return [LiveConsumer(**{**row, "id": plain(row.id)}) for row in rows]
+        rows = await self._rows("consumers")
+        return [LiveConsumer(**{**row._mapping, "id": plain(row.id)}) for row in rows]
 
     async def queues(self, after: str, n: int) -> list[QueueName]:
         """Up to `n` queues that hold a pending task, in order, behind `after`."""
-        return [row.queue for row in await self._database.rows("queues", after=after, n=n)]
+        return [row.queue for row in await self._rows("queues", after=after, n=n)]
 
     async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]:
         """How many tasks wait in each of these queues; counted to DEPTH_CAP."""
-        rows = await self._database.rows("depths", queues=list(queues), cap=DEPTH_CAP)
+        rows = await self._rows("depths", queues=list(queues), cap=DEPTH_CAP)
         return {row.name: Depth(row.depth, row.counted_at) for row in rows}
 
     async def _page(self, rows: Select[Any], limit: int) -> Page:
@@ -167,10 +171,10 @@ class Browse:
         return Page(tasks, tasks[-1].id if tasks and shown[0]["in_all"] > len(tasks) else None)
 
     async def _fetch(self, query: Select[Any]) -> Sequence[Columns]:
-        with postgresql_in_our_words():
-            async with self._engine.connect() as connection:
-                result = await connection.execute(query)
-                return [dict(row) for row in result.mappings()]
+        return [row._mapping for row in await fetch(self._listing, query)]
+
+    async def _rows(self, name: str, **values: Any) -> Sequence[Row[Any]]:
+        return await fetch(self._probing, statement(name), **values)
 
 
 def _schema(text: str | None) -> Any:  # noqa: ANN401 - any JSON value
@@ -182,9 +186,8 @@ def _schema(text: str | None) -> Any:  # noqa: ANN401 - any JSON value
 
 
 _ATTEMPTS = range(1, MAX_ATTEMPTS + 1)
-_NAMES = [field.name for field in fields(Task)]
-_COLUMNS: list[Any] = [column(name) for name in _NAMES]
-_ID = column("id", UUID())
+_NAMES = [column.name for column in COLUMNS]
+_ID = TaskRow.id
 
 
 def _weight(columns: Any) -> Any:  # noqa: ANN401 - expressions

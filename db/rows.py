@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,12 +11,10 @@ import orjson
 
 from sluice.core.ids import plain
 from sluice.core.task import MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS, Claim, Status, Task, TaskId
+from sluice.db.models import TaskRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from sluice.db.session import Record
-
 
 _SURELY_SHALLOW = 200
 
@@ -27,8 +26,12 @@ class Place(NamedTuple):
     id: TaskId
 
 
-def to_task(row: Mapping[str, Any] | Record) -> Task:
-    """A Task from a row of get.sql, cancel.sql, retry.sql or a page: the columns in the order of its fields."""
+COLUMNS = tuple(getattr(TaskRow, field.name) for field in fields(Task))
+"""A task's columns, as every statement names them that a Task is made of."""
+
+
+def to_task(row: Mapping[str, Any]) -> Task:
+    """Return the Task of a row of COLUMNS."""
     values = dict(row)
     values["id"] = plain(values["id"])
     if values["consumer_id"] is not None:
@@ -44,7 +47,7 @@ def to_task(row: Mapping[str, Any] | Record) -> Task:
 
 
 def to_claims(rows: Iterable[Iterable[Any]]) -> list[Claim]:
-    """Claims from the rows of claim.sql or claim_ready.sql: the columns in the order of its fields."""
+    """Return the claims of rows of claim.sql or claim_ready.sql: the columns in the order of a Claim's fields."""
     claims = [Claim._make(row) for row in rows]
     if all(MIN_TIMEOUT_SECONDS <= claim.timeout <= MAX_TIMEOUT_SECONDS for claim in claims):
         return claims

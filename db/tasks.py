@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
+
 from sluice.core.errors import TaskNotFound, TransitionRefused
 from sluice.core.lifecycle import TRANSITIONS
 from sluice.core.task import Status
-from sluice.db.rows import to_task
+from sluice.db.models import TaskRow
+from sluice.db.rows import COLUMNS, to_task
+from sluice.db.session import fetch
+from sluice.db.statements import statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from sluice.core.task import NewTask, Task, TaskId
-    from sluice.db.session import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +34,10 @@ class Accepted:
 
 
 class Tasks:
-    """The table `tasks`, as the API changes it."""
+    """The table `tasks`, as the API changes it, through async SQLAlchemy."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
     async def submit(self, new: Sequence[NewTask]) -> dict[TaskId, Accepted]:
         """Insert all of them or none, one round trip; committed on return.
@@ -39,8 +45,9 @@ class Tasks:
         An id that is there already is left as it is and still answered for (a second round trip), so a submission
         whose answer was lost is repeated as it stands (A1 commit). Raises RowRefused when one row's values are to blame.
         """
-        rows = await self._database.rows(
-            "submit",
+        rows = await fetch(
+            self._engine,
+            statement("submit"),
             ids=[task.id for task in new],
             kinds=[task.kind for task in new],
             queues=[task.queue for task in new],
@@ -55,16 +62,17 @@ class Tasks:
         accepted = {row.id: Accepted(row.created_at, row.run_at, row.due) for row in rows}
         if len(accepted) < len(new):
             missing = [task.id for task in new if task.id not in accepted]
-            for row in await self._database.rows("get_many", ids=missing):
+            there = select(*COLUMNS).where(TaskRow.id.in_(missing))
+            for row in await fetch(self._engine, there):
                 accepted[row.id] = Accepted(row.created_at, row.run_at, due=row.run_at == row.created_at)
         return accepted
 
     async def get(self, task_id: TaskId) -> Task:
         """The task. Raises TaskNotFound."""
-        rows = await self._database.rows("get", id=task_id)
+        rows = await fetch(self._engine, select(*COLUMNS).where(TaskRow.id == task_id))
         if not rows:
             raise TaskNotFound(task_id)
-        return to_task(rows[0])
+        return to_task(rows[0]._mapping)
 
     async def cancel(self, task_id: TaskId) -> tuple[Task, bool]:
         """The task, canceled, and whether it was this call that did it; `canceled_from` says which side won (C1 cancel).
@@ -81,9 +89,9 @@ class Tasks:
     async def _move(self, verb: str, task_id: TaskId, wanted: Status) -> tuple[Task, bool]:
         """One conditional UPDATE; the row is read only to say why it changed nothing."""
         while True:
-            rows = await self._database.rows(verb, id=task_id)
+            rows = await fetch(self._engine, statement(verb), id=task_id)
             if rows:
-                return to_task(rows[0]), True
+                return to_task(rows[0]._mapping), True
             found = await self.get(task_id)
             if found.status is wanted is Status.CANCELED:
                 return found, False

@@ -64,7 +64,7 @@ async def race(url: str, pairs: int, random: Random) -> Raced:
     """`pairs` of them on the database of this URL, some at a time, each statement on a connection of its own."""
     engine = make_engine(url, role="hammer", pool_size=2 * AT_ONCE)
     database = Database(engine)
-    tasks, claims = Tasks(database), Claims(database)
+    tasks, claims = Tasks(engine), Claims(database)
     orders: Counter[Status] = Counter()
     broken: list[str] = []
 

@@ -106,11 +106,11 @@ async def real(url: str) -> AsyncIterator[Real]:
         yield Real(
             engine=engine,
             raw=raw,
-            tasks=Tasks(database),
+            tasks=Tasks(engine),
             claims=Claims(database),
             consumers=Consumers(database),
             upkeep=Upkeep(database),
-            browse=Browse(database, engine),
+            browse=Browse(engine, engine),
         )
     finally:
         await raw.close()

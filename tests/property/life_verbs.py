@@ -129,10 +129,11 @@ def _run(key: Key) -> tuple[TaskId, FencingToken]:
 @asynccontextmanager
 async def verbs(url: str) -> AsyncIterator[Verbs]:
     """On a clocked database."""
-    database = Database(make_engine(url, role="test", pool_size=4))
+    engine = make_engine(url, role="test", pool_size=4)
+    database = Database(engine)
     raw: asyncpg.Connection[Any] = await asyncpg.connect(url)
     try:
-        yield Verbs(Tasks(database), Claims(database), Consumers(database), Upkeep(database), raw)
+        yield Verbs(Tasks(engine), Claims(database), Consumers(database), Upkeep(database), raw)
     finally:
         await raw.close()
         await database.close()

@@ -201,11 +201,11 @@ async def open_stores(urls: Urls, prefix: str) -> AsyncIterator[Stores]:
         yield Stores(
             engine=engine,
             database=database,
-            tasks=Tasks(database),
+            tasks=Tasks(engine),
             claims=Claims(database),
             consumers=Consumers(database),
             upkeep=Upkeep(database),
-            browse=Browse(database, engine),
+            browse=Browse(engine, engine),
             broker=broker,
             keys=keys,
             ready=ready,
