@@ -13,8 +13,8 @@ from sluice.api.cancels import Cancels
 from sluice.api.health import Health
 from sluice.api.submit.kinds import Kinds
 from sluice.api.http.line import Line
-from sluice.api.timeout import Patience
-from sluice.api.http.body_budget import Room
+from sluice.api.timeout import Timeout
+from sluice.api.http.body_budget import BodyBudget
 from sluice.api.submit.submissions import Submissions
 from sluice.db.browse import Browse
 from sluice.db.publisher import Publisher
@@ -23,7 +23,7 @@ from sluice.db.tasks import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The neighbours of the routes. `patience` bounds every look at PostgreSQL that has no bound of its own."""
+    """The neighbours of the routes. `timeout` bounds every look at PostgreSQL that has no bound of its own."""
 
     max_body_bytes: int
     submissions: Submissions
@@ -35,8 +35,8 @@ class Services:
     publisher: Publisher
     cancels: Cancels
     health: Health
-    patience: Patience
-    room: Room
+    timeout: Timeout
+    budget: BodyBudget
 
 
 def services(request: Request) -> Services:

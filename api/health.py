@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sluice.api.depths import Depths
-from sluice.api.timeout import Patience
+from sluice.api.timeout import Timeout
 from sluice.api.shared import Shared
 from sluice.core.errors import (
     CommandRefused,
@@ -86,9 +86,9 @@ class Health:
         self._ready = ready
         self._signals = signals
         self._check_schema = check_schema
-        self._postgresql = Patience(LOOK)
-        self._counting = Patience(COUNTING)
-        self._redis_patience = Patience(LOOK, store="Redis")
+        self._postgresql = Timeout(LOOK)
+        self._counting = Timeout(COUNTING)
+        self._redis_timeout = Timeout(LOOK, store="Redis")
         self._look: asyncio.Task[Checkup] | None = None
         self._began = -math.inf
         self._stopping = stopping
@@ -166,7 +166,7 @@ class Health:
             (self._signals.try_telling, "a cancel reaches its handler by comparing with the rows"),
         ):
             try:
-                await self._redis_patience(attempt())
+                await self._redis_timeout(attempt())
             except CommandRefused as refused:
                 state = "refusing"
                 reasons.append(f"Redis: {refused.reason}; {instead}")

@@ -21,8 +21,8 @@ from sluice.api.health import Health
 from sluice.api.submit.kinds import Kinds
 from sluice.api.http.line import Line
 from sluice.api.http.middleware import Courtesy
-from sluice.api.timeout import Patience
-from sluice.api.http.body_budget import Room
+from sluice.api.timeout import Timeout
+from sluice.api.http.body_budget import BodyBudget
 from sluice.api.routes import docs, health, tasks
 from sluice.api.start import LIMITS, check_stores
 from sluice.api.submit.submissions import Submissions
@@ -90,7 +90,7 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.room = Room(tasks.BATCH_BODIES * settings.max_body_bytes)
+    app.state.budget = BodyBudget(tasks.BATCH_BODIES * settings.max_body_bytes)
     app.state.root_path = settings.root_path
     app.add_middleware(Courtesy, root_path=settings.root_path)
     exception_handlers.install(app)
@@ -152,8 +152,8 @@ async def _lifespan(
             check_schema=partial(schema.check, probing, place),
             stopping=stop.asked.is_set,
         ),
-        patience=Patience(LOOK),
-        room=app.state.room,
+        timeout=Timeout(LOOK),
+        budget=app.state.budget,
     )
     try:
         async with beside(stop), asyncio.TaskGroup() as group:

@@ -68,20 +68,20 @@ _ANYWHERE = (NotHttp, Trailers, TooSlow, HeadTooLarge, Overloaded, Exception)
 def documented(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
     """The answers to these errors and to those of every request, for a route's `responses`."""
     described: dict[int | str, dict[str, Any]] = {}
-    sorts = {sort.name: sort for sort in (TABLE.get(kind, UNEXPECTED) for kind in (*kinds, *_ANYWHERE))}
-    for sort in sorts.values():
+    types = {problem.name: problem for problem in (TABLE.get(kind, UNEXPECTED) for kind in (*kinds, *_ANYWHERE))}
+    for problem in types.values():
         answer = described.setdefault(
-            sort.status,
+            problem.status,
             {
                 "description": "",
                 "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}},
             },
         )
-        titles = [title for title in answer["description"].split(" · ") if title not in ("", sort.title)]
-        answer["description"] = " · ".join((*titles, sort.title))
-        answer["content"][MEDIA_TYPE]["examples"][sort.name] = {
-            "value": {"type": URN + sort.name, "title": sort.title, "status": sort.status, "detail": "…"}
+        titles = [title for title in answer["description"].split(" · ") if title not in ("", problem.title)]
+        answer["description"] = " · ".join((*titles, problem.title))
+        answer["content"][MEDIA_TYPE]["examples"][problem.name] = {
+            "value": {"type": URN + problem.name, "title": problem.title, "status": problem.status, "detail": "…"}
         }
-        if sort.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
             answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return described

@@ -16,7 +16,7 @@ from sluice.core.errors import OutcomeUnknown
 T = TypeVar("T")
 
 
-class Patience:
+class Timeout:
     """Call it with a coroutine: its result, or OutcomeUnknown about `store` after `limit`."""
 
     def __init__(self, limit: timedelta, *, store: str = "PostgreSQL") -> None:

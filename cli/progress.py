@@ -25,7 +25,7 @@ from sluice.core.task import TERMINAL
 
 _SHORTEST = 0.02
 _LONGEST = 0.5
-_PATIENCE = 30.0
+_SILENT_SECONDS = 30.0
 """Seconds without an answer after which waiting ends: about two restarts of an API."""
 
 
@@ -85,7 +85,7 @@ def wait(watch: Watch, *, timeout: float | None, hint: str) -> None:
                 answered = time.monotonic()
                 bar.show(*_seen(watch.counts))
             except (ApiUnreachable, ApiRefused) as error:
-                if not _passes(error) or time.monotonic() - answered > _PATIENCE:
+                if not _passes(error) or time.monotonic() - answered > _SILENT_SECONDS:
                     raise
                 bar.show(_seen(watch.counts)[0], "the API does not answer")
             spent = time.monotonic() - looked

@@ -200,7 +200,7 @@ class Family:
         )
 
     async def _stop_programs(self) -> None:
-        patience = self.drain_seconds + BEYOND_DRAIN
+        stop_timeout = self.drain_seconds + BEYOND_DRAIN
         async with asyncio.TaskGroup() as group:
             for program in self._programs:
-                group.create_task(program.stop(patience=patience))
+                group.create_task(program.stop(stop_timeout=stop_timeout))

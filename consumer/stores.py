@@ -32,7 +32,7 @@ LOCK_WAIT = timedelta(seconds=1)
 _FOREVER = timedelta(days=7)
 
 
-def patience(lease: timedelta) -> timedelta:
+def answer_timeout(lease: timedelta) -> timedelta:
     """How long a statement's answer is waited for.
 
     What a silence swallowed is sent again before anybody who was cut off as well may judge us: that takes a whole
@@ -53,7 +53,7 @@ class Stores:
         self.engine = self._connect(
             role="consumer",
             pool_size=HOT_CONNECTIONS,
-            limits=replace(DEFAULT_LIMITS, answer=patience(self._lease), lock=LOCK_WAIT),
+            limits=replace(DEFAULT_LIMITS, answer=answer_timeout(self._lease), lock=LOCK_WAIT),
         )
         # ctx.session() waits for a connection as long as its task may run, which the handler's timeout bounds.
         self.handler_engine = self._connect(

@@ -103,7 +103,7 @@ class Fenced(Many):
 
 
 @dataclass(frozen=True, slots=True)
-class TryFailed(Event):
+class AttemptFailed(Event):
     """A handler raised, timed out or returned what cannot be stored."""
 
     name: ClassVar[str] = "task.failed"

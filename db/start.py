@@ -19,7 +19,7 @@ from sluice.db.pooler import complaint, refuse_pooler
 from sluice.db.schema import check, refuse_read_only
 from sluice.db.session import Database
 
-PATIENCE = timedelta(seconds=30)
+START_TIMEOUT = timedelta(seconds=30)
 _ROUND_SECONDS = 0.5
 # The role or its password, a database that is not there, what the role may not do, and parameters of the URL that the
 # server takes for settings: one it does not know, a value that does not fit, one that cannot be set like this.
@@ -39,14 +39,14 @@ async def check_postgresql(engine: AsyncEngine, schema: str, report: Report) -> 
 
 
 async def await_postgresql(
-    engine: AsyncEngine, *, patience: timedelta = PATIENCE, on_wait: Callable[[str], None]
+    engine: AsyncEngine, *, start_timeout: timedelta = START_TIMEOUT, on_wait: Callable[[str], None]
 ) -> None:
     """Return once two connections open and writes are taken: a standby may be promoted. `on_wait` is told once why not.
 
     Raises ConfigurationError at once when the URL, the role, the password or the database's name is wrong, or when a
-    pooler changes sessions, and StoreUnavailable after `patience`. Safe to cancel.
+    pooler changes sessions, and StoreUnavailable after `start_timeout`. Safe to cancel.
     """
-    deadline = time.monotonic() + patience.total_seconds()
+    deadline = time.monotonic() + start_timeout.total_seconds()
     told = False
     while True:
         try:
@@ -60,7 +60,7 @@ async def await_postgresql(
                 mend = "promote it" if isinstance(away, TakesNoWrites) else "start it"
                 raise StoreUnavailable(
                     away.store,
-                    f"{away.reason} (waited {patience.total_seconds():g} s): {mend}, or set DATABASE_URL",
+                    f"{away.reason} (waited {start_timeout.total_seconds():g} s): {mend}, or set DATABASE_URL",
                 ) from error
             if not told:
                 on_wait(away.reason)

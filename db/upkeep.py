@@ -116,7 +116,7 @@ class Upkeep:
             "declare_dead", ids=[beat.consumer for beat in silent], beats=[beat.at for beat in silent]
         )
 
-    async def dead_tries(self, n: int) -> list[RunKey]:
+    async def dead_attempts(self, n: int) -> list[RunKey]:
         """Up to `n` tries whose consumer is absent or was declared dead: a look, and no more (R3 no second look)."""
         rows = await self._database.rows("reap_look", n=n)
         return [(TaskId(row.id), FencingToken(row.fencing_token)) for row in rows]

@@ -104,7 +104,7 @@ class Holding:
         self.size = size
 
 
-class Room:
+class BodyBudget:
     """`batch`: bytes that the largest body may have."""
 
     def __init__(self, batch: int) -> None:
@@ -126,29 +126,29 @@ class Room:
 class Share:
     """What one request holds of the room."""
 
-    __slots__ = ("_expected", "_room", "_taken")
+    __slots__ = ("_expected", "_budget", "_taken")
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
         self._taken = self._expected = 0
 
     async def expect(self, size: int) -> None:
         """Wait until a body of `size` bytes may arrive. Raises Overloaded when that takes too long."""
         if size > SMALL_BYTES and not self._expected:
-            await self._room.arriving.take_in_turn(size)
+            await self._budget.arriving.take_in_turn(size)
             self._expected = size
 
     def hold(self, size: int) -> None:
         """Its body has `size` bytes by now. Raises Overloaded."""
         more = size - SMALL_BYTES - self._taken
         if more > 0:
-            self._room.held.take(more)
+            self._budget.held.take(more)
             self._taken += more
 
     def arrived(self) -> None:
         """Its body is whole."""
         if self._expected:
-            self._room.arriving.give(self._expected)
+            self._budget.arriving.give(self._expected)
             self._expected = 0
 
     def __enter__(self) -> Self:
@@ -159,4 +159,4 @@ class Share:
     ) -> None:
         self.arrived()
         if self._taken:
-            self._room.held.give(self._taken)
+            self._budget.held.give(self._taken)

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from sluice.api.http.bounds import NO_MORE, Flow, most_connections, without_offer
 from sluice.api.problems.table import HeadTooLarge, NotHttp, TooSlow, Trailers, respond
-from sluice.api.http.body_budget import FREE_BYTES, HEADER_BYTES, SMALL_BYTES, WAITING_BYTES, Holding, Room
+from sluice.api.http.body_budget import FREE_BYTES, HEADER_BYTES, SMALL_BYTES, WAITING_BYTES, Holding, BodyBudget
 from sluice.core.errors import Overloaded
 
 HEAD_SECONDS = 10.0
@@ -41,8 +41,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, config: Config, *more: Any, **named: Any) -> None:
         super().__init__(config, *more, **named)
-        self._room: Room = cast("Any", config.app).state.room
-        self._holding = Holding(self._room.unfinished)
+        self._budget: BodyBudget = cast("Any", config.app).state.budget
+        self._holding = Holding(self._budget.unfinished)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take the connection, unless there are as many as there may be."""
@@ -155,7 +155,7 @@ class Connection(HttpToolsProtocol):
             slow = now - self._head_since > HEAD_SECONDS
         else:
             late = now - self._body_since - BODY_SECONDS
-            pace = SLOWEST_WHILE_WANTED if self._room.arriving.wanted else SLOWEST_BODY
+            pace = SLOWEST_WHILE_WANTED if self._budget.arriving.wanted else SLOWEST_BODY
             slow = self._in_body and not self.pipeline and self._body_bytes < late * pace
         if slow and (self._in_head or self._in_body):
             self._refuse(TooSlow())

@@ -64,8 +64,8 @@ class HeadTooLarge(SluiceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Sort:
-    """One sort of problem. `detail`, `found` and `more` make of the error what a client is told beyond the title."""
+class ProblemType:
+    """One problem of problem. `detail`, `found` and `more` make of the error what a client is told beyond the title."""
 
     status: int
     name: str
@@ -87,145 +87,145 @@ _AWAY = "PostgreSQL does not answer"
 _UNKNOWN = "No consumer has registered this kind"
 _REFUSED = "The payload does not fit its kind"
 
-TABLE: Mapping[type[Exception], Sort] = {
-    NotJson: Sort(400, "not-json", "The body is not JSON"),
-    ClientDisconnect: Sort(400, "incomplete", "The body is not complete", lambda _: "the client left"),
-    NotHttp: Sort(400, "not-http", "The request is not HTTP", lambda _: "it cannot be parsed"),
-    Trailers: Sort(400, "trailers", "The request has trailers", lambda _: "send its headers before its body"),
-    TooSlow: Sort(408, "too-slow", "The request took too long", lambda _: "nothing was done: send it again"),
-    HeadTooLarge: Sort(431, "head-too-large", "The headers are too large"),
-    errors.TaskNotFound: Sort(
+TABLE: Mapping[type[Exception], ProblemType] = {
+    NotJson: ProblemType(400, "not-json", "The body is not JSON"),
+    ClientDisconnect: ProblemType(400, "incomplete", "The body is not complete", lambda _: "the client left"),
+    NotHttp: ProblemType(400, "not-http", "The request is not HTTP", lambda _: "it cannot be parsed"),
+    Trailers: ProblemType(400, "trailers", "The request has trailers", lambda _: "send its headers before its body"),
+    TooSlow: ProblemType(408, "too-slow", "The request took too long", lambda _: "nothing was done: send it again"),
+    HeadTooLarge: ProblemType(431, "head-too-large", "The headers are too large"),
+    errors.TaskNotFound: ProblemType(
         404, "task-not-found", "There is no such task", lambda _: "it never was, or was pruned"
     ),
-    errors.TransitionRefused: Sort(
+    errors.TransitionRefused: ProblemType(
         409,
         "status-conflict",
         "The task's status does not allow this",
         lambda error: f"the task is {error.status}: it cannot become {error.wanted}",
     ),
-    BodyTooLarge: Sort(413, "body-too-large", "The body is too large"),
-    NotGzip: Sort(400, "not-gzip", "The body is not gzip", lambda _: "it cannot be decoded, or breaks off"),
-    UnknownEncoding: Sort(415, "unknown-encoding", "The body's encoding is not known"),
-    NotJsonMedia: Sort(415, "not-json-media", "The body must be application/json"),
-    Unsound: Sort(
+    BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),
+    NotGzip: ProblemType(400, "not-gzip", "The body is not gzip", lambda _: "it cannot be decoded, or breaks off"),
+    UnknownEncoding: ProblemType(415, "unknown-encoding", "The body's encoding is not known"),
+    NotJsonMedia: ProblemType(415, "not-json-media", "The body must be application/json"),
+    Unsound: ProblemType(
         422,
         "unsound",
         "The body holds values that cannot be kept as they are",
         lambda error: _count(error.flaws),
         lambda error: in_body(error.flaws),
     ),
-    Invalid: Sort(
+    Invalid: ProblemType(
         422,
         "invalid",
         "The request is not valid",
         lambda error: _count(error.flaws),
         lambda error: in_body(error.flaws),
     ),
-    InvalidParameters: Sort(
+    InvalidParameters: ProblemType(
         422,
         "invalid",
         "The request is not valid",
         lambda error: _count(error.flaws),
         lambda error: in_parameters(error.flaws),
     ),
-    RequestValidationError: Sort(
+    RequestValidationError: ProblemType(
         422,
         "invalid",
         "The request is not valid",
         lambda error: _count(error.errors()),
         lambda error: in_parameters(parameter_flaws(error.errors())),
     ),
-    errors.UnknownKind: Sort(
+    errors.UnknownKind: ProblemType(
         422,
         "unknown-kind",
         _UNKNOWN,
         lambda error: f"the nearest are {', '.join(error.nearest)}" if error.nearest else "none is near it",
         lambda error: in_body(of_kind(error)),
     ),
-    errors.PayloadRefused: Sort(
+    errors.PayloadRefused: ProblemType(
         422,
         "payload-refused",
         _REFUSED,
         lambda error: _count(error.flaws),
         lambda error: in_body(of_kind(error)),
     ),
-    UnknownKinds: Sort(
+    UnknownKinds: ProblemType(
         422, "unknown-kind", _UNKNOWN, lambda error: _count(error.flaws), lambda error: in_body(error.flaws)
     ),
-    PayloadsRefused: Sort(
+    PayloadsRefused: ProblemType(
         422,
         "payload-refused",
         _REFUSED,
         lambda error: _count(error.flaws),
         lambda error: in_body(error.flaws),
     ),
-    errors.RowRefused: Sort(
+    errors.RowRefused: ProblemType(
         422, "row-refused", "PostgreSQL refuses the task", lambda _: "its values cannot be stored"
     ),
-    MaybeAccepted: Sort(
+    MaybeAccepted: ProblemType(
         503,
         "maybe-accepted",
         _AWAY,
         lambda _: "the submission may have been accepted: look for the id before you send it again",
         more=_maybe,
     ),
-    errors.OutcomeUnknown: Sort(
+    errors.OutcomeUnknown: ProblemType(
         503, "outcome-unknown", _AWAY, lambda _: "if it was to change something, look first whether it did"
     ),
-    errors.Hindered: Sort(
+    errors.Hindered: ProblemType(
         503,
         "held-up",
         "PostgreSQL gave the statement up",
         lambda _: "somebody holds what it needs locked, or its time was over; nothing was done: try again",
     ),
-    errors.TakesNoWrites: Sort(
+    errors.TakesNoWrites: ProblemType(
         503, "read-only", "PostgreSQL takes no writes", lambda _: "nothing was done: try again"
     ),
-    errors.StoreUnavailable: Sort(503, "unavailable", _AWAY, lambda _: "nothing was done: try again"),
-    NotReady: Sort(503, "not-ready", "Requests should go elsewhere for now"),
-    errors.Overloaded: Sort(
+    errors.StoreUnavailable: ProblemType(503, "unavailable", _AWAY, lambda _: "nothing was done: try again"),
+    NotReady: ProblemType(503, "not-ready", "Requests should go elsewhere for now"),
+    errors.Overloaded: ProblemType(
         503, "overloaded", "More arrives than can be done", lambda _: "nothing was done: try again"
     ),
 }
 """The most special class on an error's way to its base decides."""
 
-_OF_HTTP: Mapping[int, Sort] = {
-    404: Sort(404, "not-found", "There is nothing here", lambda _: "see /docs for what there is"),
-    405: Sort(
+_OF_HTTP: Mapping[int, ProblemType] = {
+    404: ProblemType(404, "not-found", "There is nothing here", lambda _: "see /docs for what there is"),
+    405: ProblemType(
         405, "method-not-allowed", "There is nothing here by this method", lambda _: "see the header Allow"
     ),
 }
-UNEXPECTED = Sort(
+UNEXPECTED = ProblemType(
     500, "unexpected", "The service failed", lambda _: "this is a fault of the service; its log says more"
 )
 
 
-def sort_of(error: Exception) -> Sort:
+def problem_type(error: Exception) -> ProblemType:
     """What kind of problem `error` is; UNEXPECTED when the table does not know it."""
     for kind in type(error).__mro__:
         if kind in TABLE:
             return TABLE[kind]
     if isinstance(error, HTTPException):
         phrase = HTTPStatus(error.status_code).phrase
-        return _OF_HTTP.get(error.status_code) or Sort(error.status_code, "http", phrase, lambda _: phrase)
+        return _OF_HTTP.get(error.status_code) or ProblemType(error.status_code, "http", phrase, lambda _: phrase)
     return UNEXPECTED
 
 
 def respond(error: Exception, headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that ended in `error`."""
-    sort = sort_of(error)
+    problem = problem_type(error)
     document: dict[str, Any] = {
-        "type": URN + sort.name,
-        "title": sort.title,
-        "status": sort.status,
-        "detail": sort.detail(error),
+        "type": URN + problem.name,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail(error),
     }
-    if sort.found is not None:
-        document["errors"] = sort.found(error)
-    if sort.more is not None:
-        document.update(sort.more(error))
+    if problem.found is not None:
+        document["errors"] = problem.found(error)
+    if problem.more is not None:
+        document.update(problem.more(error))
     return Response(
-        orjson.dumps(document), sort.status, {**_headers(error), **(headers or {})}, media_type=MEDIA_TYPE
+        orjson.dumps(document), problem.status, {**_headers(error), **(headers or {})}, media_type=MEDIA_TYPE
     )
 
 

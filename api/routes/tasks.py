@@ -24,7 +24,7 @@ from sluice.api.routes.queries import refuse_query, refuse_repeated
 from sluice.api.schemas.submission import Batch, StatusChange, Submission
 from sluice.api.schemas.task import BatchAccepted, TaskOut, TaskPage
 from sluice.api.submit.strict_json import MOST_FLAWS, NotJson, Unsound
-from sluice.api.submit.submissions import PATIENCE, MaybeAccepted
+from sluice.api.submit.submissions import TIMEOUT, MaybeAccepted
 from sluice.core.errors import (
     Hindered,
     OutcomeUnknown,
@@ -94,16 +94,16 @@ async def submit_task(request: Request) -> Response:
     """Submit a task. The answer comes after the commit: from then on it will be run, whatever dies."""
     refuse_query(request)
     ours = services(request)
-    with ours.room.share() as share:
+    with ours.budget.share() as share:
         submission = await intake.read_submission(
-            await body.read(request, ours.max_body_bytes, share), ours.room
+            await body.read(request, ours.max_body_bytes, share), ours.budget
         )
         clock = asyncio.get_running_loop().time
         asked = clock()
         served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
         new = intake.complete(submission, served)
-        patience = PATIENCE.total_seconds() - (clock() - asked)
-        accepted = await ours.submissions.submit([new], patience=patience)
+        timeout = TIMEOUT.total_seconds() - (clock() - asked)
+        accepted = await ours.submissions.submit([new], timeout=timeout)
     place = f"{request.scope['root_path']}/tasks/{new.id}"
     return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": place})
 
@@ -121,11 +121,11 @@ async def submit_batch(request: Request) -> Response:
     """Submit up to 10,000 tasks, all or none."""
     refuse_query(request)
     ours = services(request)
-    with ours.room.share() as share:
+    with ours.budget.share() as share:
         limit = BATCH_BODIES * ours.max_body_bytes
         # Nobody keeps the decoded batch: it is three times as large as what waits to be inserted.
         new = await _completed(
-            ours, await intake.read_batch(await body.read(request, limit, share), ours.room)
+            ours, await intake.read_batch(await body.read(request, limit, share), ours.budget)
         )
         await ours.batches.submit(new)
     return answer({"ids": [task.id for task in new]}, 201)
@@ -161,7 +161,7 @@ async def _completed(ours: Services, batch: Batch) -> list[NewTask]:
 async def get_task(task_id: Id, request: Request, ours: Provided) -> Response:
     """One task as it is now."""
     refuse_query(request)
-    return answer(await ours.patience(ours.tasks.get(TaskId(task_id))))
+    return answer(await ours.timeout(ours.tasks.get(TaskId(task_id))))
 
 
 @router.get(
@@ -177,7 +177,7 @@ async def list_tasks(query: Annotated[TaskQuery, Query()], request: Request, our
     Without a status filter, walking all pages shows each task that was there at the start exactly once.
     """
     refuse_repeated(request)
-    page = await ours.patience(_page(ours, query))
+    page = await ours.timeout(_page(ours, query))
     return answer({"tasks": page.tasks, "next_cursor": to_cursor(page.after) if page.after else None})
 
 
@@ -205,14 +205,14 @@ async def change_status(task_id: Id, request: Request, ours: Provided) -> Respon
     `canceled_from` in the answer says which side won: `pending` never starts, `processing` is stopped.
     """
     refuse_query(request)
-    with ours.room.share() as share:
+    with ours.budget.share() as share:
         change = await intake.read_status_change(
-            await body.read(request, ours.max_body_bytes, share), ours.room
+            await body.read(request, ours.max_body_bytes, share), ours.budget
         )
     if change.status == "canceled":
-        task, _ = await ours.patience(ours.tasks.cancel(TaskId(task_id)))
+        task, _ = await ours.timeout(ours.tasks.cancel(TaskId(task_id)))
         await ours.cancels.tell(task)
     else:
-        task = await ours.patience(ours.tasks.retry(TaskId(task_id)))
+        task = await ours.timeout(ours.tasks.retry(TaskId(task_id)))
         ours.publisher.retried(task)
     return answer(task)

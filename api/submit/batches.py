@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sluice.api.timeout import Patience
+from sluice.api.timeout import Timeout
 from sluice.api.schemas.submission import MAX_BATCH
 from sluice.api.shared import Shared
 from sluice.core.errors import StoreUnavailable
@@ -36,7 +36,7 @@ class Batches:
     def __init__(self, desk: Submissions, *, ask: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._desk = desk
         self._ask = ask
-        self._answers = Patience(ANSWERS_WITHIN)
+        self._answers = Timeout(ANSWERS_WITHIN)
         # Those that came together would ask together, on few connections.
         self._is_there = Shared(self._ask_once)
 

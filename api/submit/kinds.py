@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import jsonschema_rs
 
-from sluice.api.timeout import Patience
+from sluice.api.timeout import Timeout
 from sluice.api.submit.strict_json import MOST_FLAWS
 from sluice.core.errors import Flaw, PayloadRefused, StoreUnavailable, UnknownKind
 from sluice.core.events import StepFailed
@@ -87,7 +87,7 @@ class Kinds:
         self._refuse_unknown = refuse_unknown
         self._report = report
         self._known: dict[Kind, _Known] = {}
-        self._patience = Patience(LOOK)
+        self._timeout = Timeout(LOOK)
         self._read_at = -math.inf
         self._missed_at = -math.inf
         self._reading = asyncio.Lock()
@@ -110,7 +110,7 @@ class Kinds:
             return known.served
         if known is None and not self._must_look(asked):
             return None
-        await self._patience(self._read_at_last(since=asked))
+        await self._timeout(self._read_at_last(since=asked))
         known = self._known.get(kind)
         if known is None:
             if self._known and self._refuse_unknown:

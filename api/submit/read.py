@@ -17,7 +17,7 @@ from sluice.core.ids import new_task_id
 from sluice.core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName
 
 if TYPE_CHECKING:
-    from sluice.api.http.body_budget import Room
+    from sluice.api.http.body_budget import BodyBudget
     from sluice.db.browse import Served
 
 M = TypeVar("M", bound=BaseModel)
@@ -30,24 +30,24 @@ _FIELDS: Mapping[type[BaseModel], frozenset[str]] = {
 }
 
 
-async def _off_loop(read: Callable[[bytes | bytearray], M], body: bytes | bytearray, room: Room) -> M:
+async def _off_loop(read: Callable[[bytes | bytearray], M], body: bytes | bytearray, budget: BodyBudget) -> M:
     """Decode a large body on a thread: other requests go on meanwhile."""
-    return read(body) if len(body) <= AT_ONCE_BYTES else await room.decode(read, body)
+    return read(body) if len(body) <= AT_ONCE_BYTES else await budget.decode(read, body)
 
 
-async def read_submission(body: bytes | bytearray, room: Room) -> Submission:
+async def read_submission(body: bytes | bytearray, budget: BodyBudget) -> Submission:
     """One task. Raises NotJson, Unsound and Invalid, and Overloaded for a large one."""
-    return await _off_loop(_submission, body, room)
+    return await _off_loop(_submission, body, budget)
 
 
-async def read_batch(body: bytes | bytearray, room: Room) -> Batch:
+async def read_batch(body: bytes | bytearray, budget: BodyBudget) -> Batch:
     """Many tasks; otherwise as `read_submission`."""
-    return await _off_loop(_batch, body, room)
+    return await _off_loop(_batch, body, budget)
 
 
-async def read_status_change(body: bytes | bytearray, room: Room) -> StatusChange:
+async def read_status_change(body: bytes | bytearray, budget: BodyBudget) -> StatusChange:
     """A change of status; otherwise as `read_submission`."""
-    return await _off_loop(_status_change, body, room)
+    return await _off_loop(_status_change, body, budget)
 
 
 def complete(submission: Submission, served: Served | None) -> NewTask:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sluice.core.task import NewTask, TaskId
     from sluice.db.tasks import Accepted
 
-PATIENCE = timedelta(seconds=1.5)
+TIMEOUT = timedelta(seconds=1.5)
 """How long a submission may take: its 503 is out within two seconds."""
 ROWS_AT_ONCE = 1_000
 BYTES_AT_ONCE = 4 << 20
@@ -82,15 +82,15 @@ class Submissions:
         self._closing = False
 
     async def submit(
-        self, new: Sequence[NewTask], *, patience: float = PATIENCE.total_seconds()
+        self, new: Sequence[NewTask], *, timeout: float = TIMEOUT.total_seconds()
     ) -> Mapping[TaskId, Accepted]:
         """All of `new` or none; what became of each, once it is committed.
 
-        Raises RowRefused, and Overloaded when too much waits. After `patience` seconds StoreUnavailable: withdrawn, or
+        Raises RowRefused, and Overloaded when too much waits. After `timeout` seconds StoreUnavailable: withdrawn, or
         MaybeAccepted when a statement with it has left. Safe to cancel: what has not left is withdrawn.
         """
         unit = self.put(new)
-        timer = asyncio.get_running_loop().call_later(patience, self.give_up, unit)
+        timer = asyncio.get_running_loop().call_later(timeout, self.give_up, unit)
         try:
             return await unit.answer
         finally:

@@ -49,10 +49,10 @@ async def evict(
     if pid is None or not runs(pid, mark):
         return
     say(f"waiting for {name} of an earlier run to stop (process {pid})")
-    for number, patience in stages:
+    for number, seconds in stages:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-        until = boottime() + patience
+        until = boottime() + seconds
         while boottime() < until:
             if not runs(pid, mark):
                 return

@@ -109,7 +109,7 @@ class Postgres(Server):
             status = await child.wait()
         except asyncio.CancelledError:
             # It waits for its own children and tidies up; killed, it would leave them writing.
-            await child.stop(signal.SIGTERM, patience=CLUSTER_STOPS_WITHIN)
+            await child.stop(signal.SIGTERM, stop_timeout=CLUSTER_STOPS_WITHIN)
             raise
         if status:
             raise ConfigurationError(

@@ -89,11 +89,11 @@ class Child:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM, *, patience: float | None = None) -> int:
-        """Ask it to end, and wait; after `patience` seconds (None: as long as it takes) SIGKILL it. Its exit status."""
+    async def stop(self, number: signal.Signals = signal.SIGTERM, *, stop_timeout: float | None = None) -> int:
+        """Ask it to end, and wait; after `stop_timeout` seconds (None: as long as it takes) SIGKILL it. Its exit status."""
         self.send(number)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(stop_timeout):
                 return await self.wait()
         except TimeoutError:
             self.send(signal.SIGKILL)

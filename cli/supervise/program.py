@@ -46,10 +46,10 @@ class Program:
         await self._output.drain(self.name)
         return status
 
-    async def stop(self, *, patience: float) -> None:
-        """Ask it to end and wait; SIGKILL it after `patience` seconds."""
+    async def stop(self, *, stop_timeout: float) -> None:
+        """Ask it to end and wait; SIGKILL it after `stop_timeout` seconds."""
         if self._child is not None:
-            await self._child.stop(patience=patience)
+            await self._child.stop(stop_timeout=stop_timeout)
             end_session(self._child.pid)
             await self._output.drain(self.name)
 

@@ -23,7 +23,7 @@ from sluice.consumer.handlers.registry import LOOP, THREAD
 from sluice.consumer.handlers.result import UnstorableResult, encode
 from sluice.consumer.runs.running import Run, Stop
 from sluice.consumer.runs.timeouts import Timeouts
-from sluice.core.events import TryFailed
+from sluice.core.events import AttemptFailed
 from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Execute:
     def _tell(self, run: Run, failure: Failure, traceback: str | None = None) -> None:
         claim = run.claim
         error = f"{failure.type}: {failure.message[:200]}"
-        self._report(TryFailed(str(claim.id), claim.kind, claim.attempt, error, traceback))
+        self._report(AttemptFailed(str(claim.id), claim.kind, claim.attempt, error, traceback))
 
 
 def _duration(error: BaseException, name: str) -> timedelta | None:

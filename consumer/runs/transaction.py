@@ -81,18 +81,18 @@ class Transaction:
     """The transaction of one run. Not shared between tasks, and of no use after `complete` or `abandon`."""
 
     __slots__ = (
-        *("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_patience", "_session"),
+        *("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_rollback_timeout", "_session"),
         *("committing", "flushed"),
     )
 
-    def __init__(self, engine: AsyncEngine, limit: float, patience: float) -> None:
+    def __init__(self, engine: AsyncEngine, limit: float, rollback_timeout: float) -> None:
         """`limit`: seconds that a statement, or a pause between two, may take: the task's timeout.
 
-        `patience`: seconds that a silent server may hold up the end of a run that is rolled back.
+        `rollback_timeout`: seconds that a silent server may hold up the end of a run that is rolled back.
         """
         self._engine = engine
         self._limit = limit
-        self._patience = patience
+        self._rollback_timeout = rollback_timeout
         self._connection: AsyncConnection | None = None
         self._outer: AsyncTransaction | None = None
         self._session: Session | None = None
@@ -182,7 +182,7 @@ class Transaction:
         if connection is None:
             return
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._rollback_timeout):
                 if self._session is not None:
                     await self._session.end()
                 await connection.close()

@@ -15,7 +15,7 @@ from sluice.consumer.runs.quarantine import WAITS
 from sluice.consumer.runs.running import Run, Stop
 from sluice.consumer.runs.uncharged import Uncharged
 from sluice.core.errors import StoreUnavailable
-from sluice.core.events import Fenced, GivenBack, StepFailed, TryFailed
+from sluice.core.events import Fenced, GivenBack, StepFailed, AttemptFailed
 from sluice.core.outcome import Completion, Failed, Failure, Outcome, Reason, Return
 from sluice.core.retry import verdict
 from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
@@ -233,7 +233,7 @@ class Work:
         """Count the attempt as failed after its handler had returned."""
         first, _, _ = failure.message.partition("\n")
         told = f"{failure.type}: {first[:200]}" if first else failure.type
-        self._report(TryFailed(task=str(claim.id), kind=claim.kind, attempt=claim.attempt, error=told))
+        self._report(AttemptFailed(task=str(claim.id), kind=claim.kind, attempt=claim.attempt, error=told))
         return self._judge(Failed(failure), claim)
 
 

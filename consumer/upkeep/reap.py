@@ -27,12 +27,12 @@ _LONGEST_LEASE = 3600.0
 _SHARE = 20
 
 
-class ReapsTries(Turns, Protocol):
+class ReapsAttempts(Turns, Protocol):
     """What reap needs of the store."""
 
     async def beats(self) -> list[LastBeat]: ...
     async def declare_dead(self, silent: Sequence[LastBeat]) -> int: ...
-    async def dead_tries(self, n: int) -> list[RunKey]: ...
+    async def dead_attempts(self, n: int) -> list[RunKey]: ...
     async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int: ...
 
 
@@ -41,7 +41,7 @@ class Reap(Step):
 
     name: ClassVar[str] = "reap"
 
-    def __init__(self, *, store: ReapsTries, lease: Lease, report: Report) -> None:
+    def __init__(self, *, store: ReapsAttempts, lease: Lease, report: Report) -> None:
         super().__init__(store, report)
         self._store = store
         self._lease = lease
@@ -73,7 +73,7 @@ class Reap(Step):
     async def take(self, turn: Turn) -> End | None:  # noqa: ARG002 - every turn begins anew
         """Take back what the dead hold, a chunk at a time."""
         with self._rest.after_scan(lambda cost: min(cost * _SHARE, self._longest_rest)):
-            dead = await self._store.dead_tries(CHUNK)
+            dead = await self._store.dead_attempts(CHUNK)
         if not dead or not self._lease.unbroken:
             return None
         reaped = await self._reap(dead)

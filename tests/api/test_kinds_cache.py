@@ -9,7 +9,7 @@ import pytest
 
 from sluice.api.submit import kinds as module
 from sluice.api.submit.kinds import Kinds
-from sluice.api.timeout import Patience
+from sluice.api.timeout import Timeout
 from sluice.core.errors import PayloadRefused, StoreUnavailable
 from sluice.core.task import Kind
 from sluice.db.browse import Served
@@ -84,7 +84,7 @@ async def test_a_look_that_hangs_ends_in_time() -> None:
             return {}
 
     made = Kinds(Hangs(), refuse_unknown=True, report=lambda _: None)
-    made._patience = Patience(timedelta(seconds=0.05))
+    made._timeout = Timeout(timedelta(seconds=0.05))
     answers = await asyncio.gather(
         *(made.check(MAIL, {}, asked=now()) for _ in range(10)), return_exceptions=True
     )

@@ -43,7 +43,7 @@ async def _told(url: str) -> str:
     try:
         async with asyncio.timeout(10):
             with pytest.raises(ConfigurationError) as told:
-                await await_postgresql(engine, patience=timedelta(minutes=5), on_wait=_not_waited_for)
+                await await_postgresql(engine, start_timeout=timedelta(minutes=5), on_wait=_not_waited_for)
     finally:
         await engine.dispose()
     assert len(str(told.value).splitlines()) == 1

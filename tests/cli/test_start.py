@@ -12,11 +12,11 @@ from sluice.db.start import await_postgresql
 SOON = timedelta(seconds=0.8)
 
 
-async def _await(url: str, patience: timedelta = SOON) -> list[str]:
+async def _await(url: str, start_timeout: timedelta = SOON) -> list[str]:
     said: list[str] = []
     engine = make_engine(url, role="test", pool_size=2)
     try:
-        await await_postgresql(engine, patience=patience, on_wait=said.append)
+        await await_postgresql(engine, start_timeout=start_timeout, on_wait=said.append)
     finally:
         await engine.dispose()
     return said
@@ -32,7 +32,7 @@ async def test_a_server_that_is_away_is_waited_for_and_then_named_with_its_varia
     said: list[str] = []
     engine = make_engine(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/x", role="test", pool_size=2)
     with pytest.raises(StoreUnavailable, match=r"Connect call failed.*\(waited 0.8 s\).*DATABASE_URL"):
-        await await_postgresql(engine, patience=SOON, on_wait=said.append)
+        await await_postgresql(engine, start_timeout=SOON, on_wait=said.append)
     assert len(said) == 1
 
 

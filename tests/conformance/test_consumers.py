@@ -65,15 +65,15 @@ async def test_the_tries_of_dead_and_absent_consumers_are_found(world: World) ->
         (await claimed(world, new(), consumer=consumer))[0] for consumer in (alive, dying, new_consumer_id())
     ]
     await claimed(world, new(), consumer=alive)
-    assert await world.upkeep.dead_tries(10) == [claims[2].key]
+    assert await world.upkeep.dead_attempts(10) == [claims[2].key]
     await world.advance(1)
-    assert await world.upkeep.dead_tries(10) == [claims[2].key], "silent, but not declared dead"
+    assert await world.upkeep.dead_attempts(10) == [claims[2].key], "silent, but not declared dead"
     await dies(world, dying)
-    assert set(await world.upkeep.dead_tries(10)) == {claim.key for claim in claims[1:]}
-    assert len(await world.upkeep.dead_tries(1)) == 1
+    assert set(await world.upkeep.dead_attempts(10)) == {claim.key for claim in claims[1:]}
+    assert len(await world.upkeep.dead_attempts(1)) == 1
     await world.claims.finish([done(claims[1])])
     await world.claims.give_back([back(claims[2])])
-    assert await world.upkeep.dead_tries(10) == []
+    assert await world.upkeep.dead_attempts(10) == []
 
 
 async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: World) -> None:
@@ -178,7 +178,7 @@ async def test_a_zombie_comes_back_to_tries_that_are_no_longer_its_own(
     zombie = await living(world, lease=SECOND)
     mine, other = await claimed(world, new(), new(kinds[-1]), consumer=zombie)
     await dies(world, zombie)
-    assert await world.upkeep.reap(await world.upkeep.dead_tries(10), NOTHING) == 2
+    assert await world.upkeep.reap(await world.upkeep.dead_attempts(10), NOTHING) == 2
     successor = await living(world)
     served = [Kind(kind) for kind in kinds]
     assert len(await world.claims.claim([mine.id, other.id], consumer=successor, kinds=served)) == 2

@@ -171,7 +171,7 @@ class Twins(RuleBasedStateMachine):
         runs = [(one, self.token(one, older)) for one, older, _ in found]
         self.both(lambda world: world.claims.held(me))
         self.both(lambda world: world.claims.held_among(runs))
-        self.both(lambda world: in_order(world.upkeep.dead_tries(100)))
+        self.both(lambda world: in_order(world.upkeep.dead_attempts(100)))
 
     @rule(me=consumers, late=st.booleans())
     def declare_dead(self, me: ConsumerId, late: bool) -> None:

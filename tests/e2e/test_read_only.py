@@ -69,7 +69,7 @@ async def test_a_start_that_waited_in_vain_says_what_to_do(database_url: str) ->
     try:
         async with set_for_new_sessions(database_url, "default_transaction_read_only", "on"):
             with pytest.raises(StoreUnavailable) as raised:
-                await await_postgresql(engine, patience=timedelta(0), on_wait=told.append)
+                await await_postgresql(engine, start_timeout=timedelta(0), on_wait=told.append)
     finally:
         await engine.dispose()
 

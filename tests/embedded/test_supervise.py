@@ -125,7 +125,7 @@ async def test_a_child_that_does_not_end_in_time_is_killed() -> None:
     os.close(theirs)
     await asyncio.to_thread(os.read, seen, 1)
     os.close(seen)
-    assert await child.stop(patience=0.05) == -signal.SIGKILL
+    assert await child.stop(stop_timeout=0.05) == -signal.SIGKILL
     assert gone(child.pid)
 
 

@@ -27,8 +27,8 @@ async def test_only_tries_of_consumers_that_are_absent_or_declared_dead_are_seen
     [orphan] = await stores.claimed(new(), consumer=new_consumer_id())
     await stores.raw.execute("UPDATE consumers SET expires_at = now() - interval '1 hour'")
     await stores.dies(dead)
-    assert await stores.upkeep.dead_tries(10) == sorted([silent.key, orphan.key])
-    assert len(await stores.upkeep.dead_tries(1)) == 1
+    assert await stores.upkeep.dead_attempts(10) == sorted([silent.key, orphan.key])
+    assert len(await stores.upkeep.dead_attempts(1)) == 1
 
 
 async def test_a_step_declares_the_silent_dead_and_takes_back_what_they_held(stores: Stores) -> None:
@@ -124,7 +124,7 @@ async def test_a_try_that_moved_between_look_and_act_is_left_alone(
     stores: Stores, meanwhile: Callable[..., object]
 ) -> None:
     [claim] = await stores.claimed(new(), consumer=new_consumer_id())
-    seen = await stores.upkeep.dead_tries(10)
+    seen = await stores.upkeep.dead_attempts(10)
     await meanwhile(stores, claim)  # type: ignore[misc]
     before = await stores.get(claim.id)
     assert await stores.upkeep.reap(seen, SPREAD) == 0
@@ -133,10 +133,10 @@ async def test_a_try_that_moved_between_look_and_act_is_left_alone(
 
 async def test_two_reapers_at_once_reap_each_try_once(stores: Stores) -> None:
     claims = await stores.claimed(*(new() for _ in range(300)))
-    seen = await stores.upkeep.dead_tries(1000)
+    seen = await stores.upkeep.dead_attempts(1000)
     counts = await asyncio.gather(*(stores.upkeep.reap(seen, SPREAD) for _ in range(4)))
     assert sum(counts) <= 300
-    left = await stores.upkeep.dead_tries(1000)
+    left = await stores.upkeep.dead_attempts(1000)
     assert sum(counts) + await stores.upkeep.reap(left, SPREAD) == 300
     crashes = await stores.raw.fetch("SELECT DISTINCT crashes, fencing_token FROM tasks")
     assert [tuple(row) for row in crashes] == [(1, claims[0].token + 1)]
@@ -148,7 +148,7 @@ async def test_a_locked_try_is_passed_over(stores: Stores) -> None:
         await stores.raw.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", locked.id)
         async with asyncio.timeout(2):
             assert await stores.upkeep.reap([locked.key, free.key], SPREAD) == 1
-    assert await stores.upkeep.dead_tries(10) == [locked.key]
+    assert await stores.upkeep.dead_attempts(10) == [locked.key]
 
 
 async def test_an_invented_token_reaps_nothing(stores: Stores) -> None:

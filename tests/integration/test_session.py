@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sluice import Context, Snooze
-from sluice.core.events import Event, Fenced, StepFailed, TryFailed
+from sluice.core.events import Event, Fenced, StepFailed, AttemptFailed
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import Kind, Status
 from tests.support.effects import effects, write
@@ -193,7 +193,7 @@ async def test_what_the_database_refuses_fails_the_try(
         assert (row.status, row.attempt) == (Status.PENDING, 1), "charged: it was the handler's doing"
         assert row.error is not None
         assert row.error["type"] == "IntegrityError"
-        [told] = [event for event in bench.events if isinstance(event, TryFailed)]
+        [told] = [event for event in bench.events if isinstance(event, AttemptFailed)]
         assert (told.task, told.attempt) == (str(claim.id), 1)
         assert told.error.startswith("IntegrityError")
         assert await effects(stores) == ["first"]

@@ -167,7 +167,7 @@ class Model:
     def alive(self, me: UUID) -> bool:
         return me in self.consumers and me not in self.judged
 
-    def dead_tries(self) -> list[Key]:
+    def dead_attempts(self) -> list[Key]:
         """The tries of those who were declared dead or are absent (U2 reap)."""
         return sorted(
             (task, row["fencing_token"])

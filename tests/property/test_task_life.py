@@ -179,8 +179,8 @@ class Life(RuleBasedStateMachine):
     def upkeep_goes_on(self, verb: str, ago: int, by: timedelta) -> None:
         match verb:
             case "look":
-                self.looks.append(self.model.dead_tries())
-                assert sorted(self.run(self.real.upkeep.dead_tries(100))) == self.looks[-1]
+                self.looks.append(self.model.dead_attempts())
+                assert sorted(self.run(self.real.upkeep.dead_attempts(100))) == self.looks[-1]
             case "reap":  # what was seen at some time, perhaps long ago (R3 no second look)
                 dead = self.looks[-1 - ago] if ago < len(self.looks) else []
                 expected = sum(self.model.reap(key, by) for key in dead)

@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sluice.api.cancels import Cancels
-from sluice.api.timeout import Patience
+from sluice.api.timeout import Timeout
 from sluice.api.submit.submissions import Submissions
 from sluice.core.errors import OutcomeUnknown, SluiceError, StoreUnavailable, TaskNotFound, TransitionRefused
 from sluice.core.events import Event
@@ -49,7 +49,7 @@ class SimApi:
         store = world.ablation.submits(Proxy(world.store.tasks, submitting.ask), self._publisher)
         self._submissions = Submissions(store, hand_over=self._publisher.submitted, report=self._report)
         self._cancels = Cancels(signals, report=self._report)
-        self._patience = Patience(timedelta(seconds=1.5))
+        self._timeout = Timeout(timedelta(seconds=1.5))
         flushers = self._submissions.run(), self._submissions.run()
         for going in (*flushers, self._publisher.run(), roster.run(self._report)):
             world.loop.start(self._host, going)
@@ -67,7 +67,7 @@ class SimApi:
         """PATCH canceled: answered after the message was sent."""
 
         async def work() -> tuple[Task, bool]:
-            found: tuple[Task, bool] = await self._patience(self._tasks.cancel(task.id))
+            found: tuple[Task, bool] = await self._timeout(self._tasks.cancel(task.id))
             await self._cancels.tell(found[0])
             return found
 
@@ -78,13 +78,13 @@ class SimApi:
         """PATCH pending."""
 
         async def work() -> None:
-            self._publisher.retried(await self._patience(self._tasks.retry(task.id)))
+            self._publisher.retried(await self._timeout(self._tasks.retry(task.id)))
 
         await self._request(work())
 
     async def get(self, task: NewTask) -> Task:
         """GET."""
-        found: Task = await self._request(self._patience(self._tasks.get(task.id)))
+        found: Task = await self._request(self._timeout(self._tasks.get(task.id)))
         return found
 
     async def _request(self, work: Coroutine[Any, Any, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from sluice.consumer.stores import HOT_CONNECTIONS, patience
+from sluice.consumer.stores import HOT_CONNECTIONS, answer_timeout
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.events import Report
 from sluice.db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker
@@ -185,7 +185,7 @@ class Links:
         self.handler_connections = handler_pool
         self.transactions: list[OwnTransaction] = []
         self._lease = lease
-        hot = self.hot = door(postgresql, who, size=HOT_CONNECTIONS, limit=patience(lease).total_seconds())
+        hot = self.hot = door(postgresql, who, size=HOT_CONNECTIONS, limit=answer_timeout(lease).total_seconds())
         self.claims: Any = Proxy(store.claims, hot.ask)
         self.consumers: Any = Proxy(store.consumers, hot.ask)
         self.upkeep: Any = Proxy(store.upkeep, hot.ask)

@@ -74,7 +74,7 @@ class SimUpkeep:
             row.expires_at = DECLARED_DEAD
         return len(dead)
 
-    async def dead_tries(self, n: int) -> list[RunKey]:
+    async def dead_attempts(self, n: int) -> list[RunKey]:
         tables = self._tables
         return sorted(
             (row.id, FencingToken(row.fencing_token))

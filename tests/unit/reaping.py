@@ -65,7 +65,7 @@ class Scene:
             await self.reap_step.step()
             self.clock.move(min(self.reap_step.attempts.total_seconds(), end - self.clock()))
 
-    async def dead_tries(self, n: int) -> list[RunKey]:
+    async def dead_attempts(self, n: int) -> list[RunKey]:
         self.during_the_scan()
         return self.dead[:n]
 

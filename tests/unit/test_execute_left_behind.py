@@ -12,7 +12,7 @@ import pytest
 from sluice import Context
 from sluice.consumer.runs.execute import GRACE_SECONDS
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import TryFailed
+from sluice.core.events import AttemptFailed
 from sluice.core.outcome import Canceled, Interrupted, Outcome, TimedOut
 from tests.unit.executing import Scene
 from tests.unit.support import now, settled, virtual
@@ -54,7 +54,7 @@ def test_a_handler_that_swallows_its_cancellation_is_left_behind_and_keeps_its_s
         assert s.vacated == []
         await s.end()
         assert s.vacated == [pytest.approx(105)]
-        told = [event.error for event in s.events.of(TryFailed)]
+        told = [event.error for event in s.events.of(AttemptFailed)]
         assert told == (["Timeout: did not end within 60 s"] if stop is Stop.TIMED_OUT else [])
 
     scene()

@@ -9,7 +9,7 @@ import pytest
 from sluice import Context, Snooze
 from sluice.consumer.runs.execute import GRACE_SECONDS
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import TryFailed
+from sluice.core.events import AttemptFailed
 from sluice.core.outcome import Canceled, Interrupted, Outcome, Succeeded, TimedOut
 from sluice.core.task import JsonText
 from tests.unit.executing import Scene, outcome_of
@@ -29,7 +29,7 @@ async def test_a_handler_that_overruns_its_time_is_canceled() -> None:
     outcome, events = await outcome_of(slow, timeout=2.5)
     assert outcome == TimedOut(timedelta(seconds=2.5))
     assert ended == [2.5]
-    assert events.all == [TryFailed(str(task_id(1)), "test", 2, "Timeout: did not end within 2.5 s")]
+    assert events.all == [AttemptFailed(str(task_id(1)), "test", 2, "Timeout: did not end within 2.5 s")]
 
 
 @virtual
@@ -78,7 +78,7 @@ def test_the_reason_of_a_stop_is_the_outcome_however_the_handler_takes_it(
         await settled()
         s.run.stop(stop)
         assert await s.end() == expected
-        told = [event.error for event in s.events.of(TryFailed)]
+        told = [event.error for event in s.events.of(AttemptFailed)]
         assert told == (["Timeout: did not end within 60 s"] if stop is Stop.TIMED_OUT else [])
         assert now() < 2
 
@@ -191,5 +191,5 @@ async def test_an_error_that_comes_when_the_time_is_over_is_a_timeout() -> None:
 
     outcome, events = await outcome_of(late, timeout=0.02)
     assert outcome == TimedOut(timedelta(seconds=0.02))
-    [told] = events.of(TryFailed)
+    [told] = events.of(AttemptFailed)
     assert told.error.startswith("Timeout")

@@ -28,7 +28,7 @@ WENT_ON = Succeeded(JsonText('"went on"'))
 @pytest.fixture
 async def children() -> AsyncIterator[Children]:
     """One fork server that is ready."""
-    children = Children([cpu_handlers.__name__], patience=HANG)
+    children = Children([cpu_handlers.__name__], fork_timeout=HANG)
     assert isinstance(await outcome_of(children, cpu_handlers.answer), Succeeded)
     yield children
     await children.close()
@@ -77,7 +77,7 @@ async def test_a_child_that_dies_under_a_stopped_fork_server_fails_its_try(
 async def test_a_try_that_waits_for_a_stopped_fork_server_waits_no_longer_than_its_timeout(
     tmp_path: Path,
 ) -> None:
-    children = Children([cpu_handlers.__name__], patience=600)
+    children = Children([cpu_handlers.__name__], fork_timeout=600)
     assert isinstance(await outcome_of(children, cpu_handlers.answer), Succeeded)
     server_of(children).suspend()
     scenes = [Scene(children, cpu_handlers.run_on, say=str(tmp_path / "pid"), timeout=0.2) for _ in range(20)]

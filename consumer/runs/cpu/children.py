@@ -30,11 +30,11 @@ _CLOSE_SECONDS = 0.5
 
 
 class Children:
-    """Starts, awaits and kills the children of one consumer. `patience`: seconds within which one is forked."""
+    """Starts, awaits and kills the children of one consumer. `fork_timeout`: seconds within which one is forked."""
 
-    def __init__(self, preload: Sequence[str], *, patience: float = _FORK_SECONDS) -> None:
+    def __init__(self, preload: Sequence[str], *, fork_timeout: float = _FORK_SECONDS) -> None:
         self._preload = preload
-        self._patience = patience
+        self._fork_timeout = fork_timeout
         self._starting = asyncio.Semaphore(_FORKS_AT_ONCE)
         self._servers: list[ForkServer] = []
 
@@ -74,7 +74,7 @@ class Children:
         async with self._starting:
             for _ in range(_SERVERS_TRIED):
                 try:
-                    child = await self._server().fork(patience=self._patience)
+                    child = await self._server().fork(fork_timeout=self._fork_timeout)
                 except OSError as refused:
                     raise ChildDied(f"no child process could be started: {refused}") from refused
                 if child is not None:

@@ -45,10 +45,10 @@ class ForkServer:
                 raise
         self._loop.add_reader(self._control.fileno(), self._hear)
 
-    async def fork(self, *, patience: float) -> Child | None:
+    async def fork(self, *, fork_timeout: float) -> Child | None:
         """A child that waits for its request, None when this server does not make any. Safe to cancel.
 
-        A server that is ready and takes longer than `patience` seconds hangs, and is abandoned. Raises ChildDied when
+        A server that is ready and takes longer than `fork_timeout` seconds hangs, and is abandoned. Raises ChildDied when
         the system refuses another process.
         """
         ours, theirs = socket.socketpair()
@@ -61,7 +61,7 @@ class ForkServer:
                     await self._ready.wait()
                 if self.good:
                     socket.send_fds(self._control, [CALL.pack(child.number)], [theirs.fileno()])
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(fork_timeout):
                 await child.begin()
         except (OSError, EOFError):  # among them TimeoutError, and what a full or closed socket raises
             if child.refusal:

@@ -8,23 +8,23 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.api.timeout import Patience
+from sluice.api.timeout import Timeout
 from sluice.core.errors import OutcomeUnknown
 
 
 async def test_a_result_and_an_error_come_through() -> None:
-    patience = Patience(timedelta(seconds=5))
+    timeout = Timeout(timedelta(seconds=5))
 
     async def fail() -> None:
         raise LookupError("as it is")
 
-    assert await patience(asyncio.sleep(0, "result")) == "result"
+    assert await timeout(asyncio.sleep(0, "result")) == "result"
     with pytest.raises(LookupError, match="as it is"):
-        await patience(fail())
+        await timeout(fail())
 
 
 async def test_the_time_is_over_even_when_the_work_clings_to_life() -> None:
-    patience, ended = Patience(timedelta(seconds=0.05)), asyncio.Event()
+    timeout, ended = Timeout(timedelta(seconds=0.05)), asyncio.Event()
 
     async def cling() -> None:
         try:
@@ -35,17 +35,17 @@ async def test_the_time_is_over_even_when_the_work_clings_to_life() -> None:
 
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown):
-        await patience(cling())
+        await timeout(cling())
 
     assert time.monotonic() - began < 5
-    assert patience._working  # kept until it ends
+    assert timeout._working  # kept until it ends
     ended.set()
-    while patience._working:
+    while timeout._working:
         await asyncio.sleep(0)
 
 
 async def test_canceling_the_caller_cancels_the_work() -> None:
-    patience, canceled = Patience(timedelta(seconds=30)), asyncio.Event()
+    timeout, canceled = Timeout(timedelta(seconds=30)), asyncio.Event()
 
     async def work() -> None:
         try:
@@ -54,7 +54,7 @@ async def test_canceling_the_caller_cancels_the_work() -> None:
             canceled.set()
 
     async with asyncio.TaskGroup() as group:
-        caller = group.create_task(patience(work()))
+        caller = group.create_task(timeout(work()))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         caller.cancel()
