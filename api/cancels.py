@@ -1,4 +1,4 @@
-"""Tells consumers that a running task was canceled. A hint: the row is the truth and reconciling finds it (S3 cancels)."""
+"""Tells consumers that a running task was canceled. A hint: the row is the truth (S3 cancels)."""
 
 from __future__ import annotations
 

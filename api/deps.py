@@ -8,14 +8,14 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from sluice.api.submit.batches import Batches
 from sluice.api.cancels import Cancels
 from sluice.api.health import Health
-from sluice.api.submit.kinds import Kinds
-from sluice.api.http.line import Line
-from sluice.api.timeout import Timeout
 from sluice.api.http.body_budget import BodyBudget
+from sluice.api.http.line import Line
+from sluice.api.submit.batches import Batches
+from sluice.api.submit.kinds import Kinds
 from sluice.api.submit.submissions import Submissions
+from sluice.api.timeout import Timeout
 from sluice.db.browse import Browse
 from sluice.db.publisher import Publisher
 from sluice.db.tasks import Tasks

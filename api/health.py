@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sluice.api.depths import Depths
-from sluice.api.timeout import Timeout
 from sluice.api.shared import Shared
+from sluice.api.timeout import Timeout
 from sluice.core.errors import (
     CommandRefused,
     ConfigurationError,

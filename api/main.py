@@ -14,20 +14,20 @@ from typing import Any
 from fastapi import FastAPI
 
 from sluice.api import exception_handlers, openapi
-from sluice.api.submit.batches import LONGEST, MOST_ROWS_WAITING, Batches
 from sluice.api.cancels import Cancels
 from sluice.api.deps import Services
 from sluice.api.health import Health
-from sluice.api.submit.kinds import Kinds
+from sluice.api.http.body_budget import BodyBudget
 from sluice.api.http.line import Line
 from sluice.api.http.middleware import Courtesy
-from sluice.api.timeout import Timeout
-from sluice.api.http.body_budget import BodyBudget
 from sluice.api.routes import docs, health, tasks
 from sluice.api.start import LIMITS, check_stores
+from sluice.api.submit.batches import LONGEST, MOST_ROWS_WAITING, Batches
+from sluice.api.submit.kinds import Kinds
 from sluice.api.submit.submissions import Submissions
-from sluice.core.settings import ApiSettings, load
+from sluice.api.timeout import Timeout
 from sluice.core.process.stop import StopOrder
+from sluice.core.settings import ApiSettings, load
 from sluice.core.telemetry.report import Reporter
 from sluice.db import schema
 from sluice.db.broker import Broker

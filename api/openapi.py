@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from sluice.api.problems.table import MEDIA_TYPE, TABLE, UNEXPECTED, URN, HeadTooLarge, NotHttp, TooSlow, Trailers
+from sluice.api.problems.errors import HeadTooLarge, NotHttp, TooSlow, Trailers
+from sluice.api.problems.table import MEDIA_TYPE, TABLE, UNEXPECTED, URN
 from sluice.api.schemas.problem import Problem
 from sluice.api.schemas.submission import Batch, StatusChange, Submission
 from sluice.api.schemas.task import TaskOut
@@ -68,7 +69,9 @@ _ANYWHERE = (NotHttp, Trailers, TooSlow, HeadTooLarge, Overloaded, Exception)
 def documented(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
     """The answers to these errors and to those of every request, for a route's `responses`."""
     described: dict[int | str, dict[str, Any]] = {}
-    types = {problem.name: problem for problem in (TABLE.get(kind, UNEXPECTED) for kind in (*kinds, *_ANYWHERE))}
+    types = {
+        problem.name: problem for problem in (TABLE.get(kind, UNEXPECTED) for kind in (*kinds, *_ANYWHERE))
+    }
     for problem in types.values():
         answer = described.setdefault(
             problem.status,
@@ -80,7 +83,12 @@ def documented(*kinds: type[Exception]) -> dict[int | str, dict[str, Any]]:
         titles = [title for title in answer["description"].split(" · ") if title not in ("", problem.title)]
         answer["description"] = " · ".join((*titles, problem.title))
         answer["content"][MEDIA_TYPE]["examples"][problem.name] = {
-            "value": {"type": URN + problem.name, "title": problem.title, "status": problem.status, "detail": "…"}
+            "value": {
+                "type": URN + problem.name,
+                "title": problem.title,
+                "status": problem.status,
+                "detail": "…",
+            }
         }
         if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
             answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}

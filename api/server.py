@@ -15,17 +15,17 @@ import uvicorn
 import uvloop
 
 from sluice.api.http import listen
-from sluice.api.main import Beside, create_app
 from sluice.api.http.connection import Connection, end_overdue
+from sluice.api.main import Beside, create_app
 from sluice.api.start import check_stores
-from sluice.core.process import runner
-from sluice.core.process.supervisor import as_it_was, supervise
 from sluice.core.errors import SluiceError
+from sluice.core.process import runner
 from sluice.core.process.forks import set_forks_apart
 from sluice.core.process.parent_death import die_with_parent
-from sluice.core.settings import ApiSettings, load
 from sluice.core.process.signals import STOPS, on_stops
 from sluice.core.process.stop import StopOrder
+from sluice.core.process.supervisor import as_it_was, supervise
+from sluice.core.settings import ApiSettings, load
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 from sluice.core.waiting import unless

@@ -16,8 +16,8 @@ import uvloop
 from fastapi import FastAPI
 
 from sluice.api.deps import Services
-from sluice.api.main import create_app
 from sluice.api.http.connection import Connection
+from sluice.api.main import create_app
 from sluice.api.server import Server, Stop
 from sluice.api.submit.submissions import HandOver, Submissions, SubmitsTasks
 from sluice.core.settings import ApiSettings, load

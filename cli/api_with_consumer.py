@@ -12,8 +12,8 @@ from sluice.consumer.handlers.registry import Registry
 from sluice.consumer.serve import serve
 from sluice.consumer.shutdown import Ending
 from sluice.core.process import runner as loop
-from sluice.core.settings import ConsumerSettings, load
 from sluice.core.process.stop import StopOrder
+from sluice.core.settings import ConsumerSettings, load
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 

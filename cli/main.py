@@ -13,8 +13,8 @@ import typer
 
 from sluice.cli import options
 from sluice.cli.options import Output
-from sluice.core.process.command_line import end_at_signals
 from sluice.core.errors import SluiceError
+from sluice.core.process.command_line import end_at_signals
 
 app = typer.Typer(
     help="A durable task service: HTTP in, PostgreSQL as the truth, Redis for speed. `sluice up` runs all of it here.",

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from typer import Argument, BadParameter, Option
 
-from sluice.core.process.command_line import HIGHEST_PORT, MOST_PROCESSES
 from sluice.core.names import queues, split
+from sluice.core.process.command_line import HIGHEST_PORT, MOST_PROCESSES
 from sluice.core.task import Status
 
 

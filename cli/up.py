@@ -19,8 +19,8 @@ from sluice.cli.supervise.output import Output
 from sluice.cli.supervise.program import Program
 from sluice.cli.supervise.signals import Stopping
 from sluice.core.clock import boottime
-from sluice.core.process.command_line import here
 from sluice.core.errors import SluiceError
+from sluice.core.process.command_line import here
 from sluice.core.settings import ApiSettings, ConsumerSettings, UpSettings, environment, load
 
 BEYOND_DRAIN = 10.0  # seconds a program may take longer than DRAIN_SECONDS before it is killed

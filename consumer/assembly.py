@@ -68,7 +68,7 @@ def assemble(
     report: Report,
     machine: Machine | None = None,
 ) -> Consumer:
-    """Make all parts of a consumer. The heartbeat's thread does `end_process` when the process cannot keep the rules."""
+    """Make all parts of a consumer. The heartbeat's thread calls `end_process` when rules cannot be kept."""
     machine, stops = machine or Machine(), Stops()
     base = _Base(
         settings=settings,

@@ -14,15 +14,15 @@ import uvloop
 from sluice.consumer.handlers import loader
 from sluice.consumer.processes import supervise
 from sluice.consumer.serve import serve
-from sluice.core.process import runner
-from sluice.core.process.supervisor import as_it_was
 from sluice.core.errors import SluiceError
 from sluice.core.events import StepFailed
+from sluice.core.process import runner
 from sluice.core.process.forks import set_forks_apart
 from sluice.core.process.parent_death import die_with_parent
-from sluice.core.settings import ConsumerSettings, load
 from sluice.core.process.signals import STOPS, on_stops
 from sluice.core.process.stop import StopOrder
+from sluice.core.process.supervisor import as_it_was
+from sluice.core.settings import ConsumerSettings, load
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 

@@ -67,7 +67,7 @@ def _jittered(pause: timedelta, random: Random) -> float:
 
 
 class Rest:
-    """The rest that follows a scan, as long as its cost asks for: an old snapshot has it step over all that ended since.
+    """The rest that follows a scan, as long as its cost asks for: an old snapshot makes it dear.
 
     What two scans in a row took is their cost. One alone may have waited for a processor, or for pages from a disk;
     one that PostgreSQL gave up for its time limit is witness enough. Waiting for a silent server costs it nothing.

@@ -69,7 +69,7 @@ class Remains:
         return locked
 
     async def _send(self, runs: Collection[RunKey]) -> None:
-        """Give these back. One that PostgreSQL refuses, such as by a trigger of the user's, stays where it is, alone."""
+        """Give these back. One that PostgreSQL refuses, such as by a trigger of the user's, stays, alone."""
 
         async def send(some: Sequence[RunKey]) -> None:
             written = await self._claims.give_back([Return(task_id, token) for task_id, token in some])

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from sluice.consumer.assembly import assemble
-from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.loops import loops
 from sluice.consumer.parts import Machine
 from sluice.consumer.periodic import every
+from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.shutdown import Ending, Shutdown
 from sluice.consumer.stores import Stores
 from sluice.consumer.upkeep.steps import STEPS
@@ -26,9 +26,9 @@ from sluice.db.start import check_postgresql
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sluice.consumer.handlers.registry import Registry
     from sluice.consumer.loops import Loop
     from sluice.consumer.parts import Consumer
-    from sluice.consumer.handlers.registry import Registry
     from sluice.core.events import Report
     from sluice.core.settings import ConsumerSettings
 
@@ -72,7 +72,9 @@ async def serve(
             machine=machine,
         )
         beside = loops(consumer, settings, report)
-        return await consume(consumer, beside, settings, stop=stop, leave=leave, report=report, machine=machine)
+        return await consume(
+            consumer, beside, settings, stop=stop, leave=leave, report=report, machine=machine
+        )
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         await children.close()
@@ -101,7 +103,7 @@ async def consume(
     report: Report,
     machine: Machine,
 ) -> Ending:
-    """Do what `serve` does between the preparation and the closing of the stores: consume until the stop, then drain."""
+    """Consume until the stop, then drain: what `serve` does between its preparation and its end."""
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(

@@ -76,7 +76,7 @@ class Stores:
 
     @asynccontextmanager
     async def open_beats(self) -> AsyncIterator[Consumers]:
-        """Another connection, for the beat's own thread and loop (L2 heartbeat). Its limits leave time for a second try."""
+        """Open a connection for the heartbeat's thread and loop (L2 heartbeat). Its limits leave time for two tries."""
         third = self._lease / 3
         limits = Limits(connect=min(third, timedelta(seconds=3)), statement=third, lock=third, answer=third)
         database = Database(self._connect(role="beat", pool_size=1, limits=limits))

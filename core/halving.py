@@ -1,4 +1,4 @@
-"""Finding the rows that PostgreSQL refuses: a refused batch is halved until each of them is alone. Sends nothing itself."""
+"""Finding the rows that PostgreSQL refuses: a refused batch is halved until each is alone. Sends nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for what others do: wake-ups that are not lost, the stop of many at once, and an act that a stop cuts short."""
+"""Waiting for what others do: wake-ups that are not lost, a stop for many, an act that a stop cuts short."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 EARLY = 0.001
-"""Seconds: uvloop's timers may fire almost a millisecond early, and a turn that is asked for too early is a turn lost."""
+"""Seconds: uvloop's timers may fire almost a millisecond early, and a turn asked for too early is a turn lost."""
 
 
 class Bell:
@@ -61,7 +61,9 @@ async def is_set(event: asyncio.Event, seconds: float | None = None) -> bool:
     return True
 
 
-async def unless(event: asyncio.Event, act: Coroutine[None, None, object], seconds: float | None = None) -> bool:
+async def unless(
+    event: asyncio.Event, act: Coroutine[None, None, object], seconds: float | None = None
+) -> bool:
     """Do `act` to its end, unless `event` comes or `seconds` pass before; return whether it was done.
 
     What is not done is canceled, and has ended on return. Raises what `act` raises.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Row, Select, case, func, select, text
+from sqlalchemy import RowMapping, Select, case, func, select, text
 
 from sluice.core.ids import plain
 from sluice.core.task import (
@@ -113,7 +113,7 @@ class Browse:
         }
         newest = select(*COLUMNS).order_by(_ID.desc())
         if after is not None:
-            newest = newest.where(_ID < after)
+            newest = newest.where(after > _ID)
         if wanted == {"status": Status.FAILED}:
             newest = newest.where(text("status = 'failed'"))  # as ix_tasks_failed says it
             wanted = {}
@@ -122,7 +122,7 @@ class Browse:
         # Where the window ends is settled first, as an id: rows that come or go before the second look move no border.
         ends = await self._fetch(newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1))
         # OFFSET keeps the filter out of the subquery: else a partial index on the status would be read from end to end.
-        looked = (newest.where(_ID >= ends[0]["id"]) if ends else newest).offset(0).subquery("looked")
+        looked = (newest.where(ends[0]["id"] <= _ID) if ends else newest).offset(0).subquery("looked")
         fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
         page = await self._page(fitting.order_by(looked.c.id.desc()).limit(limit + 1), limit)
         if page.after is None and ends:
@@ -132,11 +132,13 @@ class Browse:
     async def kinds(self) -> dict[Kind, Served]:
         """Every kind that some consumer has served. What could not be of a consumer's writing counts as not said."""
         return {
-            row.kind: Served(
-                row.kind,
-                _schema(row.payload_schema),
-                row.max_attempts if row.max_attempts in _ATTEMPTS else None,
-                row.timeout if MIN_TIMEOUT_SECONDS <= (row.timeout or 0) <= MAX_TIMEOUT_SECONDS else None,
+            row["kind"]: Served(
+                row["kind"],
+                _schema(row["payload_schema"]),
+                row["max_attempts"] if row["max_attempts"] in _ATTEMPTS else None,
+                row["timeout"]
+                if MIN_TIMEOUT_SECONDS <= (row["timeout"] or 0) <= MAX_TIMEOUT_SECONDS
+                else None,
             )
             for row in await self._rows("kinds")
         }
@@ -144,16 +146,16 @@ class Browse:
     async def consumers(self) -> list[LiveConsumer]:
         """The consumers whose lease is live, oldest first."""
         rows = await self._rows("consumers")
-        return [LiveConsumer(**{**row._mapping, "id": plain(row.id)}) for row in rows]
+        return [LiveConsumer(**{**row, "id": plain(row["id"])}) for row in rows]
 
     async def queues(self, after: str, n: int) -> list[QueueName]:
         """Up to `n` queues that hold a pending task, in order, behind `after`."""
-        return [row.queue for row in await self._rows("queues", after=after, n=n)]
+        return [row["queue"] for row in await self._rows("queues", after=after, n=n)]
 
     async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]:
         """How many tasks wait in each of these queues; counted to DEPTH_CAP."""
         rows = await self._rows("depths", queues=list(queues), cap=DEPTH_CAP)
-        return {row.name: Depth(row.depth, row.counted_at) for row in rows}
+        return {row["name"]: Depth(row["depth"], row["counted_at"]) for row in rows}
 
     async def _page(self, rows: Select[Any], limit: int) -> Page:
         """What `rows` (newest first, up to one more than `limit`) make, cut where it gets too heavy.
@@ -171,9 +173,9 @@ class Browse:
         return Page(tasks, tasks[-1].id if tasks and shown[0]["in_all"] > len(tasks) else None)
 
     async def _fetch(self, query: Select[Any]) -> Sequence[Columns]:
-        return [row._mapping for row in await fetch(self._listing, query)]
+        return await fetch(self._listing, query)
 
-    async def _rows(self, name: str, **values: Any) -> Sequence[Row[Any]]:
+    async def _rows(self, name: str, **values: Any) -> Sequence[RowMapping]:
         return await fetch(self._probing, statement(name), **values)
 
 

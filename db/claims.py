@@ -90,7 +90,7 @@ class Claims:
     async def lanes(
         self, queues: Sequence[QueueName], kinds: Sequence[Kind], n: int, *, since: str = ""
     ) -> list[tuple[Lane, datetime]]:
-        """Up to `n` lanes of these queues and kinds that hold a due task, each with the instant of its first (S4 no Redis).
+        """Up to `n` lanes of these queues and kinds that hold a due task, each with the instant of its first.
 
         Queue by queue in their order, each by kind. The first queue begins with its kind `since`; those before it come
         last.
@@ -115,7 +115,7 @@ class Claims:
         skip: int = 0,
         suspect: int = 1,
     ) -> Batch:
-        """Start up to `n` tries by the rows themselves, lane by lane in their order, each from behind its place (S4 no Redis).
+        """Start up to `n` tries by the rows themselves, lane by lane in their order, each from behind its place.
 
         The first `skip` rows are passed over. Of lanes that have `listed` hints only what waits longer is taken. Of
         their suspects one begins, the `suspect` th, since those before it were refused; none when that is 0 (U2 reap).
@@ -178,7 +178,7 @@ class Claims:
         return {row.id for row in rows}
 
     async def held(self, consumer: ConsumerId) -> set[RunKey]:
-        """The runs that are `processing` under this id (L4 reconcile). Costs what it ever ran while an old snapshot is held."""
+        """The runs that are `processing` under this id (L4 reconcile). Dear while an old snapshot is held."""
         return _run_keys(await self._database.rows("held", consumer_id=consumer))
 
     async def held_among(self, runs: Collection[RunKey]) -> set[RunKey]:

@@ -139,8 +139,8 @@ class KindRow(Base):
 class ConsumerRow(Base):
     """One consumer process: `expires_at` lies a lease of its own after its last beat.
 
-    It is `-infinity` once others have declared it dead, for good (U2 reap). `signature` names what it serves, for those who
-    send hints. `suspect_id` and `suspect_token` are the run that it began last of those which one more crash would
+    It is `-infinity` once others have declared it dead, for good (U2 reap). `signature` names what it serves, for those
+    who send hints. `suspect_id` and `suspect_token` are the run that it began last of those which one more crash would
     poison.
     """
 

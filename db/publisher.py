@@ -1,7 +1,7 @@
 """From committed rows to hints: pushes what is due, and keeps what is due in a moment until then. Changes no row.
 
 Nobody waits for Redis here. One push is on its way at a time, of everything that gathered meanwhile. After a failure it
-rests, so that a Redis that hangs or refuses costs one try a second. What is dropped, scans find by the rows (S4 no Redis).
+rests, so that a Redis that hangs or refuses costs one try a second. What is dropped, scans find (U4 scan).
 """
 
 from __future__ import annotations
@@ -132,9 +132,7 @@ class Publisher:
         if len(self._later) >= MOST_WAITING:
             self._dropped += 1
             return
-        heappush(
-            self._later, _Later(_now() + due_in.total_seconds() + EARLY, task_id, queue, kind, priority)
-        )
+        heappush(self._later, _Later(_now() + due_in.total_seconds() + EARLY, task_id, queue, kind, priority))
 
     def _take_due(self) -> None:
         now, audiences = _now(), self._roster.audiences

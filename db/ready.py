@@ -1,7 +1,7 @@
 """The Redis lists of ready ids: push, pop, give back. A hint and nothing more; touches no row.
 
-New ids enter on the left, the oldest leave on the right. Whatever is not an id is removed and counted (S1 entries). Every push
-sets the list's end: one that nobody pops any more goes by itself.
+New ids enter on the left, the oldest leave on the right. Whatever is not an id is removed and counted (S1 entries).
+Every push sets the list's end: one that nobody pops any more goes by itself.
 Every method raises StoreUnavailable when Redis does not answer or refuses a command, with the command's name in the
 reason; what was asked may then have happened.
 """

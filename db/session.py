@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import Executable, Row, event
+from sqlalchemy import Executable, RowMapping, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -44,7 +44,7 @@ plan does for all parameters: planned anew each time, a claim of one task takes 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection may take (R4 locks). The server ends a statement; `answer` ends waiting for a silent server."""
+    """What one connection may take (R4 locks). The server ends a statement, `answer` waiting for a silent server."""
 
     connect: timedelta = timedelta(seconds=3)
     statement: timedelta = timedelta(seconds=10)
@@ -144,7 +144,7 @@ def _milliseconds(duration: timedelta) -> str:
     return str(int(duration.total_seconds() * 1000))
 
 
-async def fetch(engine: AsyncEngine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
+async def fetch(engine: AsyncEngine, query: Executable, **values: Any) -> Sequence[RowMapping]:
     """Run one statement of ours on a connection of SQLAlchemy's, as a transaction of its own; its rows.
 
     Raises StoreUnavailable (OutcomeUnknown when it may have taken effect) and RowRefused. A deadlock's victim is sent
@@ -166,18 +166,22 @@ async def fetch(engine: AsyncEngine, query: Executable, **values: Any) -> Sequen
         raise ours from error
 
 
-async def _fetch_once(engine: AsyncEngine, query: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+async def _fetch_once(
+    engine: AsyncEngine, query: Executable, values: Mapping[str, Any]
+) -> Sequence[RowMapping]:
     async with engine.connect() as connection:
         try:
             result = await connection.execute(query, values)
         except DBAPIError as error:
             if sqlstate(error) == _READ_ONLY:
-                await connection.invalidate()  # a session may stay read-only when new ones are not, as after a failover
+                await (
+                    connection.invalidate()
+                )  # a session may stay read-only when new ones are not, as after a failover
             raise
         except BaseException:
             await connection.invalidate()  # nobody knows what is still on its way through it
             raise
-        return result.all() if result.returns_rows else ()
+        return result.mappings().all() if result.returns_rows else ()
 
 
 class Database:

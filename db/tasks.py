@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the database made of a submission that is now committed. `due`: nobody else will push its id (U3 promote)."""
+    """What the database made of a submission that is now committed. `due`: nobody else will push its id (U3)."""
 
     created_at: datetime
     run_at: datetime
@@ -43,7 +43,7 @@ class Tasks:
         """Insert all of them or none, one round trip; committed on return.
 
         An id that is there already is left as it is and still answered for (a second round trip), so a submission
-        whose answer was lost is repeated as it stands (A1 commit). Raises RowRefused when one row's values are to blame.
+        whose answer was lost is repeated as it stands (A1 commit). Raises RowRefused when one row is to blame.
         """
         rows = await fetch(
             self._engine,
@@ -59,12 +59,13 @@ class Tasks:
             max_attempts=[task.max_attempts for task in new],
             timeouts=[task.timeout for task in new],
         )
-        accepted = {row.id: Accepted(row.created_at, row.run_at, row.due) for row in rows}
+        accepted = {row["id"]: Accepted(row["created_at"], row["run_at"], row["due"]) for row in rows}
         if len(accepted) < len(new):
             missing = [task.id for task in new if task.id not in accepted]
             there = select(*COLUMNS).where(TaskRow.id.in_(missing))
             for row in await fetch(self._engine, there):
-                accepted[row.id] = Accepted(row.created_at, row.run_at, due=row.run_at == row.created_at)
+                due = row["run_at"] == row["created_at"]
+                accepted[row["id"]] = Accepted(row["created_at"], row["run_at"], due)
         return accepted
 
     async def get(self, task_id: TaskId) -> Task:
@@ -72,10 +73,10 @@ class Tasks:
         rows = await fetch(self._engine, select(*COLUMNS).where(TaskRow.id == task_id))
         if not rows:
             raise TaskNotFound(task_id)
-        return to_task(rows[0]._mapping)
+        return to_task(rows[0])
 
     async def cancel(self, task_id: TaskId) -> tuple[Task, bool]:
-        """The task, canceled, and whether it was this call that did it; `canceled_from` says which side won (C1 cancel).
+        """Cancel the task; the row, and whether this call did it. `canceled_from` says which side won (C1 cancel).
 
         Raises TaskNotFound, and TransitionRefused when it had completed or failed.
         """
@@ -91,7 +92,7 @@ class Tasks:
         while True:
             rows = await fetch(self._engine, statement(verb), id=task_id)
             if rows:
-                return to_task(rows[0]._mapping), True
+                return to_task(rows[0]), True
             found = await self.get(task_id)
             if found.status is wanted is Status.CANCELED:
                 return found, False

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import ClientDisconnect
 
-from sluice.api.http.encoding import decoder
 from sluice.api.http.body_budget import SMALL_BYTES
-from sluice.core.errors import SluiceError
+from sluice.api.http.encoding import decoder
+from sluice.api.problems.errors import BodyTooLarge, NotJsonMedia
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sluice.api.http.encoding import Gunzip
     from sluice.api.http.body_budget import Share
+    from sluice.api.http.encoding import Gunzip
 
 THROWN_AWAY_BYTES = 64 << 20
 """How much of an over-long body is read for nothing, so that the client gets to read its answer."""
@@ -26,21 +26,6 @@ _PLAIN = _JSON.encode()
 _UTF_8 = frozenset({"utf-8", "utf8", '"utf-8"', '"utf8"'})
 _PARAMETER = re.compile(r'(?:[^;"]+|"(?:[^"\\]|\\.)*"?)+')
 """What stands between semicolons outside of quotes. It takes whatever comes, so that it never goes back."""
-
-
-class BodyTooLarge(SluiceError):
-    """More bytes than a body may have. `unread`: there are more still, so the connection cannot go on."""
-
-    def __init__(self, limit: int, *, unread: bool) -> None:
-        super().__init__(f"the body is larger than {limit} bytes")
-        self.unread = unread
-
-
-class NotJsonMedia(SluiceError):
-    """The body says that it is something other than JSON in UTF-8, or does not say what it is."""
-
-    def __init__(self) -> None:
-        super().__init__("send JSON in UTF-8 with the header Content-Type: application/json")
 
 
 async def read(request: Request, limit: int, share: Share) -> bytes | bytearray:

@@ -126,7 +126,7 @@ class BodyBudget:
 class Share:
     """What one request holds of the room."""
 
-    __slots__ = ("_expected", "_budget", "_taken")
+    __slots__ = ("_budget", "_expected", "_taken")
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import FlowControl
-
-from sluice.api.problems.table import Trailers
+from sluice.api.http.uvicorn_inside import FlowControl
+from sluice.api.problems.errors import Trailers
 
 SPARE_FILES = 100
 """File descriptors that connections leave for the stores, the log and the library."""

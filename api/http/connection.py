@@ -12,11 +12,19 @@ from typing import Any, cast
 
 import httptools
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from sluice.api.http.body_budget import (
+    FREE_BYTES,
+    HEADER_BYTES,
+    SMALL_BYTES,
+    WAITING_BYTES,
+    BodyBudget,
+    Holding,
+)
 from sluice.api.http.bounds import NO_MORE, Flow, most_connections, without_offer
-from sluice.api.problems.table import HeadTooLarge, NotHttp, TooSlow, Trailers, respond
-from sluice.api.http.body_budget import FREE_BYTES, HEADER_BYTES, SMALL_BYTES, WAITING_BYTES, Holding, BodyBudget
+from sluice.api.http.uvicorn_inside import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from sluice.api.problems.errors import HeadTooLarge, NotHttp, TooSlow, Trailers
+from sluice.api.problems.table import respond
 from sluice.core.errors import Overloaded
 
 HEAD_SECONDS = 10.0

@@ -5,22 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from sluice.core.errors import SluiceError
+from sluice.api.problems.errors import NotGzip, UnknownEncoding
 
 PIECE = 64 << 10
 """Bytes made at once, however little they were made of."""
 _GZIP = 16 + zlib.MAX_WBITS
-
-
-class UnknownEncoding(SluiceError):
-    """The body's Content-Encoding is none that is understood here."""
-
-    def __init__(self) -> None:
-        super().__init__("send the body as it is, or with Content-Encoding: gzip")
-
-
-class NotGzip(SluiceError):
-    """The body calls itself gzip and is not, or breaks off."""
 
 
 class Gunzip:

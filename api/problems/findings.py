@@ -8,39 +8,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sluice.api.problems.errors import MOST_FLAWS, Invalid, PayloadsRefused, UnknownKinds
 from sluice.api.schemas.submission import Misfit
-from sluice.api.submit.strict_json import MOST_FLAWS
-from sluice.core.errors import Flaw, PayloadRefused, SluiceError, UnknownKind
+from sluice.core.errors import Flaw, PayloadRefused, UnknownKind
 
 LONGEST_STEP = 100
 """Characters of a key that a pointer shows; the key is the client's, and may be as long as the body."""
 
 Finding = Mapping[str, str]
 _OF_PYDANTIC = "Value error, "
-
-
-class Invalid(SluiceError):
-    """The body is JSON and does not say what it must."""
-
-    def __init__(self, flaws: Iterable[Flaw]) -> None:
-        super().__init__("the request is not valid")
-        self.flaws = tuple(islice(flaws, MOST_FLAWS))
-
-
-class UnknownKinds(Invalid):
-    """Tasks of a batch are of kinds that no consumer has registered."""
-
-
-class PayloadsRefused(Invalid):
-    """Payloads of a batch do not fit their kinds."""
-
-
-class InvalidParameters(SluiceError):
-    """A parameter of the path or of the query is not what it must be; (name, detail) pairs."""
-
-    def __init__(self, flaws: Iterable[tuple[str, str]]) -> None:
-        super().__init__("the request is not valid")
-        self.flaws = tuple(islice(flaws, MOST_FLAWS))
 
 
 def pointer(path: Sequence[str | int]) -> str:

@@ -17,55 +17,35 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from sluice.api.http.body import BodyTooLarge, NotJsonMedia
-from sluice.api.http.encoding import NotGzip, UnknownEncoding
-from sluice.api.problems.findings import (
-    Finding,
+from sluice.api.problems.errors import (
+    BodyTooLarge,
+    HeadTooLarge,
     Invalid,
     InvalidParameters,
+    MaybeAccepted,
+    NotGzip,
+    NotHttp,
+    NotJson,
+    NotJsonMedia,
+    NotReady,
     PayloadsRefused,
+    TooSlow,
+    Trailers,
+    UnknownEncoding,
     UnknownKinds,
-    in_body,
-    in_parameters,
-    of_kind,
-    parameter_flaws,
+    Unsound,
 )
-from sluice.api.submit.strict_json import NotJson, Unsound
-from sluice.api.submit.submissions import MaybeAccepted
+from sluice.api.problems.findings import Finding, in_body, in_parameters, of_kind, parameter_flaws
 from sluice.core import errors
-from sluice.core.errors import SluiceError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 URN = "urn:sluice:problem:"
 
 
-class NotReady(SluiceError):
-    """Requests should go elsewhere for now."""
-
-
-class NotHttp(SluiceError):
-    """The bytes are no request."""
-
-
-class TooSlow(SluiceError):
-    """The request took too long to arrive."""
-
-
-class Trailers(SluiceError):
-    """Headers come behind the body: nothing here reads them."""
-
-
-class HeadTooLarge(SluiceError):
-    """The request line and the headers are longer, or more, than any request needs."""
-
-    def __init__(self, limit: int, most: int) -> None:
-        super().__init__(f"the request line and the headers are over {limit} bytes, or over {most} headers")
-
-
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One problem of problem. `detail`, `found` and `more` make of the error what a client is told beyond the title."""
+    """One type of problem. `detail`, `found` and `more` make of the error what a client is told beyond the title."""
 
     status: int
     name: str
@@ -91,8 +71,12 @@ TABLE: Mapping[type[Exception], ProblemType] = {
     NotJson: ProblemType(400, "not-json", "The body is not JSON"),
     ClientDisconnect: ProblemType(400, "incomplete", "The body is not complete", lambda _: "the client left"),
     NotHttp: ProblemType(400, "not-http", "The request is not HTTP", lambda _: "it cannot be parsed"),
-    Trailers: ProblemType(400, "trailers", "The request has trailers", lambda _: "send its headers before its body"),
-    TooSlow: ProblemType(408, "too-slow", "The request took too long", lambda _: "nothing was done: send it again"),
+    Trailers: ProblemType(
+        400, "trailers", "The request has trailers", lambda _: "send its headers before its body"
+    ),
+    TooSlow: ProblemType(
+        408, "too-slow", "The request took too long", lambda _: "nothing was done: send it again"
+    ),
     HeadTooLarge: ProblemType(431, "head-too-large", "The headers are too large"),
     errors.TaskNotFound: ProblemType(
         404, "task-not-found", "There is no such task", lambda _: "it never was, or was pruned"
@@ -104,7 +88,9 @@ TABLE: Mapping[type[Exception], ProblemType] = {
         lambda error: f"the task is {error.status}: it cannot become {error.wanted}",
     ),
     BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),
-    NotGzip: ProblemType(400, "not-gzip", "The body is not gzip", lambda _: "it cannot be decoded, or breaks off"),
+    NotGzip: ProblemType(
+        400, "not-gzip", "The body is not gzip", lambda _: "it cannot be decoded, or breaks off"
+    ),
     UnknownEncoding: ProblemType(415, "unknown-encoding", "The body's encoding is not known"),
     NotJsonMedia: ProblemType(415, "not-json-media", "The body must be application/json"),
     Unsound: ProblemType(
@@ -207,7 +193,9 @@ def problem_type(error: Exception) -> ProblemType:
             return TABLE[kind]
     if isinstance(error, HTTPException):
         phrase = HTTPStatus(error.status_code).phrase
-        return _OF_HTTP.get(error.status_code) or ProblemType(error.status_code, "http", phrase, lambda _: phrase)
+        return _OF_HTTP.get(error.status_code) or ProblemType(
+            error.status_code, "http", phrase, lambda _: phrase
+        )
     return UNEXPECTED
 
 

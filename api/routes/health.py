@@ -8,9 +8,8 @@ from starlette.responses import Response
 
 from sluice.api.answers import answer
 from sluice.api.deps import Provided
-from sluice.api.problems.table import NotReady
-from sluice.api.problems.findings import InvalidParameters
 from sluice.api.openapi import documented
+from sluice.api.problems.errors import InvalidParameters, NotReady
 from sluice.api.routes.queries import refuse_query
 from sluice.api.schemas.health import Alive, Health, Ready
 

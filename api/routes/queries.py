@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sluice.api.problems.findings import InvalidParameters
+from sluice.api.problems.errors import InvalidParameters
 
 if TYPE_CHECKING:
     from starlette.requests import Request

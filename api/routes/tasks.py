@@ -10,21 +10,32 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sluice.api.http import body
-from sluice.api.submit import read as intake
 from sluice.api.answers import answer, submitted
-from sluice.api.http.body import BodyTooLarge, NotJsonMedia
 from sluice.api.deps import Provided, Services, services
-from sluice.api.http.encoding import NotGzip, UnknownEncoding
-from sluice.api.problems.findings import Invalid, InvalidParameters, PayloadsRefused, UnknownKinds, of_batch
+from sluice.api.http import body
 from sluice.api.openapi import documented
 from sluice.api.pagination import TaskQuery, from_cursor, to_cursor
+from sluice.api.problems.errors import (
+    MOST_FLAWS,
+    BodyTooLarge,
+    Invalid,
+    InvalidParameters,
+    MaybeAccepted,
+    NotGzip,
+    NotJson,
+    NotJsonMedia,
+    PayloadsRefused,
+    UnknownEncoding,
+    UnknownKinds,
+    Unsound,
+)
+from sluice.api.problems.findings import of_batch
 from sluice.api.routes.direct import DirectRoute, LoneRoute
 from sluice.api.routes.queries import refuse_query, refuse_repeated
 from sluice.api.schemas.submission import Batch, StatusChange, Submission
 from sluice.api.schemas.task import BatchAccepted, TaskOut, TaskPage
-from sluice.api.submit.strict_json import MOST_FLAWS, NotJson, Unsound
-from sluice.api.submit.submissions import TIMEOUT, MaybeAccepted
+from sluice.api.submit import read as intake
+from sluice.api.submit.submissions import TIMEOUT
 from sluice.core.errors import (
     Hindered,
     OutcomeUnknown,
@@ -102,8 +113,8 @@ async def submit_task(request: Request) -> Response:
         asked = clock()
         served = await ours.kinds.check(Kind(submission.kind), submission.payload, asked=asked)
         new = intake.complete(submission, served)
-        timeout = TIMEOUT.total_seconds() - (clock() - asked)
-        accepted = await ours.submissions.submit([new], timeout=timeout)
+        seconds = TIMEOUT.total_seconds() - (clock() - asked)
+        accepted = await ours.submissions.submit([new], seconds=seconds)
     place = f"{request.scope['root_path']}/tasks/{new.id}"
     return answer(submitted(submission, new, accepted[new.id]), 201, {"Location": place})
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sluice.api.timeout import Timeout
 from sluice.api.schemas.submission import MAX_BATCH
 from sluice.api.shared import Shared
+from sluice.api.timeout import Timeout
 from sluice.core.errors import StoreUnavailable
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import jsonschema_rs
 
+from sluice.api.problems.errors import MOST_FLAWS
 from sluice.api.timeout import Timeout
-from sluice.api.submit.strict_json import MOST_FLAWS
 from sluice.core.errors import Flaw, PayloadRefused, StoreUnavailable, UnknownKind
 from sluice.core.events import StepFailed
 from sluice.core.waiting import is_set

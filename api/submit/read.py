@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from sluice.api.problems.findings import Invalid, flaws_of
+from sluice.api.problems.errors import MOST_FLAWS, Invalid
+from sluice.api.problems.findings import flaws_of
 from sluice.api.schemas.submission import MAX_BATCH, Batch, StatusChange, Submission
-from sluice.api.submit.strict_json import MOST_FLAWS, decode
+from sluice.api.submit.strict_json import decode
 from sluice.core.errors import Flaw
 from sluice.core.ids import new_task_id
 from sluice.core.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT_SECONDS, JsonText, Kind, NewTask, QueueName

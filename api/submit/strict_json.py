@@ -13,11 +13,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from sluice.core.errors import Flaw, SluiceError
+from sluice.api.problems.errors import MOST_FLAWS, NotJson, Unsound
+from sluice.core.errors import Flaw
 from sluice.core.task import MAX_NESTING
-
-MOST_FLAWS = 100
-"""Findings after which the search ends: an answer is to be read, and to stay small."""
 
 _FITS_64_BITS = range(-(2**63), 2**64)
 _DIGITS_OF_64_BITS = 20
@@ -25,18 +23,6 @@ _ONLY_WHOLE = 2.0**53
 """From here on a double has no place for a fraction, nor for every integer."""
 _PLAIN = frozenset({int, float, bool, type(None)})
 _NOT_ZERO = re.compile(r"[1-9]")
-
-
-class NotJson(SluiceError):
-    """The bytes are no JSON text in UTF-8. NaN and infinities, whose meaning JSON does not know, are among these."""
-
-
-class Unsound(SluiceError):
-    """JSON, but with values that could not be kept as they are. `flaws` has the first MOST_FLAWS of them."""
-
-    def __init__(self, flaws: list[Flaw]) -> None:
-        super().__init__("the body holds values that cannot be kept as they are")
-        self.flaws = tuple(flaws)
 
 
 class _Mark:

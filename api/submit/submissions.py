@@ -1,4 +1,4 @@
-"""Group commit (A1 commit): submissions that arrive together share one INSERT and one commit. Validates and pushes nothing.
+"""Group commit (A1 commit): submissions that arrive together share one INSERT. Validates and pushes nothing.
 
 No timer gathers them. A flusher takes whatever waits the moment it is free, so that a lone submission leaves at once
 and batches grow exactly with the load.
@@ -14,6 +14,7 @@ from datetime import timedelta
 from sys import getsizeof
 from typing import TYPE_CHECKING, Protocol
 
+from sluice.api.problems.errors import MaybeAccepted
 from sluice.core.errors import OutcomeUnknown, Overloaded, RowRefused, StoreUnavailable
 from sluice.core.events import Submitted
 from sluice.core.halving import bisected
@@ -33,14 +34,6 @@ MOST_BYTES_WAITING = 64 << 20
 _PAUSES = (0.02, 0.05, 0.1, 0.2)
 """Seconds between tries while PostgreSQL is away; the last goes on."""
 _POSTGRESQL = "PostgreSQL"
-
-
-class MaybeAccepted(OutcomeUnknown):
-    """The time is over and a statement with these tasks has had no answer: they may have been committed."""
-
-    def __init__(self, ids: Sequence[TaskId]) -> None:
-        super().__init__(_POSTGRESQL, "no answer in time")
-        self.ids = list(ids)
 
 
 class SubmitsTasks(Protocol):
@@ -82,15 +75,15 @@ class Submissions:
         self._closing = False
 
     async def submit(
-        self, new: Sequence[NewTask], *, timeout: float = TIMEOUT.total_seconds()
+        self, new: Sequence[NewTask], *, seconds: float = TIMEOUT.total_seconds()
     ) -> Mapping[TaskId, Accepted]:
         """All of `new` or none; what became of each, once it is committed.
 
-        Raises RowRefused, and Overloaded when too much waits. After `timeout` seconds StoreUnavailable: withdrawn, or
+        Raises RowRefused, and Overloaded when too much waits. After `seconds` StoreUnavailable: withdrawn, or
         MaybeAccepted when a statement with it has left. Safe to cancel: what has not left is withdrawn.
         """
         unit = self.put(new)
-        timer = asyncio.get_running_loop().call_later(timeout, self.give_up, unit)
+        timer = asyncio.get_running_loop().call_later(seconds, self.give_up, unit)
         try:
             return await unit.answer
         finally:

@@ -89,8 +89,10 @@ class Child:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM, *, stop_timeout: float | None = None) -> int:
-        """Ask it to end, and wait; after `stop_timeout` seconds (None: as long as it takes) SIGKILL it. Its exit status."""
+    async def stop(
+        self, number: signal.Signals = signal.SIGTERM, *, stop_timeout: float | None = None
+    ) -> int:
+        """Ask it to end, and wait; SIGKILL it after `stop_timeout` seconds, if any. Its exit status."""
         self.send(number)
         try:
             async with asyncio.timeout(stop_timeout):

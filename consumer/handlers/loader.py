@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sluice.consumer.handlers.mark import MARK, Mark, marking
 from sluice.consumer.handlers.registry import Handler, Registry, handlers_of
 from sluice.consumer.handlers.signature import place, written
-from sluice.core.process.command_line import here
 from sluice.core.errors import ConfigurationError
+from sluice.core.process.command_line import here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

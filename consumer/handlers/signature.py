@@ -107,7 +107,7 @@ def _is_function(function: Callable[..., Any]) -> bool:
 
 
 def _has_a_name(function: Callable[..., Any]) -> bool:
-    """Whether a child process finds exactly this by its module and name, as consumer/runs/cpu/process.py looks it up."""
+    """Whether a child process finds exactly this by its module and name, as runs/cpu/process.py looks it up."""
     found: Any = sys.modules.get(getattr(function, "__module__", "") or "")
     if found is None or found.__name__ == "__main__":
         return False

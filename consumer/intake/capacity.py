@@ -16,7 +16,7 @@ _WEIGHT = 1 / 16
 
 
 class Capacity:
-    """So many `slots`: one is taken for a claim, occupied by its handler, vacated when that is out of the way (C2 slots).
+    """So many `slots`: one is taken for a claim, occupied by its handler, vacated when that is done (C2 slots).
 
     `free` are those that nobody has taken. It is below zero while claims are prefetched: some then wait for a vacant
     one. The mean duration of handlers, exponentially weighted, says whether prefetching pays.

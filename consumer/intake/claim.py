@@ -245,7 +245,7 @@ class Claimer:
         return self._lease.trusted and me == self._lease.consumer
 
     async def _counted(self, me: ConsumerId, asked: int, claiming: Awaitable[list[Claim]]) -> int:
-        """How many came back; in flight until they are handed over, so that none of them counts as a stray (L4 reconcile).
+        """Return how many came back; in flight until they are handed over, so that none is a stray (L4 reconcile).
 
         Whoever waits here goes on before they start: the next claim is on its way by then, and PostgreSQL works on it
         while they run. Started first, they held it up: a tenth fewer tasks a second.

@@ -106,7 +106,7 @@ class Schedule:
         try:
             claimed = await self._claimer.claim([hint.id for hint in hints])
         except StoreUnavailable as away:
-            # Nobody knows which of them are ours now: reconcile finds those (L4 reconcile), a scan the others (U4 scan).
+            # Nobody knows which of them are ours now: L4 reconcile finds those, U4 scan the others.
             self._capacity.release(len(hints))
             self._report(StoreLost(away.store, doing="claim", reason=away.reason))
             await asyncio.sleep(_PAUSE)

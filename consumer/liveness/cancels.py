@@ -45,7 +45,7 @@ class Listener:
     async def step(self) -> timedelta:
         """Listen until the connection is lost. Messages of the time before it are lost: the rows are compared.
 
-        They are compared again once the server knows us as a listener: what was sent while we connected is lost as well.
+        They are compared again once the server knows us as a listener: what was sent while we connected is lost too.
         """
         self._missed.ring()
         listening = False

@@ -12,10 +12,10 @@ from sluice.core.outcome import Reason, Return
 from sluice.core.waiting import EARLY
 
 if TYPE_CHECKING:
-    from sluice.consumer.intake.prefetch import Prefetch
-    from sluice.consumer.runs.complete import Complete
     from sluice.consumer.intake.claim import Claimer
+    from sluice.consumer.intake.prefetch import Prefetch
     from sluice.consumer.lease import Lease
+    from sluice.consumer.runs.complete import Complete
     from sluice.consumer.runs.running import Running
     from sluice.core.clock import Clock
     from sluice.core.events import Report

@@ -124,7 +124,7 @@ class Complete:
         self._written.set()
 
     async def _write(self) -> None:
-        """Write until closed and empty. What was not answered is sent again as it stands: the token decides (R2 fence)."""
+        """Write until closed and empty. What had no answer is sent again as it stands (R2 fence)."""
         pause: float | None = None
         while not (self._closing and self.waiting == 0):
             self._bell.clear()

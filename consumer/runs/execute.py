@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.consumer.handlers.context import DetachedContext
 from sluice.consumer.handlers.exceptions import Discard, Retry, Snooze
-from sluice.consumer.runs.cpu.child import ChildDied
 from sluice.consumer.handlers.registry import LOOP, THREAD
 from sluice.consumer.handlers.result import UnstorableResult, encode
+from sluice.consumer.runs.cpu.child import ChildDied
 from sluice.consumer.runs.running import Run, Stop
 from sluice.consumer.runs.timeouts import Timeouts
 from sluice.core.events import AttemptFailed
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from contextvars import Context as Variables
 
     from sluice.consumer.handlers.context import Context
-    from sluice.consumer.runs.cpu.children import Children
     from sluice.consumer.handlers.registry import Handler
+    from sluice.consumer.runs.cpu.children import Children
     from sluice.core.events import Report
 
 GRACE_SECONDS = 1.0

@@ -136,7 +136,7 @@ class Running:
         return list(self._runs.values())
 
     def stop(self, key: RunKey, reason: Stop) -> None:
-        """Stop exactly this run (S3 cancels). One that is not here yet is remembered: a message may outrun its claim."""
+        """Stop exactly this run (S3 cancels). One that is not here yet is remembered: messages may outrun claims."""
         run = self._runs.get(key)
         if run is not None:
             run.stop(reason)

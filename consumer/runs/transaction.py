@@ -1,4 +1,4 @@
-"""ctx.session(): the handler's writes and the completion in one transaction (R6 session). Opens nothing unless asked."""
+"""ctx.session(): the handler's writes and the completion in one transaction (R6 session). Opens nothing unasked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sluice.consumer.lease import Lease
     from sluice.consumer.runs.running import Run, Running
-
     from sluice.core.outcome import Completion
     from sluice.db.driver import Connection
 
@@ -81,7 +80,16 @@ class Transaction:
     """The transaction of one run. Not shared between tasks, and of no use after `complete` or `abandon`."""
 
     __slots__ = (
-        *("_closed", "_connection", "_engine", "_limit", "_opening", "_outer", "_rollback_timeout", "_session"),
+        *(
+            "_closed",
+            "_connection",
+            "_engine",
+            "_limit",
+            "_opening",
+            "_outer",
+            "_rollback_timeout",
+            "_session",
+        ),
         *("committing", "flushed"),
     )
 

@@ -15,7 +15,7 @@ from sluice.consumer.runs.quarantine import WAITS
 from sluice.consumer.runs.running import Run, Stop
 from sluice.consumer.runs.uncharged import Uncharged
 from sluice.core.errors import StoreUnavailable
-from sluice.core.events import Fenced, GivenBack, StepFailed, AttemptFailed
+from sluice.core.events import AttemptFailed, Fenced, GivenBack, StepFailed
 from sluice.core.outcome import Completion, Failed, Failure, Outcome, Reason, Return
 from sluice.core.retry import verdict
 from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate

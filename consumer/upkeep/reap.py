@@ -1,4 +1,4 @@
-"""The attempts of dead consumers go back to pending (U2 reap). Judges nobody unless this process itself was well.
+"""The attempts of dead consumers go back to pending (U2 reap). Judges nobody unless it was well itself.
 
 Who is silent, and for how long, each process sees for itself, on a clock that does not step: the database's may.
 """
@@ -37,7 +37,7 @@ class ReapsAttempts(Turns, Protocol):
 
 
 class Reap(Step):
-    """Declares the silent dead, then finds what they held, then acts by id and token (R3 no second look): statements apart."""
+    """Declares the silent dead, then finds what they held, then acts by id and token (R3): statements apart."""
 
     name: ClassVar[str] = "reap"
 
@@ -58,11 +58,11 @@ class Reap(Step):
 
     @property
     def next_due(self) -> timedelta:
-        """In two periods at most: a turn that is due later than that is taken by others, who blame a clock (U1 turns)."""
+        """In two periods at most: others take a turn that is due later, and blame a clock (U1 turns)."""
         return max(self.period, timedelta(seconds=self._rest.seconds))
 
     async def put_off(self) -> timedelta | None:
-        """Declare the silent dead, and put off what only those may do who were well for long: after an outage nobody."""
+        """Declare the silent dead; put off what only those may do who were well for long."""
         silent = await self._silent()
         if not self._lease.unbroken:
             return self.attempts / 2
@@ -81,7 +81,7 @@ class Reap(Step):
         return End({}, AT_ONCE) if len(dead) == CHUNK and reaped else None
 
     async def _silent(self) -> list[LastBeat]:
-        """Return who has not beaten for a lease of its own, all of it seen from here, while our own beats came through."""
+        """Return who has not beaten for a lease of its own, all of it seen from here, while our own beats were good."""
         asked_at = self._lease.clock()
         beats = await self._store.beats()
         answered_at = self._lease.clock()

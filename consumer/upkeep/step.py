@@ -1,4 +1,4 @@
-"""One step of upkeep, whose turns are taken by whoever wins them (U1 turns). A new one is a name, a period and `take`."""
+"""One step of upkeep, whose turns whoever wins them takes (U1 turns). A new one is a name, a period and `take`."""
 
 from __future__ import annotations
 

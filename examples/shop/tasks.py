@@ -1,8 +1,8 @@
 """The shop's handlers: HANDLERS=tasks names this module."""
 
 from consumer.orders import Order, total
-from db.session import add_invoice
 
+from db.session import add_invoice
 from sluice import Context, handler
 
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sluice.api.problems.errors import MaybeAccepted
+from sluice.api.schemas.submission import MAX_BATCH
 from sluice.api.submit import batches
 from sluice.api.submit.batches import Batches
-from sluice.api.schemas.submission import MAX_BATCH
-from sluice.api.submit.submissions import MaybeAccepted, Submissions
+from sluice.api.submit.submissions import Submissions
 from sluice.core.errors import StoreUnavailable
 from sluice.core.ids import new_task_id
 from sluice.core.task import Kind, NewTask, TaskId

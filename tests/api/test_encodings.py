@@ -9,7 +9,8 @@ import zlib
 import httpx2
 import pytest
 
-from sluice.api.http.encoding import PIECE, Gunzip, NotGzip
+from sluice.api.http.encoding import PIECE, Gunzip
+from sluice.api.problems.errors import NotGzip
 from tests.api.support import JSON, PROBLEM
 
 MESSAGE = {"message": "x" * 1000}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sluice.api.problems.errors import MOST_FLAWS
 from sluice.api.submit import kinds as module
-from sluice.api.submit.strict_json import MOST_FLAWS
 from sluice.core.errors import PayloadRefused
 from tests.api.registering import MAIL, TO_SOMEBODY, Registered, cache, now
 

@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from jsonschema_rs import validator_for
 
+from sluice.api.problems.errors import MaybeAccepted
 from sluice.api.problems.table import TABLE, UNEXPECTED, respond
 from sluice.api.schemas.health import Health
 from sluice.api.schemas.task import TaskOut
-from sluice.api.submit.submissions import MaybeAccepted
 from sluice.core.ids import new_task_id
 from sluice.core.task import Task
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.submit.strict_json import MOST_FLAWS, NotJson, Unsound, decode
+from sluice.api.problems.errors import MOST_FLAWS, NotJson, Unsound
+from sluice.api.submit.strict_json import decode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 VALUES = st.recursive(

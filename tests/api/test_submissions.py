@@ -125,7 +125,7 @@ async def test_what_was_withdrawn_takes_no_room() -> None:
         await settled()
         for _ in range(2):
             with pytest.raises(StoreUnavailable):
-                await made.submit("withdrawn", timeout=0)
+                await made.submit("withdrawn", seconds=0)
         group.create_task(made.submit("a", "b"))
         await settled()
         made.store.gate.set()
@@ -144,7 +144,7 @@ async def test_what_was_withdrawn_behind_one_that_waits_takes_no_room(leaves: st
         for _ in range(5):
             if leaves == "its time is over":
                 with pytest.raises(StoreUnavailable):
-                    await made.submit("withdrawn", "too", timeout=0)
+                    await made.submit("withdrawn", "too", seconds=0)
             else:
                 leaving = group.create_task(made.submit("withdrawn", "too"))
                 await settled()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sluice.api.submit.submissions import MaybeAccepted
+from sluice.api.problems.errors import MaybeAccepted
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.task import NewTask, TaskId
 from tests.api.submitting import desk, outcome, settled, task
@@ -35,9 +35,9 @@ async def test_a_submission_that_never_left_is_withdrawn_when_its_time_is_over()
     async with desk() as made:
         made.store.gate.clear()
         async with asyncio.TaskGroup() as group:
-            first = group.create_task(outcome(made.submit("in flight", timeout=0.05)))
+            first = group.create_task(outcome(made.submit("in flight", seconds=0.05)))
             await settled()
-            second = group.create_task(outcome(made.submit("waits", timeout=0.05)))
+            second = group.create_task(outcome(made.submit("waits", seconds=0.05)))
         made.store.gate.set()
 
     assert isinstance(first.result(), MaybeAccepted)
@@ -51,7 +51,7 @@ async def test_the_answer_to_one_whose_outcome_is_unknown_carries_its_ids() -> N
         made.store.gate.clear()
         new = [task("a"), task("b")]
         with pytest.raises(MaybeAccepted) as unknown:
-            await made.submissions.submit(new, timeout=0.05)
+            await made.submissions.submit(new, seconds=0.05)
         made.store.gate.set()
 
     assert unknown.value.ids == [row.id for row in new]
@@ -63,7 +63,7 @@ async def test_a_store_that_did_nothing_for_sure_leaves_nothing_in_doubt() -> No
 
     async with desk() as made:
         made.store.act = away
-        error = await outcome(made.submit("a", timeout=0.1))
+        error = await outcome(made.submit("a", seconds=0.1))
 
     assert type(error) is StoreUnavailable
     assert len(made.store.statements) > 1
@@ -76,6 +76,6 @@ async def test_an_unknown_outcome_stays_unknown_when_later_tries_do_nothing() ->
 
     async with desk() as made:
         made.store.act = away
-        error = await outcome(made.submit("a", timeout=0.1))
+        error = await outcome(made.submit("a", seconds=0.1))
 
     assert isinstance(error, MaybeAccepted)

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Iterable
 
 import httpx2
 
-from sluice.api.submit.batches import LONGEST, MOST_ROWS_WAITING
 from sluice.api.http.body_budget import WAIT
 from sluice.api.schemas.submission import MAX_BATCH
+from sluice.api.submit.batches import LONGEST, MOST_ROWS_WAITING
 from tests.api.support import JSON
 from tests.bounded.processes import ApiProcess
 from tests.bounded.weighing import watched

@@ -1,4 +1,4 @@
-"""A claim against a cancel (R1 gate, C1 cancel): the two answers and the row are consistent with one order of the two."""
+"""A claim against a cancel (R1, C1 cancel): the two answers and the row are consistent with one order of the two."""
 
 from __future__ import annotations
 

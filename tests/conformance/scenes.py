@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from sluice.core.ids import new_consumer_id
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure, Return
 from sluice.core.task import (
     DEFAULT_QUEUE,
     Claim,
@@ -18,7 +18,6 @@ from sluice.core.task import (
     QueueName,
     TaskId,
 )
-from sluice.core.outcome import Completion, Failing, Return
 from sluice.db.claims import Lane
 from sluice.db.consumers import Registration
 from tests.conformance.world import Row, World

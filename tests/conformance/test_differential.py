@@ -19,9 +19,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure, Return
 from sluice.core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, QueueName, TaskId
-from sluice.core.outcome import Completion, Failing, Return
 from sluice.db.claims import Hints, Lane
 from sluice.db.consumers import Registration, ServedKind
 from sluice.db.rows import Place

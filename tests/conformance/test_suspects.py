@@ -1,4 +1,4 @@
-"""Tasks that one more crash would poison: PostgreSQL and its stand-in claim one at a time, and touch no other (U2 reap)."""
+"""Tasks that one more crash would poison: PostgreSQL and its stand-in claim one at a time, and touch no other (U2)."""
 
 from __future__ import annotations
 

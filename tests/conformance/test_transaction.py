@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sluice.consumer.runs.transaction import Transaction
 from sluice.core.errors import StoreUnavailable
 from sluice.core.ids import new_consumer_id
-from sluice.core.task import Claim, Status
 from sluice.core.outcome import Completion
+from sluice.core.task import Claim, Status
 from sluice.db.claims import Written, finish_values
 from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, sqlstate
 from sluice.db.session import make_engine

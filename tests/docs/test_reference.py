@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sluice import Context
-from sluice.api.problems.table import TABLE
 from sluice.api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE, create_app
+from sluice.api.problems.table import TABLE
 from sluice.consumer.stores import HOT_CONNECTIONS
 from sluice.consumer.upkeep import promote, prune, reap
 from sluice.core import events

@@ -1,4 +1,4 @@
-"""Never more handlers than WORKER_QUEUE_MAXSIZE (C2 slots), no idle consumer without work, no lease lost to a busy loop."""
+"""Never more handlers than WORKER_QUEUE_MAXSIZE (C2), no idle consumer without work, no lease lost to a busy loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row that somebody else holds locked waits alone: its neighbours are written, claimed and given back (R5 outcomes)."""
+"""A row that somebody else holds locked waits alone: its neighbours are written, claimed and given back (R5)."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ async def test_a_task_that_kills_its_consumer_is_poisoned_and_its_neighbours_are
 async def test_a_suspect_that_kills_at_its_first_line_takes_none_along_that_came_with_it(
     stores: Stores, consumers: Consumers
 ) -> None:
-    """One claim brings them all. The first one runs, and the process is gone before the others are given back (U2 reap)."""
+    """One claim brings them all. The first one runs, and the process is gone before the others are given back (U2)."""
     flag = consumers.file("deadly")
     flag.touch()
     deadly = new("die", payload=payload(**{"while": str(flag)}))

@@ -137,7 +137,9 @@ async def test_a_fork_server_that_dies_as_it_is_asked_for_a_child_fails_no_task(
     await eventually(lambda: _failed_with(stores, first.id, "MemoryError"), timeout=20)
 
     children = psutil.Process(consumer.pid).children()
-    (server,) = (child for child in children if "sluice.consumer.runs.cpu.process" in " ".join(child.cmdline()))
+    (server,) = (
+        child for child in children if "sluice.consumer.runs.cpu.process" in " ".join(child.cmdline())
+    )
     server.send_signal(signal.SIGSTOP)
     await stores.submit_and_push([caught])
     await eventually(lambda: _is_processing(stores, caught.id))

@@ -1,4 +1,4 @@
-"""Rows that no version of ours writes: each is set aside or runs as it can, and its neighbours never notice (U1 turns)."""
+"""Rows that no version of ours writes: each is set aside or runs as it can, and its neighbours never notice (U1)."""
 
 from __future__ import annotations
 

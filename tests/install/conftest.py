@@ -47,7 +47,18 @@ def installed(wheel: Path, run_directory: Path) -> Installed:
     _run(everybodys or sys.executable, "-m", "venv", "--without-pip", place)
     python = place / "bin" / "python"
     _run(
-        *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel)
+        *(
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            wheel,
+        )
     )
     [site] = place.glob("lib/python3.*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

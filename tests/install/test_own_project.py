@@ -102,7 +102,10 @@ async def test_sluice_up_runs_its_handlers(installed: Installed, shop: Path, use
     if user is not None:
         os.chown(shop, user, user)
     env = environment(shop)
-    async with running(installed.command, "up", "--port", "0", shop=shop, env=env, user=user) as (process, log):
+    async with running(installed.command, "up", "--port", "0", shop=shop, env=env, user=user) as (
+        process,
+        log,
+    ):
         url, urls = await _read_box(process, log, named={})
         env |= {"SLUICE_URL": url, "DATABASE_URL": urls.database_url}
         ask(installed, shop, str(installed.python), "-m", "cli.setup", env=env, user=user)

@@ -1,4 +1,4 @@
-"""Breaking connections off while commands are under way (S2 clients): they fail in our words, at whatever step they are."""
+"""Breaking connections off while commands are under way (S2): they fail in our words, at whatever step they are."""
 
 from __future__ import annotations
 

@@ -11,10 +11,9 @@ import pytest
 from sqlalchemy import Select
 
 from sluice.core.ids import new_consumer_id, new_task_id
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure
 from sluice.core.task import DEFAULT_QUEUE, Kind, QueueName, Status, TaskId
 from sluice.db.browse import DEPTH_CAP, WINDOW, Browse, Depth, Page
-from sluice.core.outcome import Completion, Failing
 from tests.support.stores import ECHO, Stores, new
 
 

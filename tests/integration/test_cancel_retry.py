@@ -8,9 +8,8 @@ import pytest
 
 from sluice.core.errors import TaskNotFound, TransitionRefused
 from sluice.core.ids import new_consumer_id, new_task_id
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure
 from sluice.core.task import JsonText, Status
-from sluice.core.outcome import Completion, Failing
 from tests.support.stores import ECHO, Stores, new
 
 

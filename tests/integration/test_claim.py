@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from sluice.core.ids import new_consumer_id, new_task_id
-from sluice.core.task import DEFAULT_QUEUE, QueueName, RunKey, Status
 from sluice.core.outcome import Completion
+from sluice.core.task import DEFAULT_QUEUE, QueueName, RunKey, Status
 from sluice.db.claims import Lane
 from sluice.db.upkeep import BEGINNING
 from tests.support.stores import ECHO, Stores, new

@@ -1,4 +1,4 @@
-"""Looks at what is processing, beside a snapshot that keeps the entry of every try that ended (L4 reconcile, U2 reap)."""
+"""Looks at what is processing, beside a snapshot that keeps the entry of every try that ended (L4, U2)."""
 
 from __future__ import annotations
 

@@ -10,9 +10,8 @@ import pytest
 
 from sluice.core.errors import RowRefused
 from sluice.core.ids import new_consumer_id, new_task_id
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure, Return
 from sluice.core.task import DEFAULT_QUEUE, Claim, FencingToken, JsonText, Status
-from sluice.core.outcome import Completion, Failing, Return
 from sluice.db.claims import Written
 from tests.support.stores import ECHO, Stores, new
 

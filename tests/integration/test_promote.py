@@ -11,11 +11,11 @@ from random import Random
 import pytest
 
 from sluice.consumer.periodic import every
-from sluice.core.waiting import Stopping
 from sluice.consumer.upkeep.promote import PERIOD, STEP, Promote, Pushes
 from sluice.core.errors import OutcomeUnknown
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import ReadyList, TaskId
+from sluice.core.waiting import Stopping
 from tests.support.eventually import eventually
 from tests.support.stores import DEFAULT_LIST, ECHO, Stores, list_of, new
 

@@ -12,9 +12,8 @@ import pytest
 from sluice.consumer.upkeep.prune import STEP, Prune
 from sluice.core.errors import TaskNotFound
 from sluice.core.events import Event, StepFailed, UpkeepDone
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure
 from sluice.core.task import Status, TaskId
-from sluice.core.outcome import Completion, Failing
 from sluice.db.session import Database, Limits, make_engine
 from sluice.db.upkeep import Ended, Upkeep
 from tests.support.pruning import prune

@@ -12,8 +12,8 @@ from sluice.consumer.lease import Lease
 from sluice.consumer.upkeep.reap import STEP, Reap
 from sluice.core.events import Event, UpkeepDone
 from sluice.core.ids import new_consumer_id
-from sluice.core.task import Claim, FencingToken, Status
 from sluice.core.outcome import Completion, Return
+from sluice.core.task import Claim, FencingToken, Status
 from tests.support.stores import ECHO, Stores, new
 
 SPREAD = timedelta(seconds=1)

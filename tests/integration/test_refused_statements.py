@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses for a reason that lies in no row's values is sent again, and ends no consumer (R5 outcomes)."""
+"""What PostgreSQL refuses for a reason that lies in no row's values is sent again, and ends no consumer (R5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ctx.session() asked for by many, twice, late or in a thread: connections are scarce, and none is lost (R6 session)."""
+"""ctx.session() asked for by many, twice, late or in a thread: connections are scarce, and none is lost (R6)."""
 
 from __future__ import annotations
 

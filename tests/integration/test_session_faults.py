@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sluice import Context
 from sluice.core.events import Fenced, StepFailed
 from sluice.core.ids import new_consumer_id
-from sluice.core.task import Kind, Status
 from sluice.core.outcome import Return
+from sluice.core.task import Kind, Status
 from tests.integration.writing import status, writes
 from tests.support.effects import effects, write
 from tests.support.eventually import eventually

@@ -1,4 +1,4 @@
-"""ctx.session() when PostgreSQL falls silent: our own statements in it have a time of their own (R6 session, L3 trust)."""
+"""ctx.session() when PostgreSQL falls silent: our own statements in it have a time of their own (R6, L3)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sluice.consumer.runs import transaction
 from sluice import Context
+from sluice.consumer.runs import transaction
 from sluice.consumer.runs.running import Stop
 from sluice.core.task import Status
 from tests.support.effects import effects, write

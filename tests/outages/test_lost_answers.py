@@ -1,4 +1,4 @@
-"""Answers that never arrive, to a claim (L4 reconcile), a pop (U4 scan) or a finish (R5 outcomes), and a zombie's that come too late (R2 fence)."""
+"""Answers that never arrive, to a claim (L4), a pop (U4) or a finish (R5), and a zombie's that come too late (R2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consumers without PostgreSQL keep what their handlers returned, and nobody pays for the outage (R5 outcomes, L5 new id, U2 reap)."""
+"""Consumers without PostgreSQL keep what their handlers returned, and nobody pays for the outage (R5, L5, U2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis away in every way, at the start and in the middle, alone and together with PostgreSQL (S4 no Redis, U4 scan)."""
+"""Redis away in every way, at the start and in the middle, alone and together with PostgreSQL (S4, U4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Redis clients: nothing is sent twice, nobody waits for another's answer, and no server is kept too long (S2 clients)."""
+"""The Redis clients: nothing is sent twice, nobody waits for another's answer, and no server is kept too long (S2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A silent Redis behind TLS: closing there waits for a farewell that never comes, and a drain must not (C3 drain, S2 clients)."""
+"""A silent Redis behind TLS: closing there waits for a farewell that never comes, and a drain must not (C3, S2)."""
 
 from __future__ import annotations
 

@@ -12,9 +12,8 @@ from uuid import UUID
 import asyncpg
 
 from sluice.core.errors import TaskNotFound, TransitionRefused
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure, Return
 from sluice.core.task import DEFAULT_QUEUE, ConsumerId, FencingToken, JsonText, NewTask, TaskId
-from sluice.core.outcome import Completion, Failing, Return
 from sluice.db.claims import Claims, Lane
 from sluice.db.consumers import Consumers, Registration
 from sluice.db.rows import Place

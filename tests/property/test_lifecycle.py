@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.support.transitions import allowed
 from sluice.core.task import POISONED_AFTER_CRASHES, Status
+from tests.support.transitions import allowed
 
 
 class Life(RuleBasedStateMachine):

@@ -97,7 +97,13 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
             2 * BATCH,
         ),
         "prune_look": (
-            {"age": 3600.0, "n": BATCH, "after_finished_at": "-infinity", "after_place": "(0,0)", "after_part": 0},
+            {
+                "age": 3600.0,
+                "n": BATCH,
+                "after_finished_at": "-infinity",
+                "after_place": "(0,0)",
+                "after_part": 0,
+            },
             {FINISHED},
             BATCH,
         ),

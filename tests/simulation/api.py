@@ -9,8 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sluice.api.cancels import Cancels
-from sluice.api.timeout import Timeout
 from sluice.api.submit.submissions import Submissions
+from sluice.api.timeout import Timeout
 from sluice.core.errors import OutcomeUnknown, SluiceError, StoreUnavailable, TaskNotFound, TransitionRefused
 from sluice.core.events import Event
 from sluice.core.task import NewTask, Status, Task

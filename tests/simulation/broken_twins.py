@@ -13,9 +13,8 @@ from sluice.consumer.lease import Lease
 from sluice.consumer.runs.running import Running, Stop
 from sluice.consumer.runs.work import Work
 from sluice.core.errors import SluiceError, StoreUnavailable
-from sluice.core.outcome import Succeeded
+from sluice.core.outcome import Completion, Succeeded
 from sluice.core.task import NewTask
-from sluice.core.outcome import Completion
 from sluice.db.tasks import Accepted
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from sluice.consumer.handlers.exceptions import Discard, Retry, Snooze
-from sluice.consumer.runs.cpu.child import ChildDied
 from sluice.consumer.handlers.registry import Handler, Mode
 from sluice.consumer.handlers.result import encode
+from sluice.consumer.runs.cpu.child import ChildDied
 from sluice.core.task import JsonText, Kind
 from tests.simulation.observed import Execution
 

@@ -78,7 +78,7 @@ class History(Statements):
     def _may_overlap(self, other: Execution) -> bool:
         """A row may be given to others while its handler is frozen or was a moment ago, and is about to be stopped.
 
-        Or when its process is about to exit (C3 drain), when it is a thread that nobody can stop or a coroutine that goes on
+        Or when its process is about to exit (C3), when it is a thread that nobody can stop or a coroutine that goes on
         after its time (C2 slots), or was canceled.
         """
         process = other.process

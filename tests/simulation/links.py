@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from sluice.consumer.stores import HOT_CONNECTIONS, answer_timeout
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.events import Report
-from sluice.db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker
 from sluice.core.outcome import Completion
+from sluice.db.broker import BLOCK_SECONDS, COMMAND_SECONDS, Broker
 from sluice.db.keys import Keys
 from sluice.db.publisher import Publisher
 from sluice.db.ready import ReadyLists
@@ -185,7 +185,9 @@ class Links:
         self.handler_connections = handler_pool
         self.transactions: list[OwnTransaction] = []
         self._lease = lease
-        hot = self.hot = door(postgresql, who, size=HOT_CONNECTIONS, limit=answer_timeout(lease).total_seconds())
+        hot = self.hot = door(
+            postgresql, who, size=HOT_CONNECTIONS, limit=answer_timeout(lease).total_seconds()
+        )
         self.claims: Any = Proxy(store.claims, hot.ask)
         self.consumers: Any = Proxy(store.consumers, hot.ask)
         self.upkeep: Any = Proxy(store.upkeep, hot.ask)

@@ -15,8 +15,8 @@ from sluice.consumer.parts import Consumer, Machine
 from sluice.consumer.serve import consume
 from sluice.consumer.shutdown import Ending
 from sluice.core.events import Event
-from sluice.core.settings import ConsumerSettings
 from sluice.core.process.stop import StopOrder
+from sluice.core.settings import ConsumerSettings
 from sluice.core.task import ConsumerId, TaskId
 from tests.simulation.handlers import SimChildren, SimThreads, registry
 from tests.simulation.history import History
@@ -162,7 +162,13 @@ class SimProcess(ProcessHosts):
         beside = self.world.ablation.without(self, beside)
         self._watch_drain()
         await consume(
-            consumer, beside, settings, stop=self._stop, leave=self._leave, report=self._report, machine=machine
+            consumer,
+            beside,
+            settings,
+            stop=self._stop,
+            leave=self._leave,
+            report=self._report,
+            machine=machine,
         )
         self.die("its end")
 

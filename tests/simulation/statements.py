@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sluice.consumer.runs.uncharged import FREE
-from tests.support.transitions import allowed
-from sluice.core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
 from sluice.core.outcome import Completion
+from sluice.core.task import POISONED_AFTER_CRASHES, ConsumerId, FencingToken, Status, TaskId
 from tests.simulation.observed import Seen
 from tests.simulation.record import Record
 from tests.simulation.store_tables import LOCK_TIMEOUT
+from tests.support.transitions import allowed
 
 if TYPE_CHECKING:
     from tests.simulation.ports import Call

@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 
 from sluice.core.errors import StoreUnavailable
-from sluice.core.task import TaskId
 from sluice.core.outcome import Completion
+from sluice.core.task import TaskId
 from tests.simulation.store_claims import SimClaims, completed
 from tests.simulation.store_tables import RowLock, Tables
 

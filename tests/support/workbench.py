@@ -13,15 +13,15 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from sluice.consumer.handlers.mark import MARK, handler
+from sluice.consumer.handlers.registry import Handler, handlers_of
+from sluice.consumer.intake.capacity import Capacity
+from sluice.consumer.lease import Lease
 from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.runs.execute import Execute
-from sluice.consumer.lease import Lease
-from sluice.consumer.handlers.mark import MARK, handler
-from sluice.consumer.handlers.registry import Handler, handlers_of
-from sluice.consumer.runs.running import Running
-from sluice.consumer.intake.capacity import Capacity
 from sluice.consumer.runs.quarantine import Quarantine
+from sluice.consumer.runs.running import Running
 from sluice.consumer.runs.transaction import Sessions
 from sluice.consumer.runs.work import Work
 from sluice.core.clock import boottime

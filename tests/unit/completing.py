@@ -7,13 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sluice.core.outcome import Write
 from sluice.consumer.runs.complete import Complete
 from sluice.core.errors import Hindered, RowRefused
-from sluice.core.outcome import Failure
+from sluice.core.outcome import Completion, Failing, Failure, Return, Write
 from sluice.core.task import DEFAULT_KIND, DEFAULT_QUEUE, FencingToken, JsonText, TaskId
 from sluice.core.waiting import Bell
-from sluice.core.outcome import Completion, Failing, Return
 from sluice.db.claims import Pending, Written
 from tests.unit.support import Events, now, settled, task_id, virtual
 

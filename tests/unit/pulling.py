@@ -9,13 +9,13 @@ from random import Random
 from typing import Any, cast
 
 from sluice.consumer.intake.capacity import Capacity
-from sluice.consumer.intake.prefetch import Prefetch, Works
 from sluice.consumer.intake.lists import Lists
-from sluice.consumer.periodic import every
-from sluice.consumer.intake.redis_health import RedisHealth
+from sluice.consumer.intake.prefetch import Prefetch, Works
 from sluice.consumer.intake.pull import Pull
+from sluice.consumer.intake.redis_health import RedisHealth
 from sluice.consumer.intake.scan import ALONE, BUSY, IDLE, Popped, Scan
 from sluice.consumer.intake.schedule import Hint
+from sluice.consumer.periodic import every
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.task import Kind, QueueName, ReadyList, TaskId

@@ -8,14 +8,14 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+from sluice.consumer.intake.claim import Claimer
 from sluice.consumer.intake.prefetch import Prefetch
 from sluice.consumer.liveness.cancels import Compare
-from sluice.consumer.runs.complete import Complete
-from sluice.consumer.intake.claim import Claimer
 from sluice.consumer.liveness.reconcile import Reconcile
+from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.running import Run, Running
-from sluice.core.task import Claim, ConsumerId, FencingToken, RunKey
 from sluice.core.outcome import Return
+from sluice.core.task import Claim, ConsumerId, FencingToken, RunKey
 from sluice.db.claims import Batch
 from tests.unit.support import Clock, Events, begun, claim, task_id, trusted
 

@@ -13,8 +13,8 @@ from sluice.consumer.parts import Consumer
 from sluice.consumer.runs.running import Run, Running
 from sluice.consumer.shutdown import Ending, Shutdown
 from sluice.core.errors import RowRefused, StoreUnavailable
-from sluice.core.task import RunKey, TaskId
 from sluice.core.outcome import Return
+from sluice.core.task import RunKey, TaskId
 from sluice.db.claims import Pending, Written
 from tests.unit.support import Events, begun, claim, now
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
-
 from types import SimpleNamespace
+from typing import Any
 
 from sluice.consumer.lease import Lease
 from sluice.consumer.liveness.heartbeat import Beat

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from sluice.core.outcome import Reason
-
 import re
 from dataclasses import FrozenInstanceError
 
@@ -9,6 +7,7 @@ import pytest
 
 from sluice.core import events
 from sluice.core.events import Claimed, Event, GivenBack, Many, StoreBack
+from sluice.core.outcome import Reason
 from sluice.core.telemetry.log import LEVELS
 
 CLASSES = [

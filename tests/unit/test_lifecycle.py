@@ -9,9 +9,9 @@ from sqlalchemy import CheckConstraint, Table
 
 from sluice.core import lifecycle
 from sluice.core.lifecycle import TRANSITIONS
-from tests.support.transitions import allowed
 from sluice.core.task import SUSPECTED_AFTER_CRASHES, TERMINAL, Status
 from sluice.db.models import TaskRow
+from tests.support.transitions import allowed
 
 STATEMENTS = {
     file.name.removesuffix(".sql"): re.sub(r"--.*", "", file.read_text(encoding="utf-8"))

@@ -98,8 +98,8 @@ def test_a_signal_during_an_import_is_no_mistake_of_the_module(here: Path, text:
     """Raised, it would be a RuntimeError of the second one before Python 3.12."""
     write(here / "mine.py", f"import signal\n{text}")
     code = (
-        "from sluice.consumer.handlers.loader import load; from sluice.core.process.command_line import end_at_signals; "
-        "end_at_signals(); load(['mine'])"
+        "from sluice.consumer.handlers.loader import load; "
+        "from sluice.core.process.command_line import end_at_signals; end_at_signals(); load(['mine'])"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code],

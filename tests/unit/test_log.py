@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from sluice.core.events import Finished, LoopStalled, StoreLost, Submitted, AttemptFailed
+from sluice.core.events import AttemptFailed, Finished, LoopStalled, StoreLost, Submitted
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 

@@ -10,6 +10,7 @@ import pytest
 from sluice.consumer.periodic import every
 from sluice.core.errors import OutcomeUnknown, StoreUnavailable
 from sluice.core.events import StepFailed, StoreBack, StoreLost
+from sluice.core.waiting import Bell, Stopping
 from tests.unit.support import Events, now, settled, virtual
 
 

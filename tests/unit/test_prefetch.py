@@ -64,7 +64,9 @@ def test_quick_handlers_have_as_many_claims_prefetched_as_there_are_slots_up_to_
     capacity: int, most: int, at_once: tuple[int, int]
 ) -> None:
     s = Scene(capacity)
-    assert (s.prefetch.room, s.prefetch.at_once) == (capacity, at_once[0]), "nothing has shown that they are quick"
+    assert (s.prefetch.room, s.prefetch.at_once) == (capacity, at_once[0]), (
+        "nothing has shown that they are quick"
+    )
 
     s.capacity.took(0.001)
     assert (s.prefetch.room, s.prefetch.at_once) == (capacity + most, at_once[1])

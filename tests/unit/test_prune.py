@@ -155,12 +155,30 @@ async def test_a_statement_has_a_bound_of_bytes() -> None:
     "cursor",
     [
         {"": 3},
-        {"finished_at": "yesterday", "place": "(1,1)", "part": 0, "size": 3, "began": "2026-01-01T00:00:00+00:00"},
+        {
+            "finished_at": "yesterday",
+            "place": "(1,1)",
+            "part": 0,
+            "size": 3,
+            "began": "2026-01-01T00:00:00+00:00",
+        },
         {"finished_at": "infinity", "place": "1", "part": 0, "size": 3, "began": "2026-01-01T00:00:00+00:00"},
         {"finished_at": 3, "place": None, "part": 0, "size": 3, "began": "2026-01-01T00:00:00+00:00"},
         {"finished_at": "infinity", "place": "(1,1)", "part": 0, "size": 3, "began": "2026-01-01"},
-        {"finished_at": "infinity", "place": "(1,1)", "part": 0, "size": 3, "began": "2026-01-01T01:00:00+00:00"},
-        {"finished_at": "infinity", "place": "(1,1)", "part": 0, "size": 3, "began": "2025-12-31T23:00:00+00:00"},
+        {
+            "finished_at": "infinity",
+            "place": "(1,1)",
+            "part": 0,
+            "size": 3,
+            "began": "2026-01-01T01:00:00+00:00",
+        },
+        {
+            "finished_at": "infinity",
+            "place": "(1,1)",
+            "part": 0,
+            "size": 3,
+            "began": "2025-12-31T23:00:00+00:00",
+        },
     ],
 )
 def test_a_cursor_that_is_none_or_of_another_time_begins_anew(cursor: dict[str, Any]) -> None:

@@ -7,8 +7,7 @@ from itertools import pairwise
 import pytest
 
 from sluice.core.errors import OutcomeUnknown, RowRefused
-from sluice.core.outcome import TimedOut
-from sluice.core.outcome import Return
+from sluice.core.outcome import Return, TimedOut
 from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import DONE, Scene
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from sluice.core.outcome import Reason
-
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
@@ -10,7 +8,7 @@ import pytest
 
 from sluice.core.errors import Hindered, OutcomeUnknown, StoreUnavailable
 from sluice.core.events import GivenBack
-from sluice.core.outcome import Return
+from sluice.core.outcome import Reason, Return
 from tests.unit.reconciling import Scene, key
 from tests.unit.support import settled, task_id, virtual
 

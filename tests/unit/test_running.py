@@ -11,7 +11,7 @@ from sluice.consumer.runs import running as module
 from sluice.consumer.runs.running import Run, Running, Stop
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import FencingToken
-from tests.unit.support import begun, claim, now, settled, task_id, virtual
+from tests.unit.support import begun, claim, nothing, now, settled, task_id, virtual
 
 
 def a_run(number: int = 1, token: int = 1) -> Run:

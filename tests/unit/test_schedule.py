@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from sluice.core.outcome import Reason
-
 import asyncio
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from sluice.consumer.intake.schedule import Hint, by_list
 from sluice.core.errors import OutcomeUnknown
 from sluice.core.events import GivenBack, StoreLost
+from sluice.core.outcome import Reason
 from tests.unit.scheduling import HIGH, LOW, Scene, ids, scene
 from tests.unit.support import settled, task_id, virtual
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from sluice.consumer import processes
-from sluice.core.process import supervisor
 from sluice.core.errors import StoreUnavailable
+from sluice.core.process import supervisor
 from sluice.core.settings import ConsumerSettings
 from tests.unit.supervising import Child, Machine, supervised
 from tests.unit.support import now, settled, virtual

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
-from sluice.core.outcome import Reason
-
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from sluice.core.outcome import Write
-from sluice.consumer.lease import Lease
 from sluice.consumer.handlers.registry import Mode
-from sluice.consumer.runs.running import Stop
+from sluice.consumer.lease import Lease
 from sluice.consumer.runs.quarantine import LINGERS
+from sluice.consumer.runs.running import Stop
 from sluice.consumer.runs.work import Work
 from sluice.core.events import GivenBack, StepFailed
-from sluice.core.outcome import Failed, Interrupted, Outcome, Snoozed, TimedOut
+from sluice.core.outcome import (
+    Completion,
+    Failed,
+    Failing,
+    Interrupted,
+    Outcome,
+    Reason,
+    Return,
+    Snoozed,
+    TimedOut,
+    Write,
+)
 from sluice.core.task import JsonText, Kind
-from sluice.core.outcome import Completion, Failing, Return
 from tests.unit.support import claim, now, settled, task_id, virtual
 from tests.unit.working import BROKEN, DONE, Scene
 

@@ -11,9 +11,8 @@ from sluice.consumer.handlers.registry import Mode
 from sluice.consumer.runs.running import Stop
 from sluice.consumer.runs.uncharged import FREE
 from sluice.core.events import Fenced
-from sluice.core.outcome import Canceled, Failed, Interrupted, Outcome, Snoozed
+from sluice.core.outcome import Canceled, Completion, Failed, Failing, Interrupted, Outcome, Return, Snoozed
 from sluice.core.task import JsonText, Kind
-from sluice.core.outcome import Completion, Failing, Return
 from tests.unit.support import claim, settled, task_id, virtual
 from tests.unit.working import BROKEN, DONE, Scene, ServerSays, Transaction
 

@@ -11,18 +11,16 @@ from typing import Any, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sluice import Context
-from sluice.core.outcome import Write
+from sluice.consumer.handlers.registry import Handler, Mode
+from sluice.consumer.intake.capacity import Capacity
 from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.execute import Execute
-from sluice.consumer.handlers.registry import Handler, Mode
-from sluice.consumer.runs.running import Run, Running
-from sluice.consumer.intake.capacity import Capacity
 from sluice.consumer.runs.quarantine import Quarantine
+from sluice.consumer.runs.running import Run, Running
 from sluice.consumer.runs.transaction import Sessions
 from sluice.consumer.runs.work import Work
-from sluice.core.outcome import Failure, Outcome, Succeeded
+from sluice.core.outcome import Completion, Failure, Outcome, Succeeded, Write
 from sluice.core.task import ConsumerId, JsonText, Kind, RunKey, TaskId
-from sluice.core.outcome import Completion
 from sluice.core.waiting import Bell
 from tests.unit.support import Events, claim, nobody, now, settled, trusted
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sluice.consumer.handlers.context import DetachedContext
-    from sluice.consumer.runs.cpu.child import Child
     from sluice.consumer.handlers.registry import Handler
+    from sluice.consumer.runs.cpu.child import Child
     from sluice.consumer.runs.running import Run
     from sluice.core.task import JsonText
 

@@ -48,8 +48,8 @@ class ForkServer:
     async def fork(self, *, fork_timeout: float) -> Child | None:
         """A child that waits for its request, None when this server does not make any. Safe to cancel.
 
-        A server that is ready and takes longer than `fork_timeout` seconds hangs, and is abandoned. Raises ChildDied when
-        the system refuses another process.
+        A server that is ready and takes longer than `fork_timeout` seconds hangs, and is abandoned. Raises ChildDied
+        when the system refuses another process.
         """
         ours, theirs = socket.socketpair()
         self._asked += 1

@@ -22,12 +22,12 @@ from contextlib import suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sluice.consumer.runs.cpu import answers
 from sluice.consumer.handlers.result import encode
+from sluice.consumer.runs.cpu import answers
 from sluice.core.process.forks import set_forks_apart
 from sluice.core.process.parent_death import adopt_orphans, die_with_parent
-from sluice.core.settings import LogSettings, load
 from sluice.core.process.signals import GROUP
+from sluice.core.settings import LogSettings, load
 from sluice.core.telemetry import log
 
 if TYPE_CHECKING:

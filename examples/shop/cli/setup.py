@@ -4,6 +4,7 @@ import asyncio
 import os
 
 import asyncpg
+
 from db.session import TABLE
 
 
