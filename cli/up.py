@@ -173,6 +173,7 @@ class Family:
             REDIS_URL=urls.redis_url,
             API_HOST=options.host,
             API_PORT=str(port),
+            PYTHONUNBUFFERED="1",  # what a handler prints is shown at once
         )
         if options.log_format is None and self.output.on_terminal:
             settings["LOG_FORMAT"] = "console"  # they write to a pipe, a person reads it

@@ -102,11 +102,15 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Hand this attempt back uncharged: pending again, due after `delay`."""
+    """Hand this attempt back uncharged: pending again, due after `delay`.
+
+    `canceled`: its row is said to be canceled, and then takes no write any more.
+    """
 
     id: TaskId
     token: FencingToken
     delay: timedelta = timedelta()
+    canceled: bool = False
 
 
 class Reason(StrEnum):

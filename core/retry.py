@@ -60,7 +60,9 @@ def verdict(outcome: Outcome, claim: Claim, *, random: Random, policy: RetryPoli
             return verdict(Failed(outcome.failure), claim, random=random, policy=policy)
         case Snoozed(delay):
             return Return(claim.id, claim.token, delay)
-        case Canceled() | Interrupted():
+        case Canceled():
+            return Return(claim.id, claim.token, canceled=True)
+        case Interrupted():
             return Return(claim.id, claim.token)
         case _:
             assert_never(outcome)

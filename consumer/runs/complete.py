@@ -191,9 +191,15 @@ class Complete:
         self._locked.written(group)
         self._report(Finished(written.rows))
         if written.rows < len(group) and not again:
-            self._report(Fenced(len(group) - written.rows))
+            self._tell_fenced(group, written)
         if written.pending:
             self._publisher.again(written.pending)
+
+    def _tell_fenced(self, group: Iterable[Write], written: Written) -> None:
+        """Tell how many writes met another token, beside those whose rows were said to be canceled."""
+        kept = sum(not (isinstance(write, Return) and write.canceled) for write in group)
+        if written.rows < kept:
+            self._report(Fenced(kept - written.rows))
 
     def _halve(self, group: list[Write]) -> None:
         first, second = halves(group)

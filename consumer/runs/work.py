@@ -18,6 +18,7 @@ from sluice.core.errors import StoreUnavailable
 from sluice.core.events import AttemptFailed, Fenced, GivenBack, StepFailed
 from sluice.core.outcome import Completion, Failed, Failure, Outcome, Reason, Return
 from sluice.core.retry import verdict
+from sluice.core.telemetry.current import ATTEMPT
 from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ class Work:
         claim = run.claim
         handler = self._registry[claim.kind]
         context = Context(run, self._sessions, self._clock)
+        ATTEMPT.set(context)
         outcome = await self._execute(run, handler, context, self._leave_behind)
         if run.left_behind:
             return None

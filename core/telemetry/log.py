@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import structlog
 
 from sluice.core.telemetry.background import Background
+from sluice.core.telemetry.current import with_attempt
 from sluice.core.telemetry.lines import FACTS, rendering, without_fail
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _set_up_logging(level: str, render: Sequence[Processor]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.contextvars.merge_contextvars, *FACTS],
+            foreign_pre_chain=[structlog.contextvars.merge_contextvars, with_attempt, *FACTS],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
@@ -88,6 +89,7 @@ def _set_up_structlog() -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
+            with_attempt,
             *FACTS,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

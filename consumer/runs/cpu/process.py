@@ -29,6 +29,7 @@ from sluice.core.process.parent_death import adopt_orphans, die_with_parent
 from sluice.core.process.signals import GROUP
 from sluice.core.settings import LogSettings, load
 from sluice.core.telemetry import log
+from sluice.core.telemetry.current import ATTEMPT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -220,6 +221,7 @@ def _answer(request: bytes) -> bytes:
     """What became of the call, pickled: whether it succeeded, and its encoded result or its exception."""
     try:
         module, qualname, ctx, payload = pickle.loads(request)  # noqa: S301 - from our own consumer
+        ATTEMPT.set(ctx)
         function: Any = importlib.import_module(module)
         for name in qualname.split("."):
             function = getattr(function, name)
