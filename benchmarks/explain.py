@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.deep import Connection
 from sluice.db.browse import Browse
-from sluice.db.session import Database, make_engine
+from sluice.db.session import make_engine
 from sluice.db.statements import positional
 
 # Without the clock in every node: reading it takes longer than many of the nodes do.
@@ -62,7 +62,7 @@ class Explain:
 
     async def page(self, **wanted: Any) -> Cost:
         """A page of the list, with every query that it takes."""
-        pages = _Pages(Database(self._engine), self._engine)
+        pages = _Pages(self._engine)
         await pages.page(**wanted)
         costs = [await self.sql(sql) for sql in pages.asked]
         return sum(costs, NOTHING)
@@ -120,8 +120,8 @@ async def opened(url: str) -> AsyncIterator[Explain]:
 class _Pages(Browse):
     """Keeps what it asks."""
 
-    def __init__(self, database: Database, engine: AsyncEngine) -> None:
-        super().__init__(database, engine)
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine, engine)
         self.asked: list[str] = []
 
     async def _fetch(self, query: Select[Any]) -> Sequence[Mapping[str, Any]]:

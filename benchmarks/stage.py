@@ -63,13 +63,13 @@ class Program:
     async def stop(self) -> None:
         """SIGTERM and wait. Raises BrokenRun when it had died or ends with an error."""
         died = not self.alive
-        status = await self._child.stop(patience=_PATIENCE)
+        status = await self._child.stop(stop_timeout=_PATIENCE)
         if died or status:
             raise BrokenRun(f"{self.name} ended with {status}: {self.said()[-2000:]}")
 
     async def end(self) -> None:
         """Make sure that it is gone, whatever state it is in."""
-        await self._child.stop(patience=5.0)
+        await self._child.stop(stop_timeout=5.0)
         self._output.close()
 
     def said(self) -> str:

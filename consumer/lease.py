@@ -36,6 +36,10 @@ class Lease:
         """Whether claims may be made and handlers may start."""
         return self.clock() < self._trusted_until
 
+    def trusts(self, consumer: ConsumerId) -> bool:
+        """Whether one more statement may follow, or handler start, under this id."""
+        return self.trusted and consumer == self.consumer
+
     @property
     def remaining(self) -> float:
         """Seconds of trust that are left; negative when it has ended."""

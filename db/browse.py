@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import RowMapping, Select, case, func, select, text
+from sqlalchemy import Select, case, func, select, text
 
 from sluice.core.ids import plain
 from sluice.core.task import (
@@ -19,9 +19,9 @@ from sluice.core.task import (
     Task,
     TaskId,
 )
+from sluice.db.fetch import fetch
 from sluice.db.models import TaskRow
 from sluice.db.rows import COLUMNS, to_task
-from sluice.db.session import fetch
 from sluice.db.statements import statement
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Browse:
     async def _fetch(self, query: Select[Any]) -> Sequence[Columns]:
         return await fetch(self._listing, query)
 
-    async def _rows(self, name: str, **values: Any) -> Sequence[RowMapping]:
+    async def _rows(self, name: str, **values: Any) -> Sequence[Columns]:
         return await fetch(self._probing, statement(name), **values)
 
 

@@ -9,27 +9,26 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import Executable, RowMapping, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from sluice.core.errors import ConfigurationError
 from sluice.db import driver
 from sluice.db.connections import Connections
-from sluice.db.faults import from_our_statement, sqlstate
+from sluice.db.faults import from_our_statement
 from sluice.db.statements import positional
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable
 
     Driver = asyncpg.Connection[asyncpg.Record]
 
 T = TypeVar("T")
 
 OLDEST_SERVER = 150_000
-_VICTIM_WAITS = 0.1
-_DEADLOCK = "40P01"
-_READ_ONLY = "25006"
+VICTIM_WAITS = 0.1
+"""Seconds: sent again at once, a deadlock's victim could take the same lock before the winner wakes."""
 _PROBES_ONLY = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -144,46 +143,6 @@ def _milliseconds(duration: timedelta) -> str:
     return str(int(duration.total_seconds() * 1000))
 
 
-async def fetch(engine: AsyncEngine, query: Executable, **values: Any) -> Sequence[RowMapping]:
-    """Run one statement of ours on a connection of SQLAlchemy's, as a transaction of its own; its rows.
-
-    Raises StoreUnavailable (OutcomeUnknown when it may have taken effect) and RowRefused. A deadlock's victim is sent
-    once more (R4 locks). Not safe to cancel where the effect matters: the statement may still take place.
-    """
-    try:
-        try:
-            return await _fetch_once(engine, query, values)
-        except DBAPIError as error:
-            if sqlstate(error) != _DEADLOCK:
-                raise
-            # At once it could take the same lock before the winner wakes.
-            await asyncio.sleep(_VICTIM_WAITS)
-            return await _fetch_once(engine, query, values)
-    except Exception as error:
-        ours = from_our_statement(error)
-        if ours is None:
-            raise
-        raise ours from error
-
-
-async def _fetch_once(
-    engine: AsyncEngine, query: Executable, values: Mapping[str, Any]
-) -> Sequence[RowMapping]:
-    async with engine.connect() as connection:
-        try:
-            result = await connection.execute(query, values)
-        except DBAPIError as error:
-            if sqlstate(error) == _READ_ONLY:
-                await (
-                    connection.invalidate()
-                )  # a session may stay read-only when new ones are not, as after a failover
-            raise
-        except BaseException:
-            await connection.invalidate()  # nobody knows what is still on its way through it
-            raise
-        return result.mappings().all() if result.returns_rows else ()
-
-
 class Database:
     """Runs a consumer's statements, one at a time, each its own transaction; says what went wrong in our words.
 
@@ -216,8 +175,7 @@ class Database:
             try:
                 return await self._once(send)
             except asyncpg.DeadlockDetectedError:
-                # At once it could take the same lock before the winner wakes.
-                await asyncio.sleep(_VICTIM_WAITS)
+                await asyncio.sleep(VICTIM_WAITS)
                 return await self._once(send)
         except Exception as error:
             ours = from_our_statement(error)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import UUID, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from sluice.core.errors import TaskNotFound, TransitionRefused
 from sluice.core.lifecycle import TRANSITIONS
 from sluice.core.task import Status
+from sluice.db.fetch import fetch
 from sluice.db.models import TaskRow
 from sluice.db.rows import COLUMNS, to_task
-from sluice.db.session import fetch
 from sluice.db.statements import statement
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from sluice.core.task import NewTask, Task, TaskId
+
+
+GET = select(*COLUMNS).where(TaskRow.id == bindparam("id"))
+GET_MANY = select(*COLUMNS).where(TaskRow.id == func.any(bindparam("ids", type_=ARRAY(UUID))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +67,14 @@ class Tasks:
         accepted = {row["id"]: Accepted(row["created_at"], row["run_at"], row["due"]) for row in rows}
         if len(accepted) < len(new):
             missing = [task.id for task in new if task.id not in accepted]
-            there = select(*COLUMNS).where(TaskRow.id.in_(missing))
-            for row in await fetch(self._engine, there):
+            for row in await fetch(self._engine, GET_MANY, ids=missing):
                 due = row["run_at"] == row["created_at"]
                 accepted[row["id"]] = Accepted(row["created_at"], row["run_at"], due)
         return accepted
 
     async def get(self, task_id: TaskId) -> Task:
         """The task. Raises TaskNotFound."""
-        rows = await fetch(self._engine, select(*COLUMNS).where(TaskRow.id == task_id))
+        rows = await fetch(self._engine, GET, id=task_id)
         if not rows:
             raise TaskNotFound(task_id)
         return to_task(rows[0])

@@ -13,14 +13,7 @@ from typing import Any, cast
 import httptools
 from uvicorn import Config
 
-from sluice.api.http.body_budget import (
-    FREE_BYTES,
-    HEADER_BYTES,
-    SMALL_BYTES,
-    WAITING_BYTES,
-    BodyBudget,
-    Holding,
-)
+from sluice.api.http import body_budget as budget
 from sluice.api.http.bounds import NO_MORE, Flow, most_connections, without_offer
 from sluice.api.http.uvicorn_inside import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from sluice.api.problems.errors import HeadTooLarge, NotHttp, TooSlow, Trailers
@@ -49,8 +42,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, config: Config, *more: Any, **named: Any) -> None:
         super().__init__(config, *more, **named)
-        self._budget: BodyBudget = cast("Any", config.app).state.budget
-        self._holding = Holding(self._budget.unfinished)
+        self._budget: budget.BodyBudget = cast("Any", config.app).state.budget
+        self._holding = budget.Holding(self._budget.unfinished)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take the connection, unless there are as many as there may be."""
@@ -60,9 +53,8 @@ class Connection(HttpToolsProtocol):
         self._head_since: float | None = self.loop.time()
         self._head_bytes = self._message_bytes = 0
         self._in_head = self._in_body = self._upgrading = self._deaf = False
-        self._body_since = 0.0
         self._body_bytes = self._unread = 0
-        self._unread_since = 0.0
+        self._body_since = self._unread_since = 0.0
         if len(self.connections) > most_connections():
             transport.abort()
 
@@ -74,7 +66,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came while there is room for it, and see what is held of it."""
-        if self._deaf or (len(data) > FREE_BYTES and not self._hold(self._holding.size + len(data))):
+        if self._deaf or (len(data) > budget.FREE_BYTES and not self._hold(self._holding.size + len(data))):
             return
         at, end = 0, len(data)
         while at < end:
@@ -118,7 +110,7 @@ class Connection(HttpToolsProtocol):
         if size > MOST_HEAD_BYTES or len(self.headers) > MOST_HEADERS:
             self._refuse(HeadTooLarge(MOST_HEAD_BYTES, MOST_HEADERS))
             raise NotHttp
-        self._message_bytes = size + HEADER_BYTES * len(self.headers)
+        self._message_bytes = size + budget.HEADER_BYTES * len(self.headers)
         self._head_bytes, self._head_since, self._in_head = 0, None, False
         self._upgrading = self.parser.should_upgrade()
         if self._upgrading:
@@ -179,12 +171,12 @@ class Connection(HttpToolsProtocol):
 
     def _weigh(self) -> None:
         """Count what is held of requests that are not whole, or that wait for others."""
-        holds = self._head_bytes + WAITING_BYTES * len(self.pipeline)
+        holds = self._head_bytes + budget.WAITING_BYTES * len(self.pipeline)
         if self._in_head:
-            holds += HEADER_BYTES * len(self.headers)
+            holds += budget.HEADER_BYTES * len(self.headers)
         elif self._in_body and not self.cycle.response_complete:
-            holds += max(len(self.cycle.body), min(self._message_bytes, MOST_HEAD_BYTES + SMALL_BYTES))
-        self._hold(0 if self._deaf or holds <= FREE_BYTES else holds)
+            holds += max(len(self.cycle.body), min(self._message_bytes, MOST_HEAD_BYTES + budget.SMALL_BYTES))
+        self._hold(0 if self._deaf or holds <= budget.FREE_BYTES else holds)
 
     def _hold(self, size: int) -> bool:
         """Hold so much from now on; False, and an end to it, where there is no room."""

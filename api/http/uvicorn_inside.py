@@ -10,8 +10,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 __all__ = ["STATUS_LINE", "FlowControl", "HttpToolsProtocol", "RequestResponseCycle"]
 
-OF_PROTOCOL = {
-    "attributes": (
+Inside = tuple[tuple[str, ...], dict[str, tuple[str, ...]]]
+"""Attributes; and methods, with the names of their parameters."""
+
+OF_PROTOCOL: Inside = (
+    (
         "connections",
         "cycle",
         "flow",
@@ -22,7 +25,7 @@ OF_PROTOCOL = {
         "transport",
         "url",
     ),
-    "methods": {
+    {
         "connection_made": ("transport",),
         "connection_lost": ("exc",),
         "on_message_begin": (),
@@ -33,17 +36,17 @@ OF_PROTOCOL = {
         "_unset_keepalive_if_required": (),
         "_start_asgi_task": ("cycle", "app"),
     },
-}
-"""What http/connection.py reads, sets, calls and is called by, with the names of parameters."""
+)
+"""What http/connection.py reads, sets, calls and is called by."""
 OF_CYCLE = ("body", "keep_alive", "response_complete", "response_started")
 OF_FLOW = {"pause_reading": (), "resume_reading": ()}
-OF_SERVER = {
-    "attributes": ("force_exit", "lifespan", "server_state", "should_exit"),
-    "methods": {
+OF_SERVER: Inside = (
+    ("force_exit", "lifespan", "server_state", "should_exit"),
+    {
         "startup": ("sockets",),
         "shutdown": ("sockets",),
         "on_tick": ("counter",),
         "capture_signals": (),
     },
-}
+)
 """The same for api/server.py."""

@@ -71,7 +71,7 @@ class _Assets(StaticFiles):
 
 def assets() -> Route:
     """The files of the page. A route and no mount, so that other methods are answered as everywhere."""
-    files_ = _Assets(directory=str(files("api") / "static"))
+    files_ = _Assets(directory=str(files("sluice.api") / "static"))
     return Route(f"{ASSETS}/{{name}}", files_, methods=["GET"], include_in_schema=False)
 
 

@@ -1,4 +1,4 @@
-"""What clients are shown of tasks. Only describes: answers are written from core.task.Task, whose fields these are."""
+"""What clients are shown of tasks. Only describes: answers are written from core/task.py:Task, with its fields."""
 
 from __future__ import annotations
 

@@ -3,48 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from uuid import UUID
 
+from sluice.consumer.intake.walk import ClaimsByRows, Walk
 from sluice.core.errors import RowRefused, StoreUnavailable
 from sluice.core.events import Claimed, StepFailed
 from sluice.core.halving import bisected
-from sluice.core.task import TaskId
-from sluice.db.claims import Lane
-from sluice.db.rows import Place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from sluice.consumer.lease import Lease
     from sluice.core.events import Report
-    from sluice.core.task import Claim, ConsumerId, Kind
-    from sluice.db.claims import Batch, Hints
-
-_MOST_REFUSED = 10
-"""How many refused rows one claim by the rows passes over: each costs it several statements."""
-_END = Place(datetime.max.replace(tzinfo=UTC), TaskId(UUID(int=(1 << 128) - 1)))
-"""Behind every row of a lane: a claim from there brings a suspect alone."""
+    from sluice.core.task import Claim, ConsumerId, Kind, TaskId
+    from sluice.db.claims import Hints, Lane
+    from sluice.db.rows import Place
 
 
-class ClaimsTasks(Protocol):
-    """What the gate needs of the store."""
+class ClaimsTasks(ClaimsByRows, Protocol):
+    """What is needed of the store."""
 
     async def claim(
         self, ids: Sequence[TaskId], *, consumer: ConsumerId, kinds: Sequence[Kind], suspects: bool
     ) -> list[Claim]: ...
-    async def claim_ready(
-        self,
-        lanes: Mapping[Lane, Place],
-        n: int,
-        *,
-        consumer: ConsumerId,
-        listed: Hints,
-        skip: int,
-        suspect: int,
-    ) -> Batch: ...
 
 
 class WritesBehind(Protocol):
@@ -74,21 +56,6 @@ class Found(NamedTuple):
 
     claimed: int
     ends: Mapping[Lane, Place]
-
-
-class _Walk(NamedTuple):
-    """A claim by the rows: what is asked for, and what it has brought so far."""
-
-    lanes: Mapping[Lane, Place]
-    n: int
-    listed: Hints
-    claims: list[Claim]
-    ends: dict[Lane, Place]
-
-    @property
-    def room(self) -> int:
-        """How many more may come."""
-        return self.n - len(self.claims)
 
 
 class Claimer:
@@ -151,20 +118,23 @@ class Claimer:
 
     async def claim_ready(self, lanes: Mapping[Lane, Place], n: int, listed: Hints) -> Found:
         """Claim up to `n` tasks of these lanes by the rows themselves. As `claim` otherwise."""
-        me, walk = self._lease.consumer, _Walk(lanes, n, listed, [], {})
+        walk = Walk(
+            store=self._store, lease=self._lease, report=self._report, lanes=lanes, n=n, listed=listed
+        )
 
         async def walked() -> list[Claim]:
-            await self._walked(me, walk, suspects=self._suspect_may_begin)
+            await walk.go(suspects=self._suspect_may_begin, innocent_first=self._suspect_was_last)
+            self._suspect_was_last = len(walk.claims) == 1 and walk.claims[0].suspected
             return walk.claims
 
-        return Found(await self._counted(me, n, walked()), walk.ends)
+        return Found(await self._counted(walk.me, n, walked()), walk.ends)
 
     async def _by_ids(self, me: ConsumerId, ids: Sequence[TaskId], *, suspects: bool) -> list[Claim]:
         """Send one statement, or halves of it until each refused row is alone; one suspect from all of them."""
         claims: list[Claim] = []
 
         async def send(some: Sequence[TaskId]) -> None:
-            if not self._may_go_on(me):
+            if not self._lease.trusts(me):
                 return
             one_more = suspects and not any(claim.suspected for claim in claims)
             claims.extend(await self._store.claim(some, consumer=me, kinds=self._kinds, suspects=one_more))
@@ -178,71 +148,6 @@ class Claimer:
             if not claims:
                 raise  # otherwise what the first halves brought is ours all the same
         return claims
-
-    async def _walked(self, me: ConsumerId, walk: _Walk, *, suspects: bool) -> None:
-        """One statement. Where a row is refused, innocent tasks come first, and then a suspect by itself.
-
-        So they do when one task is asked for and the last one was a suspect: both kinds go on with a single slot.
-        """
-        apart = suspects and walk.n == 1 and self._suspect_was_last
-        try:
-            if not suspects or apart or not await self._at_once(me, walk):
-                await self._innocent(me, walk)
-                if suspects:
-                    await self._suspect(me, walk)
-        except StoreUnavailable:
-            if not walk.claims:
-                raise
-        self._suspect_was_last = len(walk.claims) == 1 and walk.claims[0].suspected
-
-    async def _at_once(self, me: ConsumerId, walk: _Walk) -> bool:
-        """Whether no row was refused, or nothing more may be asked."""
-        try:
-            await self._ask(me, walk, walk.n, suspect=1)
-        except RowRefused:
-            return not self._may_go_on(me)
-        return True
-
-    async def _innocent(self, me: ConsumerId, walk: _Walk) -> None:
-        """One statement, or smaller ones that come to the refused rows one by one and pass over them."""
-        size, refused_rows, first = walk.n, 0, True
-        while size and refused_rows <= _MOST_REFUSED and (first or self._may_go_on(me)):
-            first = False
-            try:
-                found = await self._ask(me, walk, size, skip=refused_rows)
-            except RowRefused as refused:
-                if size == 1:
-                    self._report(StepFailed("claim", reason=f"a task is refused: {refused.reason}"))
-                    refused_rows += 1
-                size = size // 2 or walk.room
-            else:
-                size = min(size, walk.room) if found == size else 0
-
-    async def _suspect(self, me: ConsumerId, walk: _Walk) -> None:
-        """The first that is not refused."""
-        behind = walk._replace(lanes=dict.fromkeys(walk.lanes, _END))
-        for suspect in range(1, _MOST_REFUSED + 1):
-            if not walk.room or not self._may_go_on(me):
-                return
-            try:
-                await self._ask(me, behind, 1, suspect=suspect)
-            except RowRefused as refused:
-                self._report(StepFailed("claim", reason=f"a task is refused: {refused.reason}"))
-            else:
-                return
-
-    async def _ask(self, me: ConsumerId, walk: _Walk, n: int, *, skip: int = 0, suspect: int = 0) -> int:
-        """One statement; how many it brought. Raises RowRefused."""
-        claims, ends = await self._store.claim_ready(
-            walk.lanes, n, consumer=me, listed=walk.listed, skip=skip, suspect=suspect
-        )
-        walk.claims.extend(claims)
-        walk.ends.update({lane: max(end, walk.ends.get(lane, end)) for lane, end in ends.items()})
-        return len(claims)
-
-    def _may_go_on(self, me: ConsumerId) -> bool:
-        """Whether one more statement may follow under this id (L3 trust)."""
-        return self._lease.trusted and me == self._lease.consumer
 
     async def _counted(self, me: ConsumerId, asked: int, claiming: Awaitable[list[Claim]]) -> int:
         """Return how many came back; in flight until they are handed over, so that none is a stray (L4 reconcile).

@@ -119,7 +119,7 @@ class Work:
         """Return why nothing that `consumer` claimed may start now; None: it may (L3 trust, C3 drain)."""
         if self.draining:
             return Reason.DRAINING
-        return None if self._lease.trusted and self._lease.consumer == consumer else Reason.LEASE
+        return None if self._lease.trusts(consumer) else Reason.LEASE
 
     def _may_not(self, run: Run) -> Reason | None:
         """Return the same for a run, which may have been stopped before it came here."""

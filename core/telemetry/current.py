@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
 
 
 class Attempt(Protocol):
@@ -21,7 +24,7 @@ ATTEMPT: ContextVar[Attempt | None] = ContextVar("sluice_attempt", default=None)
 """Set where a handler begins, in the context that it runs in."""
 
 
-def with_attempt(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - structlog's
+def with_attempt(_logger: Any, _method: str, event: EventDict) -> EventDict:  # noqa: ANN401 - structlog's
     """Add the task's id, kind and attempt to a line that does not say them itself: a step of structlog's."""
     attempt = ATTEMPT.get()
     if attempt is not None:

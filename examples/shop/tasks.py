@@ -23,4 +23,4 @@ def greet(_ctx: Context, order: Order) -> str:
 @handler("order.label", cpu_bound=True)
 def label(_ctx: Context, order: Order) -> str:
     """Run in a process of its own."""
-    return "\n".join(f"{line.article:.<20}{line.cents / 100:>8.2f}" for line in order.lines)
+    return "\n".join(f"{line.article:.<20}{line.cents / 100:.>8.2f}" for line in order.lines)

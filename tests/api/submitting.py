@@ -51,8 +51,8 @@ class Desk:
         assert all(row.id in accepted for row in new)
         self.handed_over += [row.message for row in new]
 
-    async def submit(self, *messages: str, timeout: float = 5.0) -> Mapping[TaskId, Accepted]:
-        return await self.submissions.submit([task(message) for message in messages], timeout=timeout)
+    async def submit(self, *messages: str, seconds: float = 5.0) -> Mapping[TaskId, Accepted]:
+        return await self.submissions.submit([task(message) for message in messages], seconds=seconds)
 
 
 @asynccontextmanager

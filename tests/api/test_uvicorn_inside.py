@@ -28,14 +28,14 @@ def missing(of: type, attributes: tuple[str, ...], methods: Mapping[str, tuple[s
 
 
 def test_its_protocol_is_as_our_connection_takes_it() -> None:
-    assert missing(inside.HttpToolsProtocol, **inside.OF_PROTOCOL) == []
+    assert missing(inside.HttpToolsProtocol, *inside.OF_PROTOCOL) == []
     assert missing(inside.RequestResponseCycle, inside.OF_CYCLE, {}) == []
     assert missing(inside.FlowControl, (), inside.OF_FLOW) == []
     assert inside.STATUS_LINE[200] == b"HTTP/1.1 200 OK\r\n"
 
 
 def test_its_server_is_as_ours_takes_it() -> None:
-    assert missing(uvicorn.Server, **inside.OF_SERVER) == []
+    assert missing(uvicorn.Server, *inside.OF_SERVER) == []
 
 
 @pytest.mark.parametrize(

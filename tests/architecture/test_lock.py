@@ -31,13 +31,20 @@ def asked(*groups: str) -> list[Requirement]:
     return found
 
 
+def extra(name: str) -> list[Requirement]:
+    """What an extra asks for, other extras of ours apart."""
+    found = map(Requirement, PROJECT["project"]["optional-dependencies"][name])
+    return [need for need in found if need.name != PROJECT["project"]["name"]]
+
+
 NEEDS = {
     "dev.txt": [
         *map(Requirement, PROJECT["project"]["dependencies"]),
-        *map(Requirement, PROJECT["project"]["optional-dependencies"]["embedded"]),
+        *extra("server"),
+        *extra("embedded"),
         *asked("dev"),
     ],
-    "runtime.txt": [*map(Requirement, PROJECT["project"]["dependencies"])],
+    "runtime.txt": [*map(Requirement, PROJECT["project"]["dependencies"]), *extra("server")],
     "report.txt": asked("report"),
     "build.txt": [*asked("build"), *map(Requirement, PROJECT["build-system"]["requires"])],
 }

@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("api", "cli", "consumer", "core", "db")
-NAMED = re.compile(r"\(([A-Z][1-9](?:(?: to |, )[A-Z][1-9])*)\)")
+_RULE = r"[A-Z][1-9](?: (?!to )[A-Za-z ]+?)?"
+NAMED = re.compile(rf"\(({_RULE}(?:(?: to |, ){_RULE})*)\)")
 ONE = re.compile(r"([A-Z])([1-9])(?: to \1([1-9]))?")
 
 
@@ -25,7 +26,7 @@ def the_rules() -> list[str]:
 
 
 def named_in(text: str) -> set[str]:
-    """What stands in brackets: `(R2 fence)`, `(U2, L1 to L3)`."""
+    """What stands in brackets: `(R2 fence)`, `(U2 reap, L1 to L3)`."""
     return {
         f"{kind}{n}"
         for named in NAMED.findall(text)

@@ -49,4 +49,9 @@ async def postgresql(opened: Real) -> Real:
 @pytest.fixture(params=["simulated", "postgresql", "partitioned"])
 def world(request: pytest.FixtureRequest, postgresql: Real, partitioned: Real) -> World:
     """The real stores, the same over partitions, and their stand-in, one after the other."""
-    return {"simulated": Simulated(), "postgresql": postgresql, "partitioned": partitioned}[request.param]
+    worlds: dict[str, World] = {
+        "simulated": Simulated(),
+        "postgresql": postgresql,
+        "partitioned": partitioned,
+    }
+    return worlds[request.param]

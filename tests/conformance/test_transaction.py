@@ -62,12 +62,13 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(world: World, clocked_url: str, postgresql: Real) -> AsyncIterator[Bench]:
-    engine = make_engine(clocked_url, role="handler", pool_size=4, transactional=True)
-    await postgresql.raw.execute("CREATE TABLE effects (what text)")
-    yield Bench(world, postgresql.raw, engine)
+async def bench(world: World, postgresql: Real) -> AsyncIterator[Bench]:
+    real = world if isinstance(world, Real) else postgresql
+    engine = make_engine(real.url, role="handler", pool_size=4, transactional=True)
+    await real.raw.execute("CREATE TABLE effects (what text)")
+    yield Bench(world, real.raw, engine)
     await engine.dispose()
-    await postgresql.raw.execute("DROP TABLE effects")
+    await real.raw.execute("DROP TABLE effects")
 
 
 async def _one(bench: Bench) -> Claim:

@@ -76,6 +76,7 @@ class Simulated:
 class Real:
     """PostgreSQL, through the classes of db/."""
 
+    url: str
     engine: AsyncEngine
     raw: asyncpg.Connection[Any]
     tasks: Tasks
@@ -104,6 +105,7 @@ async def real(url: str) -> AsyncIterator[Real]:
     raw: asyncpg.Connection[Any] = await asyncpg.connect(url)
     try:
         yield Real(
+            url=url,
             engine=engine,
             raw=raw,
             tasks=Tasks(engine),

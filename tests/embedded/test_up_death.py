@@ -19,7 +19,7 @@ from tests.support.families import gone
 
 async def test_parts_that_are_killed_are_started_again(used_root: Path) -> None:
     async with up(used_root) as running:
-        for mark in ("-m consumer", "-m api", "/postgres ", "valkey-server"):
+        for mark in ("-m sluice.consumer", "-m sluice.api", "/postgres ", "valkey-server"):
             before = running.child(mark)
             os.kill(before, signal.SIGKILL)
             await eventually(lambda: running.child(mark) != before)  # noqa: B023 - awaited here

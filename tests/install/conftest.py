@@ -13,17 +13,22 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.embedded.test_place import ORDINARY, python_for_everybody
+from tests.embedded.test_place import ORDINARY
 from tests.support.consuming import ROOT
+
+UNUSED = ("__pycache__", "config-*", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tkinter")
+"""Parts of a standard library that no test here needs."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment that holds the wheel, and of everything else what the lock says."""
+    """An environment that holds the wheel, and of everything else what the lock says.
+
+    `libraries` is where its interpreter finds the one that it is built as.
+    """
 
     python: Path
-    everybody: bool
-    """Whether an ordinary user may run it."""
+    libraries: Path
 
     @property
     def command(self) -> Path:
@@ -40,11 +45,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(wheel: Path, run_directory: Path) -> Installed:
-    everybodys = python_for_everybody()
+def interpreter(run_directory: Path) -> Path:
+    """The Python that runs the tests, in a place that an ordinary user may enter."""
+    base, version = Path(sys.base_prefix), f"python3.{sys.version_info.minor}"
+    place = Path(mkdtemp(prefix="python-", dir=run_directory))
+    place.chmod(0o755)
+    (place / "bin").mkdir()
+    shutil.copy(base / "bin" / version, place / "bin" / version)
+    shutil.copytree(base / "lib" / version, place / "lib" / version, ignore=shutil.ignore_patterns(*UNUSED))
+    for library in (base / "lib").glob("libpython3*"):
+        shutil.copy(library, place / "lib")
+    return place / "bin" / version
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, run_directory: Path, interpreter: Path) -> Installed:
+    libraries = interpreter.parents[1] / "lib"
     place = Path(mkdtemp(prefix="installed-", dir=run_directory))
     place.chmod(0o755)
-    _run(everybodys or sys.executable, "-m", "venv", "--without-pip", place)
+    _run(interpreter, "-m", "venv", "--without-pip", place, libraries=libraries)
     python = place / "bin" / "python"
     _run(
         *(
@@ -62,7 +81,7 @@ def installed(wheel: Path, run_directory: Path) -> Installed:
     )
     [site] = place.glob("lib/python3.*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return Installed(python, everybodys is not None)
+    return Installed(python, libraries)
 
 
 @pytest.fixture(params=["root", "ordinary user"] if os.geteuid() == 0 else ["ordinary user"])
@@ -70,8 +89,6 @@ def user(request: pytest.FixtureRequest, installed: Installed) -> int | None:
     """Who runs it: None is who runs the tests."""
     if request.param == "root" or os.geteuid() != 0:
         return None
-    if not installed.everybody:
-        pytest.skip("an ordinary user can run no Python here")
     return ORDINARY
 
 
@@ -84,5 +101,6 @@ def shop(run_directory: Path) -> Path:
     return place
 
 
-def _run(*words: object, cwd: Path | None = None) -> None:
-    subprocess.run([str(word) for word in words], cwd=cwd, check=True, capture_output=True)
+def _run(*words: object, cwd: Path | None = None, libraries: Path | None = None) -> None:
+    environment = {**os.environ, **({"LD_LIBRARY_PATH": str(libraries)} if libraries else {})}
+    subprocess.run([str(word) for word in words], cwd=cwd, check=True, capture_output=True, env=environment)

@@ -30,9 +30,10 @@ RESULTS = {
 }
 
 
-def environment(shop: Path, **more: str) -> dict[str, str]:
+def environment(installed: Installed, shop: Path, **more: str) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
+        "LD_LIBRARY_PATH": str(installed.libraries),
         "HOME": str(shop),
         "HANDLERS": "tasks",
         "LOG_FORMAT": "json",
@@ -101,7 +102,7 @@ async def running(
 async def test_sluice_up_runs_its_handlers(installed: Installed, shop: Path, user: int | None) -> None:
     if user is not None:
         os.chown(shop, user, user)
-    env = environment(shop)
+    env = environment(installed, shop)
     async with running(installed.command, "up", "--port", "0", shop=shop, env=env, user=user) as (
         process,
         log,
@@ -131,7 +132,7 @@ async def test_consumers_run_its_handlers(
     installed: Installed, shop: Path, urls: Urls, redis_prefix: str, consumer: tuple[str, ...]
 ) -> None:
     env = environment(
-        shop, DATABASE_URL=urls.database_url, REDIS_URL=urls.redis_url, REDIS_PREFIX=redis_prefix
+        installed, shop, DATABASE_URL=urls.database_url, REDIS_URL=urls.redis_url, REDIS_PREFIX=redis_prefix
     )
     words = [word.format(command=installed.command, python=installed.python) for word in consumer]
     ask(installed, shop, str(installed.python), "-m", "cli.setup", env=env)
@@ -139,12 +140,12 @@ async def test_consumers_run_its_handlers(
         running(installed.command, "api", "--port", "0", shop=shop, env=env) as (_, log),
         running(*words, shop=shop, env=env),
     ):
-        env["SLUICE_URL"] = await eventually(lambda: _listening(log), timeout=30)
+        env["SLUICE_URL"] = str(await eventually(lambda: _listening(log), timeout=30))
         assert await asyncio.to_thread(results, installed, shop, env) == RESULTS
 
 
 def test_its_own_tests_call_its_handlers(installed: Installed, shop: Path) -> None:
-    said = ask(installed, shop, str(installed.python), "-m", "pytest", "-q", env=environment(shop))
+    said = ask(installed, shop, str(installed.python), "-m", "pytest", "-q", env=environment(installed, shop))
     assert "1 passed" in said
 
 
@@ -155,7 +156,7 @@ def test_names_given_up_are_the_projects(installed: Installed, shop: Path) -> No
         f"import os, sys; sys.path.append({str(names)!r}); sys.path.append(os.getcwd()); "
         "import consumer.orders, api.main; print(consumer.__file__, api.__file__)"
     )
-    said = ask(installed, shop, str(installed.python), "-P", "-c", code, env=environment(shop))
+    said = ask(installed, shop, str(installed.python), "-P", "-c", code, env=environment(installed, shop))
     assert said.split() == [str(shop / room / "__init__.py") for room in ("consumer", "api")]
 
 
@@ -163,7 +164,7 @@ def test_names_given_up_are_the_projects(installed: Installed, shop: Path) -> No
 def test_given_names_run_the_rooms(installed: Installed, shop: Path, room: str) -> None:
     names = Path(__file__).parents[2] / "deploy" / "names"
     shutil.rmtree(shop / room)
-    env = environment(shop, PYTHONPATH=str(names), PYTHONSAFEPATH="1")
+    env = environment(installed, shop, PYTHONPATH=str(names), PYTHONSAFEPATH="1")
     said = ask(installed, shop, str(installed.python), "-m", room, "--help", env=env)
     assert f"python -m {room}" in said
 

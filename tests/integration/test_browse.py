@@ -147,7 +147,7 @@ class _Interrupted(Browse):
     """Something else happens between any two of its statements."""
 
     def __init__(self, stores: Stores, meanwhile: Any) -> None:
-        super().__init__(stores.database, stores.engine)
+        super().__init__(stores.engine, stores.engine)
         self._meanwhile = meanwhile
 
     async def _fetch(self, query: Select[Any]) -> Sequence[Mapping[str, Any]]:

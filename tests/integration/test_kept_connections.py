@@ -46,7 +46,7 @@ async def blocked(stores: Stores) -> int:
 
 
 async def look(database: Database) -> None:
-    assert await database.rows("get", id=None) == []
+    assert await database.rows("held", consumer_id=None) == []
 
 
 async def test_one_statement_after_another_uses_one_connection(stores: Stores, database: Database) -> None:

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from sluice.consumer.periodic import every
-from sluice.consumer.upkeep.promote import PERIOD, STEP, Promote, Pushes
+from sluice.consumer.upkeep.promote import Promote, Pushes
 from sluice.core.errors import OutcomeUnknown
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import ReadyList, TaskId
@@ -22,7 +22,7 @@ from tests.support.stores import DEFAULT_LIST, ECHO, Stores, list_of, new
 
 @pytest.fixture
 async def promote(stores: Stores) -> Promote:
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Promote.name])
     await stores.consumer()
     await stores.roster.step()
     return _promote(stores)
@@ -61,7 +61,7 @@ async def _going(promote: Promote) -> AsyncIterator[None]:
     stopping = Stopping()
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            every(STEP, promote.step, stopping=stopping, report=lambda _: None, random=Random(7))
+            every(Promote.name, promote.step, stopping=stopping, report=lambda _: None, random=Random(7))
         )
         yield
         stopping.request()
@@ -76,7 +76,7 @@ async def test_nothing_is_pushed_before_it_is_due(stores: Stores, promote: Promo
 
     async with _going(promote):
         [lateness] = await eventually(pushed_after)
-        assert timedelta() <= lateness < 1.5 * PERIOD
+        assert timedelta() <= lateness < 1.5 * Promote.period
     assert await stores.entries() == [str(soon.id)]
 
 

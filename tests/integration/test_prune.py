@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.consumer.upkeep.prune import STEP, Prune
+from sluice.consumer.upkeep.prune import Prune
 from sluice.core.errors import TaskNotFound
 from sluice.core.events import Event, StepFailed, UpkeepDone
 from sluice.core.outcome import Completion, Failing, Failure
@@ -109,7 +109,7 @@ async def test_a_step_goes_on_at_once_while_there_is_more(
 ) -> None:
     monkeypatch.setattr("sluice.consumer.upkeep.prune.CHUNK", 3)
     events: list[Event] = []
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Prune.name])
     await _ended(stores, 7, days_ago=9)
     pruning = Prune(store=stores.upkeep, retention=DAY, report=events.append)
     waits = [await pruning.step() for _ in range(3)]
@@ -131,7 +131,7 @@ async def test_a_dead_consumer_is_remembered_until_its_tasks_are_reaped(stores: 
 
 
 async def test_without_a_retention_every_task_stays_and_dead_consumers_go(stores: Stores) -> None:
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Prune.name])
     await _ended(stores, 2, days_ago=9000)
     long_dead, just_dead, unjudged = [await stores.consumer() for _ in range(3)]
     for consumer, minutes in ((long_dead, 61), (just_dead, 59), (unjudged, 99)):
@@ -151,7 +151,7 @@ async def test_without_a_retention_every_task_stays_and_dead_consumers_go(stores
 async def _to_the_end(stores: Stores) -> list[Event]:
     """Turn after turn until one leaves nothing to do at once; what they told."""
     events: list[Event] = []
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Prune.name])
     await stores.sql("UPDATE upkeep SET next_run_at = now()")
     step = Prune(store=stores.upkeep, retention=DAY, report=events.append).step
     while not await step():

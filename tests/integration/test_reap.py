@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sluice.consumer.lease import Lease
-from sluice.consumer.upkeep.reap import STEP, Reap
+from sluice.consumer.upkeep.reap import Reap
 from sluice.core.events import Event, UpkeepDone
 from sluice.core.ids import new_consumer_id
 from sluice.core.outcome import Completion, Return
@@ -32,7 +32,7 @@ async def test_only_tries_of_consumers_that_are_absent_or_declared_dead_are_seen
 
 
 async def test_a_step_declares_the_silent_dead_and_takes_back_what_they_held(stores: Stores) -> None:
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Reap.name])
     short, long = [await stores.consumer(lease=timedelta(seconds=seconds)) for seconds in (30, 3600)]
     for consumer in (short, long):
         await stores.claimed(new(), consumer=consumer)
@@ -43,7 +43,7 @@ async def test_a_step_declares_the_silent_dead_and_takes_back_what_they_held(sto
         lease.renewed(clock.now)
         await reap.step()
         clock.now += 7
-    assert events == [UpkeepDone(1, step=STEP)]
+    assert events == [UpkeepDone(1, step=Reap.name)]
     assert await stores.claims.held(short) == set()
     assert len(await stores.claims.held(long)) == 1
     assert not await stores.consumers.beat(short, 0)
@@ -168,7 +168,7 @@ class _Clock:
 
 async def test_a_step_reaps_only_after_a_whole_lease_of_good_beats(stores: Stores) -> None:
     """After an outage of PostgreSQL every lease has run out: whoever judged at once would poison the fleet."""
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Reap.name])
     await stores.claimed(new(), new())
     clock, events = _Clock(), list[Event]()
     lease = Lease(LEASE, clock)
@@ -183,14 +183,14 @@ async def test_a_step_reaps_only_after_a_whole_lease_of_good_beats(stores: Store
     lease.renewed(clock.now)
     clock.now += 2
     assert await reap.step() == reap.attempts
-    assert events == [UpkeepDone(2, step=STEP)]
+    assert events == [UpkeepDone(2, step=Reap.name)]
 
 
 async def test_a_step_that_finds_a_full_chunk_is_due_again_at_once(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sluice.consumer.upkeep.reap.CHUNK", 3)
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Reap.name])
     await stores.claimed(*(new() for _ in range(7)))
     clock, events = _Clock(), list[Event]()
     lease = Lease(LEASE, clock)

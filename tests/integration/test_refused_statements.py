@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from sluice import Context
-from sluice.consumer.intake.claim import Gate
+from sluice.consumer.intake.claim import Claimer
+from sluice.consumer.intake.prefetch import Prefetch
 from sluice.consumer.lease import Lease
-from sluice.consumer.upkeep.reap import STEP, Reap
+from sluice.consumer.upkeep.reap import Reap
 from sluice.core.clock import boottime
 from sluice.core.events import Event, OutcomeRefused, StepFailed, StoreBack, StoreLost, UpkeepDone
 from sluice.core.task import DEFAULT_QUEUE, Claim, Status
@@ -68,21 +70,23 @@ async def test_an_outcome_that_a_trigger_refuses_fails_alone(stores: Stores, dat
     assert len([event for event in bench.events if isinstance(event, OutcomeRefused)]) == 1
 
 
-def gate_of(stores: Stores, claims: list[Claim]) -> tuple[Gate, list[Event]]:
-    """A gate whose claims are added to `claims`, and what it reports."""
+def claimer_of(stores: Stores, claims: list[Claim]) -> tuple[Claimer, list[Event]]:
+    """A claimer whose claims are added to `claims`, and what it reports."""
     events: list[Event] = []
     lease = Lease(timedelta(minutes=10), boottime)
     lease.renewed(boottime())
-    gate = Gate(
+    claimer = Claimer(
         store=stores.claims,
         kinds=[ECHO],
         lease=lease,
-        allowed=lambda: True,
-        suspects=lambda: True,
-        start=lambda found, _: claims.extend(found),
+        complete=SimpleNamespace(full=False),
+        quarantine=SimpleNamespace(may_begin=True),
+        prefetch=cast(
+            "Prefetch", SimpleNamespace(holds_suspect=False, put=lambda found, _: claims.extend(found))
+        ),
         report=events.append,
     )
-    return gate, events
+    return claimer, events
 
 
 @pytest.mark.parametrize("redis", [True, False], ids=["by id", "without redis"])
@@ -90,15 +94,15 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
     stores: Stores, redis: bool
 ) -> None:
     claims: list[Claim] = []
-    gate, events = gate_of(stores, claims)
+    claimer, events = claimer_of(stores, claims)
     tasks = [new(message=word) for word in ("good", "bad", "good", "good")]
     await stores.submit(*tasks)
     async with refusing(stores, "P0001", "NEW.status = 'processing' AND NEW.message = 'bad'"):
         if redis:
-            claimed = await gate.claim([task.id for task in tasks])
+            claimed = await claimer.claim([task.id for task in tasks])
         else:
             lanes = {Lane(DEFAULT_QUEUE, ECHO, 5): BEGINNING}
-            claimed = (await gate.claim_ready(lanes, 10, NO_HINTS)).claimed
+            claimed = (await claimer.claim_ready(lanes, 10, NO_HINTS)).claimed
     assert claimed == 3
     assert [claim.message for claim in claims] == ["good"] * 3
     assert (await stores.get(tasks[1].id)).status is Status.PENDING
@@ -109,15 +113,15 @@ async def test_a_claim_that_a_trigger_refuses_is_left_alone_and_ends_no_consumer
 async def test_a_suspect_that_a_trigger_refuses_keeps_nobody_waiting(stores: Stores, redis: bool) -> None:
     """It is the first: innocent tasks and the next suspect are claimed all the same."""
     claims: list[Claim] = []
-    gate, events = gate_of(stores, claims)
+    claimer, events = claimer_of(stores, claims)
     tasks = [new(message=word) for word in ("bad", "suspect", "suspect", "good", "good")]
     await stores.submit(*tasks)
     await stores.raw.execute("UPDATE tasks SET crashes = 2 WHERE message <> 'good'")
     async with refusing(stores, "P0001", "NEW.status = 'processing' AND NEW.message = 'bad'"):
         if redis:
-            await gate.claim([task.id for task in tasks])
+            await claimer.claim([task.id for task in tasks])
         else:
-            await gate.claim_ready({Lane(DEFAULT_QUEUE, ECHO, 5): BEGINNING}, 10, NO_HINTS)
+            await claimer.claim_ready({Lane(DEFAULT_QUEUE, ECHO, 5): BEGINNING}, 10, NO_HINTS)
         await eventually(lambda: claims)
     assert sorted(claim.message or "" for claim in claims) == ["good", "good", "suspect"]
     assert [event.step for event in events if isinstance(event, StepFailed)] == ["claim"]
@@ -131,7 +135,7 @@ async def test_a_dead_try_that_a_trigger_refuses_to_give_back_is_left_alone(stor
     for now in (15.0, 30.0, 45.0):
         lease.renewed(now)
     claims = await stores.claimed(*(new(message=word) for word in ("good", "bad", "good")))
-    await stores.upkeep.add_steps([STEP])
+    await stores.upkeep.add_steps([Reap.name])
     async with refusing(stores, "23514", "NEW.status = 'pending' AND NEW.message = 'bad'"):
         await Reap(store=stores.upkeep, lease=lease, report=events.append).step()
     found = {claim.message: (await stores.get(claim.id)).status for claim in claims}

@@ -197,17 +197,17 @@ async def test_a_database_that_is_closed_to_us_for_a_while_is_a_store_that_is_aw
     engine = make_engine(url, role="test", pool_size=1)
     try:
         database = Database(engine)
-        assert await database.rows("get", id=None) == []
+        assert await database.rows("held", consumer_id=None) == []
         await stores.raw.execute(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
         await stores.raw.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", role
         )
         with pytest.raises(OutcomeUnknown):
-            await database.rows("get", id=None)  # it may still meet the connection that was ended
+            await database.rows("held", consumer_id=None)  # it may still meet the connection that was ended
         with pytest.raises(OutcomeUnknown, match="permission denied"):
-            await database.rows("get", id=None)
+            await database.rows("held", consumer_id=None)
         await stores.raw.execute(f'GRANT CONNECT ON DATABASE "{name}" TO PUBLIC')
-        assert await database.rows("get", id=None) == []
+        assert await database.rows("held", consumer_id=None) == []
     finally:
         await engine.dispose()
         await stores.raw.execute(f'GRANT CONNECT ON DATABASE "{name}" TO PUBLIC')

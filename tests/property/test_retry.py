@@ -6,9 +6,22 @@ from random import Random
 import hypothesis.strategies as st
 from hypothesis import given
 
-from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Snoozed, TimedOut, Unsuccessful
-from sluice.core.retry import FailForGood, GiveBack, RetryLater, RetryPolicy, verdict
+from sluice.core.outcome import (
+    Canceled,
+    Completion,
+    Failed,
+    Failing,
+    Failure,
+    Interrupted,
+    Outcome,
+    Return,
+    Snoozed,
+    Succeeded,
+    TimedOut,
+)
+from sluice.core.retry import RetryPolicy, verdict
 from sluice.core.task import MAX_ATTEMPTS
+from tests.unit.support import claim
 
 NEVER, LONGEST = timedelta(), timedelta(days=3653)
 delays = st.timedeltas(NEVER, LONGEST)
@@ -18,7 +31,8 @@ policies = st.builds(
     ceiling=st.timedeltas(timedelta(seconds=1), timedelta(days=1)),
 )
 failures = st.builds(Failure, st.text(max_size=5), st.text(max_size=5))
-outcomes: st.SearchStrategy[Unsuccessful] = st.one_of(
+outcomes: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Succeeded, st.none()),
     st.builds(Failed, failures, st.none() | delays, st.booleans()),
     st.builds(TimedOut, delays),
     st.builds(Snoozed, delays),
@@ -63,16 +77,17 @@ def test_more_luck_is_a_shorter_pause(policy: RetryPolicy, attempt: int, one: fl
 
 
 @given(outcomes, st.integers(1, MAX_ATTEMPTS), st.integers(1, MAX_ATTEMPTS), st.floats(0, 1))
-def test_what_follows_from_an_outcome(
-    outcome: Unsuccessful, attempt: int, max_attempts: int, luck: float
-) -> None:
-    found = verdict(outcome, attempt=attempt, max_attempts=max_attempts, random=Luck(luck))
+def test_what_follows_from_an_outcome(outcome: Outcome, attempt: int, max_attempts: int, luck: float) -> None:
+    held = claim(attempt=attempt, max_attempts=max_attempts)
+    found = verdict(outcome, held, random=Luck(luck))
 
-    assert isinstance(found, GiveBack) == isinstance(outcome, Snoozed | Canceled | Interrupted)
-    if isinstance(found, RetryLater):
+    assert (found.id, found.token) == held.key
+    assert isinstance(found, Completion) == isinstance(outcome, Succeeded)
+    assert isinstance(found, Return) == isinstance(outcome, Snoozed | Canceled | Interrupted)
+    if isinstance(found, Failing) and found.delay is not None:
         assert attempt < max_attempts
         assert found.delay >= NEVER
-    if isinstance(found, FailForGood):
+    if isinstance(found, Failing) and found.delay is None:
         assert attempt >= max_attempts or (isinstance(outcome, Failed) and outcome.final)
-    if isinstance(outcome, Failed) and isinstance(found, RetryLater | FailForGood):
+    if isinstance(outcome, Failed) and isinstance(found, Failing):
         assert found.failure is outcome.failure

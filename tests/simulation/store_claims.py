@@ -8,19 +8,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sluice.core.errors import RowRefused
+from sluice.core.outcome import Completion, Failing, Return
 from sluice.core.task import Claim, ConsumerId, FencingToken, Kind, QueueName, RunKey, TaskId
-from sluice.db.claims import (
-    NO_HINTS,
-    SLACK,
-    Batch,
-    Completion,
-    Failing,
-    Hints,
-    Lane,
-    Pending,
-    Return,
-    Written,
-)
+from sluice.db.claims import NO_HINTS, SLACK, Batch, Hints, Lane, Pending, Written
 from sluice.db.rows import Place
 from tests.simulation.store_tables import Tables, TaskRow, by_place, to_claim
 

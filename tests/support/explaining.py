@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import asyncpg
+from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from sluice.db.statements import statement
+from sluice.db.tasks import GET, GET_MANY
 
 DIALECT = dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's
+
+
+def compiled_for(name: str) -> SQLCompiler:
+    """A statement of ours as the driver gets it: of db/sql, or of db/tasks.py."""
+    ours: dict[str, ClauseElement] = {"get": GET, "get_many": GET_MANY}
+    query = ours[name] if name in ours else statement(name)
+    return cast("SQLCompiler", query.compile(dialect=DIALECT))
+
+
+def order(compiled: SQLCompiler) -> list[str]:
+    """The names of its parameters, by their numbers."""
+    return list(compiled.positiontup or ())
 
 
 class Table(Protocol):

@@ -38,13 +38,14 @@ class Scene:
             threads=cast("ThreadPoolExecutor", None), children=children, report=self.events
         )
         self._running = Running()
+        self.run.vacate = self._vacate
 
     def start(self) -> None:
         handler = Handler(self.run.claim.kind, self._function, Mode.PROCESS, orjson.loads, None, None, None)
 
         async def life() -> None:
             ctx = Context(self.run, None, boottime)
-            self.outcome = await self._execute(self.run, handler, ctx, self._vacate, nobody)
+            self.outcome = await self._execute(self.run, handler, ctx, nobody)
             self._running.remove(self.run)
 
         self._running.start(self.run, life())

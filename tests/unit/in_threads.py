@@ -35,6 +35,7 @@ class Scene:
         self.saw: list[bool] = []
         self._execute = Execute(threads=threads, children=cast("Children", None), report=self.events)
         self._running = Running()
+        self.run.vacate = self._vacate
 
     def holds(self, ctx: Context, payload: object) -> str:
         assert payload == {}
@@ -50,7 +51,7 @@ class Scene:
 
         async def life() -> None:
             ctx = Context(self.run, None, boottime)
-            self.outcome = await self._execute(self.run, handler, ctx, self._vacate, nobody)
+            self.outcome = await self._execute(self.run, handler, ctx, nobody)
             self._running.remove(self.run)
 
         self._running.start(self.run, life())

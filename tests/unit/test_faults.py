@@ -165,7 +165,7 @@ async def test_a_connection_that_cannot_be_made_is_the_stores_fault(error: Excep
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     with pytest.raises(OutcomeUnknown, match=str(error)):
-        await Database(engine).rows("get", id=None)
+        await Database(engine).rows("held", consumer_id=None)
     with pytest.raises(OutcomeUnknown, match=str(error)), postgresql_in_our_words():
         async with engine.connect():
             raise AssertionError("connected")

@@ -51,7 +51,9 @@ def test_a_stream_is_heard_for_a_while_after_its_audience_is_gone() -> None:
 def test_with_many_audiences_a_pop_asks_a_bounded_number_and_all_of_them_in_turn() -> None:
     me = sign("default", " ".join(f"k{n}" for n in range(100)))
     others = [sign("default", f"k{n}") for n in range(100)]
-    lists = Lists(me, Roster(me, *others), Clock())
+    roster = Roster()
+    lists = Lists(me, roster, Clock())
+    roster.audiences = Audiences([me, *others])
     asked = [lists.next() for _ in range(101)]
     assert max(map(len, asked)) == 10 * MOST_STREAMS
     assert len(set().union(*asked)) == 10 * 101

@@ -13,7 +13,7 @@ from sluice.core.errors import ConfigurationError
 from sluice.core.task import Kind
 from tests.unit.loading import write
 
-BEFORE = "import functools\nfrom pydantic import BaseModel\nfrom consumer import handler\n"
+BEFORE = "import functools\nfrom pydantic import BaseModel\nfrom sluice import handler\n"
 NOWHERE = "would never be found: make it a function of the module under a name of its own"
 BY_NAME = "cpu_bound is for a function that its module holds under its own name"
 TAKES = r"must take \(ctx, payload\): "

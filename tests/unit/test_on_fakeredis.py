@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
@@ -14,14 +13,13 @@ from fakeredis import FakeAsyncRedis, FakeServer
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import Garbage, PublishFailed
-from sluice.core.task import FencingToken, Kind, NewTask, QueueName, ReadyList, TaskId
+from sluice.core.task import FencingToken, Kind, NewTask, QueueName, ReadyList, Task, TaskId
 from sluice.db.broker import Broker
 from sluice.db.keys import Keys
 from sluice.db.publisher import Publisher
 from sluice.db.ready import EXPIRES_SECONDS, ReadyLists
 from sluice.db.signals import Signals
 from sluice.db.tasks import Accepted
-from tests.support.eventually import eventually
 from tests.unit.support import Events, task_id
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -152,24 +150,22 @@ async def test_a_push_that_fails_is_counted(lists: ReadyLists, broker: InMemory,
     assert failed.n == 1
 
 
-async def test_a_cancel_is_heard_as_the_run_that_it_means(broker: InMemory) -> None:
-    signals, heard = Signals(broker, KEYS), list[Any]()
-
-    async def listen() -> None:
-        async with aclosing(signals.listen()) as messages:  # type: ignore[type-var]
-            async for message in messages:
-                heard.append(message)
-
-    async with asyncio.TaskGroup() as group:
-        listening = group.create_task(listen())
-        await eventually(lambda: _subscribed(broker))
-        await broker.commands.publish(KEYS.cancels, "no run")
-        await broker.commands.publish(KEYS.cancels, f"{task_id(1)} 3")
-        await eventually(lambda: len(heard) == 2)
-        listening.cancel()
-    assert heard == [None, (task_id(1), FencingToken(3))]
+async def test_a_cancel_names_the_run_that_the_task_had(broker: InMemory) -> None:
+    task = cast("Task", SimpleNamespace(id=task_id(1), fencing_token=FencingToken(4)))
+    async with broker.messages.pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe(KEYS.cancels)
+        await channel.get_message(timeout=0.1)
+        await Signals(broker, KEYS).tell_canceled(task)
+        message = await channel.get_message(timeout=1)
+    assert message is not None
+    assert message["data"] == f"{task_id(1)} 3".encode()
 
 
-async def _subscribed(broker: InMemory) -> bool:
-    [(_, listeners)] = await broker.commands.pubsub_numsub(KEYS.cancels)
-    return bool(listeners)
+async def test_trying_to_tell_tells_nobody_anything(broker: InMemory) -> None:
+    async with broker.messages.pubsub(ignore_subscribe_messages=True) as channel:
+        await channel.subscribe(KEYS.cancels)
+        await channel.get_message(timeout=0.1)
+        await Signals(broker, KEYS).try_telling()
+        message = await channel.get_message(timeout=1)
+    assert message is not None
+    assert message["data"] == b""

@@ -85,7 +85,7 @@ async def test_a_suspects_thread_that_never_ends_keeps_the_next_one_waiting_for_
         await s.start(number, crashes=2)
     assert [run.claim.id for run in s.runs] == [task_id(1), task_id(3)]
 
-    first = s.runs[-1].vacate
+    first = s.runs[0].vacate
     await s.start(4, crashes=2)
     first()
     await s.start(5, crashes=2)

@@ -24,7 +24,7 @@ async def test_looks_follow_each_other_fast_after_a_find_and_then_rarer() -> Non
     assert await s.scan.find(BUSY) == BUSY
     s.rows[lane(A)] = [1]
     await s.scan.find(BUSY)
-    await s.scan.claim(5, None)
+    await s.scan.claim(5)
     assert await s.scan.find(BUSY) == timedelta(seconds=0.05)
 
 

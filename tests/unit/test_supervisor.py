@@ -186,4 +186,4 @@ async def test_a_consumer_s_children_serve_the_queues_that_it_was_told(
     settings = ConsumerSettings(database_url=SecretStr("postgresql://h/d"), redis_url=SecretStr(""))
     for n, queues in ((3, "a,b"), (1, None)):
         assert await processes.supervise(n, settings, {}, queues=queues, report=lambda _: None) == 7
-    assert asked == [(3, "consumer", ["--queues", "a,b"]), (1, "consumer", [])]
+    assert asked == [(3, "sluice.consumer", ["--queues", "a,b"]), (1, "sluice.consumer", [])]

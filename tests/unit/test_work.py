@@ -95,7 +95,7 @@ async def test_nothing_starts_during_a_drain_or_without_trust_and_what_was_claim
     ids=["a stop", "the trust ends", "declared dead and back"],
 )
 def test_what_came_while_a_neighbour_of_the_claim_blocked_the_loop_is_seen_before_a_handler_starts(
-    meanwhile: Callable[[Work, Lease], object], why: str
+    meanwhile: Callable[[Work, Lease], object], why: Reason
 ) -> None:
     @virtual
     async def scene() -> None:

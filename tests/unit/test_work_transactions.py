@@ -61,7 +61,7 @@ async def test_a_handler_that_is_left_behind_loses_its_transaction_at_once(
     await settled()
 
     assert transaction.log == ["abandon"]
-    assert s.writes == [Return(task_id(1), claim().token)]
+    assert s.writes == [Return(task_id(1), claim().token, canceled=True)]
 
     await s.end(0, DONE)
     assert transaction.log == ["abandon"]
