@@ -23,6 +23,7 @@ from sluice.consumer.liveness.watchdog import Watchdog
 from sluice.consumer.parts import Consumer, Intake, Liveness, Machine, Runs, Stops
 from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.execute import Execute
+from sluice.consumer.runs.journal import Journal
 from sluice.consumer.runs.quarantine import Quarantine
 from sluice.consumer.runs.running import Running
 from sluice.consumer.runs.transaction import Sessions
@@ -90,7 +91,7 @@ def assemble(
         lease=settings.lease,
     )
     stores.roster.include(facts.signature)
-    runs = _runs(base, registry, Execute(threads=threads, children=children, report=report))
+    runs = _runs(base, registry, Execute(threads=threads, children=children))
     intake = _intake(base, facts, runs)
     return Consumer(
         stops=stops,
@@ -120,6 +121,7 @@ def _runs(base: _Base, registry: Registry, execute: Execute) -> Runs:
         random=machine.random,
         report=base.report,
     )
+    journal = Journal(base.report, machine.clock)
     work = Work(
         registry=registry,
         execute=execute,
@@ -129,13 +131,14 @@ def _runs(base: _Base, registry: Registry, execute: Execute) -> Runs:
         complete=complete,
         quarantine=quarantine,
         running=running,
+        journal=journal,
         capacity=base.capacity,
         lease=base.lease,
         clock=machine.clock,
         random=machine.random,
         report=base.report,
     )
-    return Runs(work, running, complete, quarantine)
+    return Runs(work, running, complete, quarantine, journal)
 
 
 def _intake(base: _Base, facts: Registration, runs: Runs) -> Intake:

@@ -49,6 +49,7 @@ def loops(consumer: Consumer, settings: ConsumerSettings, report: Report) -> lis
     )
     found = [
         Loop("tick", tick, end),
+        Loop("journal", runs.journal.step, end),
         Loop("distrust", Distrust(lease, runs.running, intake.prefetch).step, end),
         Loop("scan", intake.pull.scan, consumer.stops.intake, intake.scan_bell),
         Loop("compare", compare.step, end, missed),

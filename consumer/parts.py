@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sluice.consumer.liveness.reconcile import Reconcile
     from sluice.consumer.liveness.watchdog import Watchdog
     from sluice.consumer.runs.complete import Complete
+    from sluice.consumer.runs.journal import Journal
     from sluice.consumer.runs.quarantine import Quarantine
     from sluice.consumer.runs.running import Running
     from sluice.consumer.runs.transaction import MakesTransaction
@@ -59,6 +60,7 @@ class Runs:
     running: Running
     complete: Complete
     quarantine: Quarantine
+    journal: Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ async def consume(
             for loop in beside
         ]
         ending = await _pipeline(group, consumer, settings, stop, report)
+        consumer.runs.journal.tell()
         leave(ending)
         consumer.stops.end.request()
         for task in tasks:

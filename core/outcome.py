@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -16,6 +16,12 @@ class Failure:
 
     type: str
     message: str
+
+    @property
+    def words(self) -> str:
+        """For a log line: the type, and the first line of the message."""
+        first = self.message.partition("\n")[0][:200]
+        return f"{self.type}: {first}" if first else self.type
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
@@ -43,11 +49,15 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The handler raised. `retry_after` overrides the backoff; `final` means no further try."""
+    """The handler raised. `retry_after` overrides the backoff; `final` means no further try.
+
+    `traceback` is for the log alone.
+    """
 
     failure: Failure
     retry_after: timedelta | None = None
     final: bool = False
+    traceback: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ class Claim(NamedTuple):
     max_attempts: int
     crashes: int
     timeout: float
+    waited: float = 0.0
+    """Seconds from when it was due to this claim."""
 
     @property
     def key(self) -> RunKey:

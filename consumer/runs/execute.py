@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import traceback
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
@@ -20,10 +19,10 @@ from sluice.consumer.handlers.context import DetachedContext
 from sluice.consumer.handlers.exceptions import Discard, Retry, Snooze
 from sluice.consumer.handlers.registry import LOOP, THREAD
 from sluice.consumer.handlers.result import UnstorableResult, encode
+from sluice.consumer.handlers.tracebacks import of_handler
 from sluice.consumer.runs.cpu.child import ChildDied
 from sluice.consumer.runs.running import Run, Stop
 from sluice.consumer.runs.timeouts import Timeouts
-from sluice.core.events import AttemptFailed
 from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from sluice.consumer.handlers.context import Context
     from sluice.consumer.handlers.registry import Handler
     from sluice.consumer.runs.cpu.children import Children
-    from sluice.core.events import Report
 
 GRACE_SECONDS = 1.0
 """How long a canceled coroutine may tidy up before its row is written without it."""
@@ -43,10 +41,9 @@ GRACE_SECONDS = 1.0
 class Execute:
     """Calls handlers where their mode says."""
 
-    def __init__(self, *, threads: Executor, children: Children, report: Report) -> None:
+    def __init__(self, *, threads: Executor, children: Children) -> None:
         self._threads = threads
         self._children = children
-        self._report = report
         self._timeouts = Timeouts()
 
     async def __call__(
@@ -83,7 +80,7 @@ class Execute:
         except BaseException as error:  # noqa: BLE001 - SystemExit in a handler is the handler's failure, not our end
             if self._timeouts.over(run):
                 run.stop(Stop.TIMED_OUT)  # such as by the server, which ends its statements a second later
-            outcome = self._failed(run, error)
+            outcome = _failed(error)
         finally:
             self._timeouts.end(run)
             run.on_stop = None
@@ -91,7 +88,7 @@ class Execute:
                 run.vacate()
         if run.stop_reason is None or run.left_behind:
             return outcome
-        return self._stopped(run, run.stop_reason)
+        return _stopped(run, run.stop_reason)
 
     async def _on_loop(self, run: Run, handler: Any, leave: Callable[[Run, Outcome], None]) -> Any:  # noqa: ANN401 - any awaitable and what it returns
         """Await the handler in this task; a stop cancels the task, and the cancellation ends here."""
@@ -115,36 +112,31 @@ class Execute:
             raise AssertionError("a run starts in its own task")
         run.task.cancel(reason)  # it becomes the message of the handler's CancelledError
         if reason in {Stop.TIMED_OUT, Stop.CANCELED}:
-            self._timeouts.grant(run, GRACE_SECONDS, lambda late: leave(late, self._stopped(late, reason)))
+            self._timeouts.grant(run, GRACE_SECONDS, lambda late: leave(late, _stopped(late, reason)))
 
-    def _stopped(self, run: Run, reason: Stop) -> Outcome:
-        """Whatever a stopped handler returned or raised, the reason of its stop is the outcome."""
-        match reason:
-            case Stop.TIMED_OUT:
-                outcome = TimedOut(timedelta(seconds=run.claim.timeout))
-                self._tell(run, outcome.failure)
-                return outcome
-            case Stop.CANCELED:
-                return Canceled()
-            case Stop.DRAIN | Stop.LEASE:
-                return Interrupted()
 
-    def _failed(self, run: Run, error: BaseException) -> Outcome:
-        """What an exception says; the traceback goes to the log."""
-        if isinstance(error, Snooze) and (delay := _duration(error, "delay")) is not None:
-            return Snoozed(delay)
-        failure = Failure.of(error)
-        if not run.stopping:
-            expected = isinstance(error, Retry | Discard | ChildDied | UnstorableResult)
-            self._tell(run, failure, None if expected else _traceback(error))
-        final = isinstance(error, Discard | UnstorableResult)
-        after = _duration(error, "after") if isinstance(error, Retry) else None
-        return Failed(failure, after, final=final)
+def _stopped(run: Run, reason: Stop) -> Outcome:
+    """Whatever a stopped handler returned or raised, the reason of its stop is the outcome."""
+    match reason:
+        case Stop.TIMED_OUT:
+            return TimedOut(timedelta(seconds=run.claim.timeout))
+        case Stop.CANCELED:
+            return Canceled()
+        case Stop.DRAIN | Stop.LEASE:
+            return Interrupted()
 
-    def _tell(self, run: Run, failure: Failure, traceback: str | None = None) -> None:
-        claim = run.claim
-        error = f"{failure.type}: {failure.message[:200]}"
-        self._report(AttemptFailed(str(claim.id), claim.kind, claim.attempt, error, traceback))
+
+def _failed(error: BaseException) -> Outcome:
+    """Return what an exception says. Those by which a handler speaks need no traceback."""
+    if isinstance(error, Snooze) and (delay := _duration(error, "delay")) is not None:
+        return Snoozed(delay)
+    expected = isinstance(error, Retry | Discard | ChildDied | UnstorableResult)
+    return Failed(
+        Failure.of(error),
+        _duration(error, "after") if isinstance(error, Retry) else None,
+        final=isinstance(error, Discard | UnstorableResult),
+        traceback=None if expected else of_handler(error),
+    )
 
 
 def _duration(error: BaseException, name: str) -> timedelta | None:
@@ -154,14 +146,6 @@ def _duration(error: BaseException, name: str) -> timedelta | None:
     except BaseException:  # noqa: BLE001 - a property of the user's may raise anything
         return None
     return found if isinstance(found, timedelta) and found >= timedelta() else None
-
-
-def _traceback(error: BaseException) -> str:
-    """For the log; whatever the exception's own methods do."""
-    try:
-        return "".join(traceback.format_exception(error, limit=-20))[-8000:]
-    except BaseException as unprintable:  # noqa: BLE001 - as Failure.of
-        return f"(it could not be read: {type(unprintable).__name__})"
 
 
 async def _absorb(task: asyncio.Task[None]) -> None:

@@ -15,8 +15,8 @@ from sluice.consumer.runs.quarantine import WAITS
 from sluice.consumer.runs.running import Run, Stop
 from sluice.consumer.runs.uncharged import Uncharged
 from sluice.core.errors import StoreUnavailable
-from sluice.core.events import AttemptFailed, Fenced, GivenBack, StepFailed
-from sluice.core.outcome import Completion, Failed, Failure, Outcome, Reason, Return
+from sluice.core.events import Fenced, GivenBack, StepFailed
+from sluice.core.outcome import Completion, Failed, Failure, Interrupted, Outcome, Reason, Return
 from sluice.core.retry import verdict
 from sluice.core.telemetry.current import ATTEMPT
 from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sluice.consumer.lease import Lease
     from sluice.consumer.runs.complete import Complete
     from sluice.consumer.runs.execute import Execute
+    from sluice.consumer.runs.journal import Journal
     from sluice.consumer.runs.quarantine import Quarantine
     from sluice.consumer.runs.running import Running
     from sluice.consumer.runs.transaction import OwnTransaction, Sessions
@@ -66,6 +67,7 @@ class Work:
         complete: Complete,
         quarantine: Quarantine,
         running: Running,
+        journal: Journal,
         capacity: HasSlots,
         lease: Lease,
         clock: Clock,
@@ -78,6 +80,7 @@ class Work:
         self._complete = complete
         self._quarantine = quarantine
         self._running = running
+        self._journal = journal
         self._capacity = capacity
         self._lease = lease
         self._clock = clock
@@ -138,7 +141,6 @@ class Work:
         Check once more whether it may start: it may have been canceled before it came here, or a neighbour of the same
         claim has blocked the loop since `start` (L3 trust).
         """
-        claim = run.claim
         why_not = self._may_not(run)
         if why_not is not None:
             self._return(run, why_not)
@@ -147,7 +149,7 @@ class Work:
                 write = await self._write_of(run)
             except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
                 self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
-                write = self._without_outcome(claim, error, WAITS)
+                write = self._without_outcome(run, error, WAITS)
             if run.left_behind:
                 return  # `_conclude` has ended it
             if write is not None:
@@ -180,7 +182,7 @@ class Work:
 
         The row does not wait for the ROLLBACK, which may have to wait for a statement of the handler's.
         """
-        self._complete.put(self._judge(outcome, run.claim))
+        self._complete.put(self._judge(run, outcome))
         self._quarantine.left(run)
         if run.transaction is not None:
             await run.transaction.abandon()
@@ -188,8 +190,7 @@ class Work:
 
     async def _write_of(self, run: Run) -> Write | None:
         """Execute the run; what is to be written then, None when the handler's own transaction wrote it."""
-        claim = run.claim
-        handler = self._registry[claim.kind]
+        handler = self._registry[run.claim.kind]
         context = Context(run, self._sessions, self._clock)
         ATTEMPT.set(context)
         outcome = await self._execute(run, handler, context, self._leave_behind)
@@ -199,44 +200,44 @@ class Work:
         transaction = run.transaction
         if transaction is not None:
             if transaction.used:
-                return await self._end(transaction, outcome, claim)
+                return await self._end(transaction, run, outcome)
             await transaction.abandon()  # what a handler left running must not open it any more
-        return self._judge(outcome, claim)
+        return self._judge(run, outcome)
 
-    def _judge(self, outcome: Outcome, claim: Claim) -> Write:
-        return verdict(outcome, claim, random=self._random)
+    def _judge(self, run: Run, outcome: Outcome) -> Write:
+        write = verdict(outcome, run.claim, random=self._random)
+        self._journal.ended(run, outcome, write)
+        return write
 
-    async def _end(self, transaction: OwnTransaction, outcome: Outcome, claim: Claim) -> Write | None:
+    async def _end(self, transaction: OwnTransaction, run: Run, outcome: Outcome) -> Write | None:
         """End the handler's transaction as the outcome says; None when that wrote the outcome (R6 session)."""
-        write = self._judge(outcome, claim)
+        write = verdict(outcome, run.claim, random=self._random)
         if not isinstance(write, Completion):
             await transaction.abandon()
+            self._journal.ended(run, outcome, write)
             return write
         try:
-            if not await transaction.complete(write):
+            if await transaction.complete(write):
+                self._journal.ended(run, outcome, write)
+            else:
                 self._report(Fenced(1))
-            self._uncharged.ended(claim.id)
+            self._uncharged.ended(write.id)
             return None
         except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
             if transaction.flushed and not _surely_refused(transaction, error):
-                return self._without_outcome(claim, error, _AT_ONCE)
-            return self._charge(claim, Failure.of(error))
+                return self._without_outcome(run, error, _AT_ONCE)
+            return self._judge(run, Failed(Failure.of(error)))
         finally:
             await transaction.abandon()
 
-    def _without_outcome(self, claim: Claim, error: BaseException, delay: timedelta) -> Write:
+    def _without_outcome(self, run: Run, error: BaseException, delay: timedelta) -> Write:
         """Give the attempt back uncharged, unless its task's have been too often in a row: then it counts as failed."""
-        pause = self._uncharged.again(claim.id)
-        if pause is not None:
-            return Return(claim.id, claim.token, max(pause, delay))
-        return self._charge(claim, self._uncharged.failure(error))
-
-    def _charge(self, claim: Claim, failure: Failure) -> Write:
-        """Count the attempt as failed after its handler had returned."""
-        first, _, _ = failure.message.partition("\n")
-        told = f"{failure.type}: {first[:200]}" if first else failure.type
-        self._report(AttemptFailed(task=str(claim.id), kind=claim.kind, attempt=claim.attempt, error=told))
-        return self._judge(Failed(failure), claim)
+        claim, pause = run.claim, self._uncharged.again(run.claim.id)
+        if pause is None:
+            return self._judge(run, Failed(self._uncharged.failure(error)))
+        write = Return(claim.id, claim.token, max(pause, delay))
+        self._journal.ended(run, Interrupted(), write)
+        return write
 
 
 def _surely_refused(transaction: OwnTransaction, error: Exception) -> bool:

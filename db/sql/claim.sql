@@ -42,4 +42,5 @@ UPDATE tasks AS task
       LIMIT 1
    ))
 RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, CAST(task.payload AS text) AS payload,
-          task.attempt, task.max_attempts, task.crashes, task.timeout
+          task.attempt, task.max_attempts, task.crashes, task.timeout,
+          date_part('epoch', now()) - date_part('epoch', task.run_at) AS waited

@@ -78,4 +78,5 @@ UPDATE tasks AS task
  WHERE task.id = held.id
 RETURNING task.id, task.fencing_token, task.kind, task.queue, task.priority, task.message, CAST(task.payload AS text) AS payload,
           task.attempt, task.max_attempts, task.crashes, task.timeout,
+          date_part('epoch', now()) - date_part('epoch', task.run_at) AS waited,
           GREATEST(task.run_at, TIMESTAMPTZ '0001-01-02 00:00:00+00') AS run_at

@@ -209,6 +209,7 @@ def to_claim(row: TaskRow) -> Claim:
         row.max_attempts,
         row.crashes,
         row.timeout,
+        (row.started_at - row.run_at).total_seconds(),
     )
 
 

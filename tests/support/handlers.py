@@ -60,8 +60,8 @@ async def again(ctx: Context, payload: dict[str, Any]) -> None:
 
 
 @handler("nap")
-async def nap(ctx: Context, payload: dict[str, Any]) -> None:
-    """Notes how many of its kind run in this process."""
+async def nap(ctx: Context, payload: dict[str, Any]) -> object:
+    """Notes how many of its kind run in this process. Returns what its payload says."""
     global running  # noqa: PLW0603 - one loop, one counter
     running += 1
     note(ctx, "started", running=running)
@@ -73,6 +73,7 @@ async def nap(ctx: Context, payload: dict[str, Any]) -> None:
     finally:
         running -= 1
     note(ctx, "ended")
+    return payload.get("returns")
 
 
 @handler("block")

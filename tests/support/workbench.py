@@ -20,6 +20,7 @@ from sluice.consumer.lease import Lease
 from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.runs.execute import Execute
+from sluice.consumer.runs.journal import Journal
 from sluice.consumer.runs.quarantine import Quarantine
 from sluice.consumer.runs.running import Running
 from sluice.consumer.runs.transaction import Sessions
@@ -120,11 +121,12 @@ async def workbench(
     )
     work = Work(
         registry=registry,
-        execute=Execute(threads=threads, children=children, report=events.append),
+        execute=Execute(threads=threads, children=children),
         sessions=Sessions(engine=engine, running=running, lease=lease),
         complete=complete,
         quarantine=quarantine,
         running=running,
+        journal=Journal(events.append, boottime),
         capacity=capacity,
         lease=lease,
         clock=boottime,

@@ -16,7 +16,7 @@ from sluice.consumer.runs.execute import Execute
 from sluice.consumer.runs.running import Run, Running
 from sluice.core.outcome import Outcome
 from sluice.core.task import JsonText
-from tests.unit.support import Events, begun, claim, now
+from tests.unit.support import Events, begun, claim, now, told_of
 
 Function = Callable[[Context, Any], Awaitable[Any]]
 
@@ -33,14 +33,14 @@ class Scene:
         self.outcome: Outcome | None = None
         self.after: list[str] = []
         self._handler = Handler(self.run.claim.kind, function, Mode.LOOP, orjson.loads, None, None, None)
-        self._execute = Execute(
-            threads=cast("Executor", None), children=cast("Children", None), report=self.events
-        )
+        self._execute = Execute(threads=cast("Executor", None), children=cast("Children", None))
         self._running = Running()
 
     async def _life(self) -> None:
         ctx = Context(self.run, None, now)
         self.outcome = await self._execute(self.run, self._handler, ctx, self._leave)
+        if not self.run.left_behind:
+            told_of(self.run, self.outcome, self.events)
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert task is not None
@@ -51,6 +51,7 @@ class Scene:
         assert run is self.run
         run.left_behind = True
         self.left.append((now(), outcome))
+        told_of(run, outcome, self.events)
 
     def start(self) -> None:
         self._running.start(self.run, self._life())

@@ -19,7 +19,7 @@ from sluice.core.clock import boottime
 from sluice.core.outcome import Outcome
 from sluice.core.task import JsonText
 from tests.support.eventually import eventually
-from tests.unit.support import Events, begun, claim, nobody
+from tests.unit.support import Events, begun, claim, nobody, told_of
 
 WITHIN = 20.0
 
@@ -34,9 +34,7 @@ class Scene:
         self._function = function
         self.run = begun(claim(timeout=timeout, attempt=2, payload=JsonText(orjson.dumps(payload).decode())))
         self.outcome: Outcome | None = None
-        self._execute = Execute(
-            threads=cast("ThreadPoolExecutor", None), children=children, report=self.events
-        )
+        self._execute = Execute(threads=cast("ThreadPoolExecutor", None), children=children)
         self._running = Running()
         self.run.vacate = self._vacate
 
@@ -46,6 +44,7 @@ class Scene:
         async def life() -> None:
             ctx = Context(self.run, None, boottime)
             self.outcome = await self._execute(self.run, handler, ctx, nobody)
+            told_of(self.run, self.outcome, self.events)
             self._running.remove(self.run)
 
         self._running.start(self.run, life())

@@ -18,7 +18,7 @@ from sluice.consumer.runs.running import Running
 from sluice.core.clock import boottime
 from sluice.core.outcome import Outcome
 from tests.support.eventually import eventually
-from tests.unit.support import Events, begun, claim, nobody
+from tests.unit.support import Events, begun, claim, nobody, told_of
 
 WITHIN = 10.0
 
@@ -33,7 +33,7 @@ class Scene:
         self.vacated = 0
         self.outcome: Outcome | None = None
         self.saw: list[bool] = []
-        self._execute = Execute(threads=threads, children=cast("Children", None), report=self.events)
+        self._execute = Execute(threads=threads, children=cast("Children", None))
         self._running = Running()
         self.run.vacate = self._vacate
 
@@ -52,6 +52,7 @@ class Scene:
         async def life() -> None:
             ctx = Context(self.run, None, boottime)
             self.outcome = await self._execute(self.run, handler, ctx, nobody)
+            told_of(self.run, self.outcome, self.events)
             self._running.remove(self.run)
 
         self._running.start(self.run, life())

@@ -7,13 +7,16 @@ import functools
 import selectors
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from random import Random
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from sluice.consumer.lease import Lease
+from sluice.consumer.runs.journal import Journal
 from sluice.consumer.runs.running import Run
 from sluice.core.events import Event
-from sluice.core.outcome import Outcome
+from sluice.core.outcome import Failing, Outcome
+from sluice.core.retry import verdict
 from sluice.core.task import DEFAULT_QUEUE, Claim, ConsumerId, FencingToken, JsonText, Kind, TaskId
 
 P = ParamSpec("P")
@@ -90,6 +93,13 @@ class Events:
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.all if isinstance(event, kind)]
+
+
+def told_of(run: Run, outcome: Outcome, events: Events) -> None:
+    """What a consumer's journal tells of a failure, as after each attempt."""
+    write = verdict(outcome, run.claim, random=Random(1))
+    if isinstance(write, Failing):
+        Journal(events, now).ended(run, outcome, write)
 
 
 def task_id(number: int) -> TaskId:

@@ -14,7 +14,7 @@ import pytest
 
 from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import AttemptFailed
+from sluice.core.events import TaskRetrying
 from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 from sluice.core.task import JsonText
 from tests.support.eventually import eventually
@@ -78,7 +78,7 @@ async def test_what_it_raises_fails_the_try_and_the_log_shows_where_it_was_raise
     s.start()
     assert await s.end() == Failed(failure)
 
-    [told] = s.events.of(AttemptFailed)
+    [told] = s.events.of(TaskRetrying)
     assert "in the child process:" in (told.traceback or "")
     assert function is cpu_handlers.broken_hugely or "cpu_handlers.py" in (told.traceback or "")
 
@@ -164,7 +164,7 @@ async def test_a_timeout_kills_the_child(children: Children, tmp_path: Path) -> 
     s = Scene(children, cpu_handlers.run_on, say=str(tmp_path / "pid"), timeout=0.05)
     s.start()
     assert await s.end() == TimedOut(timedelta(seconds=0.05))
-    assert [event.error for event in s.events.of(AttemptFailed)] == ["Timeout: did not end within 0.05 s"]
+    assert [event.error for event in s.events.of(TaskRetrying)] == ["Timeout: did not end within 0.05 s"]
 
 
 async def test_a_run_that_is_stopped_while_its_child_starts_leaves_no_child(

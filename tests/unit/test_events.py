@@ -6,14 +6,14 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from sluice.core import events
-from sluice.core.events import Claimed, Event, GivenBack, Many, StoreBack
+from sluice.core.events import AttemptEnded, AttemptFailed, Claimed, Event, GivenBack, Many, StoreBack
 from sluice.core.outcome import Reason
 from sluice.core.telemetry.log import LEVELS
 
 CLASSES = [
     kind
     for kind in vars(events).values()
-    if isinstance(kind, type) and issubclass(kind, Event) and kind not in {Event, Many}
+    if isinstance(kind, type) and issubclass(kind, Event) and kind not in {Event, Many, AttemptEnded, AttemptFailed}
 ]
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sluice import Context, Discard, Retry, Snooze
-from sluice.core.events import AttemptFailed
+from sluice.core.events import TaskFailed, TaskRetrying
 from sluice.core.outcome import Failed, Failure, Snoozed, Succeeded
 from sluice.core.task import JsonText
 from tests.unit.executing import outcome_of
@@ -64,9 +64,9 @@ def test_whatever_a_handler_raises_is_its_failure_and_nobody_else_s(
     async def scene() -> None:
         outcome, events = await outcome_of(broken)
         assert outcome == Failed(failure)
-        [told] = events.of(AttemptFailed)
+        [told] = events.of(TaskRetrying)
         assert (told.attempt, told.kind) == (2, "test")
-        assert told.error == f"{failure.type}: {failure.message}"
+        assert told.error == f"{failure.type}: {failure.message}".removesuffix(": ")
         assert "in broken" in (told.traceback or "")
 
     scene()
@@ -91,7 +91,7 @@ async def test_a_handler_may_say_more_than_that_it_failed() -> None:
     for n in range(4):
         outcome, events = await outcome_of(act, payload=f'{{"n":{n}}}')
         outcomes.append(outcome)
-        tracebacks += [told.traceback for told in events.of(AttemptFailed)]
+        tracebacks += [told.traceback for told in (*events.of(TaskRetrying), *events.of(TaskFailed))]
 
     assert outcomes == [
         Failed(Failure("Retry", "busy"), timedelta(seconds=7)),
@@ -110,7 +110,7 @@ async def test_a_result_that_cannot_be_stored_fails_the_task_for_good() -> None:
     outcome, events = await outcome_of(unstorable)
     assert isinstance(outcome, Failed)
     assert (outcome.failure.type, outcome.final) == ("UnstorableResult", True)
-    assert len(events.of(AttemptFailed)) == 1
+    assert len(events.of(TaskFailed)) == 1
 
 
 @virtual

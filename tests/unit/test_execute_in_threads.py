@@ -10,7 +10,7 @@ import pytest
 
 from sluice import Context
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import AttemptFailed
+from sluice.core.events import TaskRetrying
 from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Succeeded, TimedOut
 from sluice.core.task import JsonText
 from tests.support.eventually import eventually
@@ -60,7 +60,7 @@ async def test_whatever_it_raises_is_its_failure(
 
     assert await s.end() == Failed(failure)
     assert s.vacated == 1
-    [told] = s.events.of(AttemptFailed)
+    [told] = s.events.of(TaskRetrying)
     assert "in broken" in (told.traceback or "")
 
 
@@ -77,7 +77,7 @@ async def test_a_thread_whose_row_need_not_wait_keeps_its_slot_until_it_returns(
         s.go.set()
         await eventually(lambda: s.vacated)
     assert (s.vacated, s.saw) == (1, [True])
-    told = [event.error for event in s.events.of(AttemptFailed)]
+    told = [event.error for event in s.events.of(TaskRetrying)]
     assert told == (["Timeout: did not end within 60 s"] if stop is Stop.TIMED_OUT else [])
 
 

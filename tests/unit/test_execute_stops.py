@@ -9,7 +9,7 @@ import pytest
 from sluice import Context, Snooze
 from sluice.consumer.runs.execute import GRACE_SECONDS
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import AttemptFailed
+from sluice.core.events import AttemptFailed, TaskRetrying
 from sluice.core.outcome import Canceled, Interrupted, Outcome, Succeeded, TimedOut
 from sluice.core.task import JsonText
 from tests.unit.executing import Scene, outcome_of
@@ -29,7 +29,10 @@ async def test_a_handler_that_overruns_its_time_is_canceled() -> None:
     outcome, events = await outcome_of(slow, timeout=2.5)
     assert outcome == TimedOut(timedelta(seconds=2.5))
     assert ended == [2.5]
-    assert events.all == [AttemptFailed(str(task_id(1)), "test", 2, "Timeout: did not end within 2.5 s")]
+    [told] = events.all
+    assert isinstance(told, TaskRetrying)
+    assert (told.task, told.kind, told.attempt) == (str(task_id(1)), "test", 2)
+    assert (told.error, told.traceback) == ("Timeout: did not end within 2.5 s", None)
 
 
 @virtual

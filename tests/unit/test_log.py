@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
-from sluice.core.events import AttemptFailed, Finished, LoopStalled, StoreLost, Submitted
+from sluice.core.events import TaskFailed, Finished, LoopStalled, StoreLost, Submitted
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 
@@ -91,7 +91,7 @@ def test_at_debug_every_event_is_told(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_fact_that_is_missing_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "json")
-    Reporter()(AttemptFailed(task="1", kind="k", attempt=1, error="E"))
+    Reporter()(TaskFailed("1", "k", 1, 0.5, 1.5, "E"))
     assert "traceback" not in lines(capsys)[0]
 
 
@@ -145,7 +145,7 @@ def test_a_traceback_keeps_its_lines_and_nothing_else_of_the_task_s_choosing(
 ) -> None:
     log.configure("info", "console")
 
-    Reporter()(AttemptFailed("1", "k", 1, "ValueError", f'Traceback\n  File "x"\nValueError: {HOSTILE}'))
+    Reporter()(TaskFailed("1", "k", 1, 0.5, 1.5, "ValueError", f'Traceback\n  File "x"\nValueError: {HOSTILE}'))
     Reporter()(LoopStalled(seconds=5.0, stack=f'  File "y"\n    {HOSTILE}'))
 
     told = capsys.readouterr().err

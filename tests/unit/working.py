@@ -15,6 +15,7 @@ from sluice.consumer.handlers.registry import Handler, Mode
 from sluice.consumer.intake.capacity import Capacity
 from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.execute import Execute
+from sluice.consumer.runs.journal import Journal
 from sluice.consumer.runs.quarantine import Quarantine
 from sluice.consumer.runs.running import Run, Running
 from sluice.consumer.runs.transaction import Sessions
@@ -102,6 +103,7 @@ class Scene:
             complete=cast("Complete", self),
             quarantine=self.quarantine,
             running=self.running,
+            journal=Journal(self.events, now),
             capacity=self.capacity,
             lease=self.lease,
             clock=now,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pickle
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sluice.consumer.handlers.exceptions import Discard, Retry, Snooze
+from sluice.consumer.handlers.tracebacks import of_handler
 from sluice.core.outcome import Failure
 from sluice.core.task import MAX_RESULT_BYTES
 
 if TYPE_CHECKING:
     from sluice.core.task import JsonText
+
+_NOTE_CHARACTERS = 6000
 
 
 def succeeded(result: JsonText | None) -> bytes:
@@ -35,7 +37,7 @@ def failed(error: BaseException) -> bytes:
     It is the one that was raised when that survives pickling, else one that means the same. Its traceback stays behind,
     so it travels as a note.
     """
-    note = "in the child process:\n" + "".join(traceback.format_exception(error, limit=-20))[-6000:]
+    note = "in the child process:\n" + of_handler(error)[-_NOTE_CHARACTERS:]
     with suppress(Exception):  # any class of the user's may refuse
         error.add_note(note)
         message = pickle.dumps((False, error))
