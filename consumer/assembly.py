@@ -21,6 +21,7 @@ from sluice.consumer.liveness.heartbeat import Heartbeat
 from sluice.consumer.liveness.reconcile import Reconcile
 from sluice.consumer.liveness.watchdog import Watchdog
 from sluice.consumer.parts import Consumer, Intake, Liveness, Machine, Runs, Stops
+from sluice.consumer.pulse import Pulse
 from sluice.consumer.runs.complete import Complete
 from sluice.consumer.runs.execute import Execute
 from sluice.consumer.runs.journal import Journal
@@ -54,6 +55,7 @@ class _Base:
     kinds: list[Kind]
     stops: Stops
     lease: Lease
+    pulse: Pulse
     capacity: Capacity
     scan_bell: Bell
 
@@ -79,6 +81,7 @@ def assemble(
         kinds=list(registry),
         stops=stops,
         lease=Lease(settings.lease, machine.clock),
+        pulse=Pulse(machine.clock),
         capacity=Capacity(settings.worker_queue_maxsize),
         scan_bell=stops.intake.bell(),
     )
@@ -96,6 +99,7 @@ def assemble(
     return Consumer(
         stops=stops,
         lease=base.lease,
+        pulse=base.pulse,
         capacity=base.capacity,
         stores=stores,
         runs=runs,
@@ -113,6 +117,7 @@ def _runs(base: _Base, registry: Registry, execute: Execute) -> Runs:
         bell=base.stops.end.bell(),
         capacity=base.capacity,
         high_mark=max(1000, 10 * base.capacity.slots),
+        pulse=base.pulse,
     )
     quarantine = Quarantine(
         consumers=stores.consumers,
@@ -145,7 +150,7 @@ def _intake(base: _Base, facts: Registration, runs: Runs) -> Intake:
     stores, capacity, clock, report = base.stores, base.capacity, base.machine.clock, base.report
     queue: asyncio.Queue[Hint] = asyncio.Queue(capacity.slots)
     pull_bell, schedule_bell = base.stops.intake.bell(), base.stops.intake.bell()
-    redis_health = RedisHealth(stores.ready, report)
+    redis_health = RedisHealth(stores.ready, report, base.pulse)
     prefetch = Prefetch(capacity=capacity, work=runs.work, clock=clock)
     for bell in (schedule_bell, pull_bell):
         capacity.when_freed(bell.ring)
@@ -180,6 +185,7 @@ def _intake(base: _Base, facts: Registration, runs: Runs) -> Intake:
         schedule_bell=schedule_bell,
         clock=clock,
         report=report,
+        pulse=base.pulse,
     )
     pull = Pull(
         ready=stores.ready,
@@ -195,6 +201,7 @@ def _intake(base: _Base, facts: Registration, runs: Runs) -> Intake:
         schedule_bell=schedule_bell,
         clock=clock,
         report=report,
+        pulse=base.pulse,
     )
     return Intake(pull, schedule, claimer, prefetch, redis_health, base.scan_bell)
 
@@ -204,7 +211,12 @@ def _liveness(
 ) -> Liveness:
     machine, report = base.machine, base.report
     watchdog = Watchdog(
-        lease=base.lease, running=runs.running, end_process=end_process, clock=machine.clock, report=report
+        lease=base.lease,
+        running=runs.running,
+        end_process=end_process,
+        pulse=base.pulse,
+        clock=machine.clock,
+        report=report,
     )
     heartbeat = Heartbeat(
         stores=base.stores,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sluice.consumer.liveness.cancels import Compare, Listener
 from sluice.consumer.liveness.distrust import Distrust
+from sluice.consumer.pulse import PERIOD_SECONDS
 from sluice.consumer.upkeep.steps import upkeep
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sluice.core.settings import ConsumerSettings
     from sluice.core.waiting import Bell, Stopping
 
-_TICK = timedelta(seconds=0.5)
+_TICK = timedelta(seconds=PERIOD_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def loops(consumer: Consumer, settings: ConsumerSettings, report: Report) -> lis
     """Make every loop of a consumer. Without Redis nothing is listened to: scans and comparing find what is due."""
 
     async def tick() -> timedelta:
-        consumer.liveness.watchdog.tick()
+        consumer.pulse.beat()
         return _TICK
 
     stores, lease = consumer.stores, consumer.lease

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sluice.consumer.liveness.heartbeat import CarriesHeartbeat, Heartbeat
     from sluice.consumer.liveness.reconcile import Reconcile
     from sluice.consumer.liveness.watchdog import Watchdog
+    from sluice.consumer.pulse import Pulse
     from sluice.consumer.runs.complete import Complete
     from sluice.consumer.runs.journal import Journal
     from sluice.consumer.runs.quarantine import Quarantine
@@ -90,6 +91,7 @@ class Consumer:
 
     stops: Stops
     lease: Lease
+    pulse: Pulse
     capacity: Capacity
     stores: Stores
     runs: Runs

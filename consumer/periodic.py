@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
+from sluice.consumer.outage import Outage
 from sluice.core.errors import Hindered, StoreUnavailable
-from sluice.core.events import StepFailed, StoreBack, StoreLost
+from sluice.core.events import StepFailed
 from sluice.core.waiting import EARLY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from random import Random
 
+    from sluice.consumer.pulse import Pulse
     from sluice.core.clock import Clock
     from sluice.core.events import Report
     from sluice.core.waiting import Bell, Stopping
@@ -29,7 +31,14 @@ _JITTER = 0.05
 
 
 async def every(
-    name: str, step: Step, *, stopping: Stopping, report: Report, random: Random, bell: Bell | None = None
+    name: str,
+    step: Step,
+    *,
+    stopping: Stopping,
+    report: Report,
+    random: Random,
+    bell: Bell | None = None,
+    pulse: Pulse | None = None,
 ) -> None:
     """Repeat `step` until `stopping`, each pause a little longer by chance, never shorter; `bell` ends a pause early.
 
@@ -38,21 +47,18 @@ async def every(
     """
     bell = bell or stopping.bell()
     pause = _FIRST_PAUSE
-    lost = ""
+    outage = Outage(name, report, pulse)
     while not stopping.requested:
         bell.clear()
         try:
             wait = await step()
         except StoreUnavailable as away:
-            if not lost:
-                report(StoreLost(away.store, doing=name, reason=away.reason))
-            lost = away.store
+            outage.met(away)
         except Exception as error:  # noqa: BLE001 - reported, and the loop goes on: a reaper that ended would be missed
             report(StepFailed(name, reason=repr(error), traceback=traceback.format_exc()))
         else:
-            if lost:
-                report(StoreBack(lost, doing=name))
-            lost, pause = "", _FIRST_PAUSE
+            outage.over()
+            pause = _FIRST_PAUSE
             if not stopping.requested:
                 await bell.wait(_jittered(wait, random))
             continue

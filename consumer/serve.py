@@ -114,6 +114,7 @@ async def consume(
                     report=report,
                     random=machine.random,
                     bell=loop.bell,
+                    pulse=consumer.pulse,
                 ),
                 name=loop.name,
             )

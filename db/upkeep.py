@@ -69,6 +69,21 @@ class LastBeat:
     lease: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """An attempt that was taken back, and whose it was. `failed`: its task was failed, as poisoned.
+
+    `host`, `pid` and `silent`, seconds since its last beat, are None when the consumer's row is gone.
+    """
+
+    id: TaskId
+    consumer: ConsumerId | None
+    host: str | None
+    pid: int | None
+    silent: float | None
+    failed: bool
+
+
 class Upkeep:
     """Each method is one round trip and its own transaction."""
 
@@ -121,8 +136,8 @@ class Upkeep:
         rows = await self._database.rows("reap_look", n=n)
         return [(TaskId(row.id), FencingToken(row.fencing_token)) for row in rows]
 
-    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
-        """Take these back where the token still matches; how many there were (U2 reap)."""
+    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> list[Reaped]:
+        """Take these back where the token still matches; return those (U2 reap)."""
         rows = await self._database.rows(
             "reap",
             ids=[task_id for task_id, _ in dead],
@@ -130,7 +145,10 @@ class Upkeep:
             spread=spread.total_seconds(),
             poisoned=POISONED_AFTER_CRASHES,
         )
-        return len(rows)
+        return [
+            Reaped(row.id, row.consumer_id, row.host, row.pid, row.silent, failed=row.poisoned)
+            for row in rows
+        ]
 
     async def ended(self, age: timedelta, after: Ended, n: int) -> list[Old]:
         """The next `n` tasks that ended longer than `age` ago, in order: a look, and no more (R3 no second look)."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from sluice.consumer.intake.scan import Popped
 from sluice.consumer.intake.schedule import Hint
+from sluice.consumer.outage import Outage
 from sluice.core.errors import StoreUnavailable
-from sluice.core.events import Scanned, StoreLost
+from sluice.core.events import Scanned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sluice.consumer.intake.prefetch import Prefetch
     from sluice.consumer.intake.redis_health import RedisHealth
     from sluice.consumer.intake.scan import Scan
+    from sluice.consumer.pulse import Pulse
     from sluice.core.clock import Clock
     from sluice.core.events import Report
     from sluice.core.task import ReadyList, TaskId
@@ -63,6 +65,7 @@ class Pull:
         schedule_bell: Bell,
         clock: Clock,
         report: Report,
+        pulse: Pulse | None = None,
     ) -> None:
         self._ready = ready
         self._redis_health = redis_health
@@ -77,6 +80,7 @@ class Pull:
         self._schedule_bell = schedule_bell
         self._clock = clock
         self._report = report
+        self._outage = Outage("claim", report, pulse)
         self._popped_at = float("-inf")
         self._idle = False
         self._scanned = True  # so that the lists have the first turn: what they hold is no loss
@@ -132,7 +136,7 @@ class Pull:
         try:
             found = await (ready.pop_waiting if self._blocked else ready.pop)(lists, room)
         except StoreUnavailable as away:
-            self._redis_health.lost(away.reason)
+            self._redis_health.lost(away)
             return
         finally:
             self._blocked = False
@@ -161,9 +165,10 @@ class Pull:
             claimed = await self._scan.claim(wanted)
         except StoreUnavailable as away:
             self._capacity.release(wanted)
-            self._report(StoreLost(away.store, doing="claim", reason=away.reason))
+            self._outage.met(away)
             await asyncio.sleep(_PAUSE)
             return
+        self._outage.over()
         self._capacity.release(wanted - claimed)
         if claimed:
             self._report(Scanned(claimed))

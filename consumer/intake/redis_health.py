@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from sluice.consumer.outage import Outage
 from sluice.core.errors import StoreUnavailable
-from sluice.core.events import StoreBack, StoreLost
 
 if TYPE_CHECKING:
+    from sluice.consumer.pulse import Pulse
     from sluice.core.events import Report
 
 _PERIOD = timedelta(seconds=1)
@@ -23,16 +24,19 @@ class TriesPopping(Protocol):
 class RedisHealth:
     """`up` turns False when a pop is refused or not answered, and True again when the step's own succeeds."""
 
-    def __init__(self, ready: TriesPopping | None, report: Report) -> None:
-        self.up = ready is not None
+    def __init__(self, ready: TriesPopping | None, report: Report, pulse: Pulse | None = None) -> None:
         self._ready = ready
-        self._report = report
+        self._outage = Outage("pull", report, pulse)
 
-    def lost(self, reason: str) -> None:
+    @property
+    def up(self) -> bool:
+        """Whether Redis is worth a pop."""
+        return self._ready is not None and not self._outage.known
+
+    def lost(self, away: StoreUnavailable) -> None:
         """Take note that Redis did not answer a pop."""
-        if self.up:
-            self.up = False
-            self._report(StoreLost("Redis", doing="pull", reason=reason))
+        if self._ready is not None:
+            self._outage.met(away)
 
     async def step(self) -> timedelta:
         """Ask whether Redis is back, while it is away."""
@@ -41,6 +45,5 @@ class RedisHealth:
                 await self._ready.try_popping()
             except StoreUnavailable:
                 return _PERIOD
-            self.up = True
-            self._report(StoreBack("Redis", doing="pull"))
+            self._outage.over()
         return _PERIOD

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sluice.consumer.intake.capacity import UNSTARTED
+from sluice.consumer.outage import Outage
 from sluice.core.errors import StoreUnavailable
 from sluice.core.events import GivenBack, StoreLost
 from sluice.core.outcome import Reason
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sluice.consumer.intake.capacity import Capacity
     from sluice.consumer.intake.claim import Claimer
     from sluice.consumer.intake.prefetch import Prefetch
+    from sluice.consumer.pulse import Pulse
     from sluice.core.clock import Clock
     from sluice.core.events import Report
     from sluice.core.task import ReadyList, TaskId
@@ -62,6 +64,7 @@ class Schedule:
         schedule_bell: Bell,
         clock: Clock,
         report: Report,
+        pulse: Pulse | None = None,
     ) -> None:
         self._queue = queue
         self._capacity = capacity
@@ -74,6 +77,7 @@ class Schedule:
         self._bell = schedule_bell
         self._clock = clock
         self._report = report
+        self._outage = Outage("claim", report, pulse)
         self._next: Hint | None = None
 
     async def run(self) -> None:
@@ -108,9 +112,10 @@ class Schedule:
         except StoreUnavailable as away:
             # Nobody knows which of them are ours now: L4 reconcile finds those, U4 scan the others.
             self._capacity.release(len(hints))
-            self._report(StoreLost(away.store, doing="claim", reason=away.reason))
+            self._outage.met(away)
             await asyncio.sleep(_PAUSE)
             return
+        self._outage.over()
         self._scan.brought(claimed)
         if claimed < len(hints):
             self._capacity.release(len(hints) - claimed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import traceback
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING, Protocol
 from sluice.core.events import LoopStalled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sluice.consumer.lease import Lease
+    from sluice.consumer.pulse import Pulse
+    from sluice.consumer.runs.running import Run
     from sluice.core.clock import Clock
     from sluice.core.events import Report
     from sluice.core.task import ConsumerId, RunKey
 
 STALL_REPORTED_SECONDS = 5.0
 STALL_ENDS_AFTER_LEASES = 10
+_NAMED = 10
 
 
 class KnowsRuns(Protocol):
@@ -26,6 +30,7 @@ class KnowsRuns(Protocol):
 
     def keys(self) -> set[RunKey]: ...
     def keys_of_others(self, consumer: ConsumerId) -> set[RunKey]: ...
+    def runs(self) -> Collection[Run]: ...
 
 
 class Watchdog:
@@ -37,6 +42,7 @@ class Watchdog:
         lease: Lease,
         running: KnowsRuns,
         end_process: Callable[[str], None],
+        pulse: Pulse,
         clock: Clock,
         report: Report,
     ) -> None:
@@ -46,14 +52,10 @@ class Watchdog:
         self._clock = clock
         self._report = report
         self._main_thread = threading.get_ident()
-        self._ticked_at = clock()
+        self._pulse = pulse
         self._stall_reported = False
         self._distrusted_at: float | None = None
         self._condemned: set[RunKey] = set()
-
-    def tick(self) -> None:
-        """Take note that the main loop is alive; called on it."""
-        self._ticked_at = self._clock()
 
     def check(self) -> None:
         """Check the loop and the handlers; called on the heartbeat's thread."""
@@ -61,13 +63,15 @@ class Watchdog:
         self._check_handlers()
 
     def _check_loop(self) -> None:
-        """Report a loop that stands still once, with its stack; end the process after ten leases."""
-        stalled = self._clock() - self._ticked_at
+        """Report a loop that stands still once, with what holds it; end the process after ten leases."""
+        stalled = self._clock() - self._pulse.last
         if stalled < STALL_REPORTED_SECONDS:
             self._stall_reported = False
         elif not self._stall_reported:
             self._stall_reported = True
-            self._report(LoopStalled(seconds=round(stalled, 1), stack=self._main_stack()))
+            self._report(
+                LoopStalled(seconds=round(stalled, 1), stack=self._main_stack(), tasks=self._at_fault())
+            )
         if stalled > STALL_ENDS_AFTER_LEASES * self._lease.duration:
             self._end_process("the event loop stood still for ten leases")
 
@@ -88,6 +92,17 @@ class Watchdog:
         if self._condemned and self._clock() - self._distrusted_at > self._lease.margin:
             self._end_process("handlers outlived the lease")
 
+    def _at_fault(self) -> tuple[str, ...]:
+        """Return the task whose handler holds the loop, or some that run while it is one that they have started."""
+        runs = [run for run in self._running.runs() if run.task is not None]
+        holding = [run for run in runs if _holds_its_loop(run.task)]
+        return tuple(f"{run.claim.kind} {run.claim.id}" for run in (holding or runs)[:_NAMED])
+
     def _main_stack(self) -> str:
         frame = sys._current_frames().get(self._main_thread)  # noqa: SLF001 - documented, for all its underscore
         return "".join(traceback.format_stack(frame, limit=12)) if frame is not None else ""
+
+
+def _holds_its_loop(task: asyncio.Task[None] | None) -> bool:
+    """Say so, from any thread."""
+    return task is not None and asyncio.current_task(task.get_loop()) is task

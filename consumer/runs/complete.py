@@ -10,10 +10,11 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol, assert_never, cast
 
+from sluice.consumer.outage import Outage
 from sluice.consumer.runs.locked import LockedRows
 from sluice.consumer.runs.refused import instead_of
 from sluice.core.errors import Hindered, RowRefused, StoreUnavailable
-from sluice.core.events import Fenced, Finished, OutcomeRefused, RowsLocked, StoreBack, StoreLost
+from sluice.core.events import Fenced, Finished, OutcomeRefused, RowsLocked
 from sluice.core.halving import halves
 from sluice.core.outcome import Completion, Failing, Return, storable
 from sluice.db.claims import Written
@@ -21,6 +22,7 @@ from sluice.db.claims import Written
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sluice.consumer.pulse import Pulse
     from sluice.core.events import Report
     from sluice.core.outcome import Write
     from sluice.core.task import RunKey, TaskId
@@ -66,10 +68,12 @@ class Complete:
         bell: Bell,
         capacity: HearsOfRoom,
         high_mark: int,
+        pulse: Pulse | None = None,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._report = report
+        self._outage = Outage("complete", report, pulse)
         self._bell = bell
         self._high_mark = high_mark
         self._capacity = capacity
@@ -135,14 +139,12 @@ class Complete:
                 await self._check_locked()
                 await self._flush(again=pause is not None)
             except StoreUnavailable as away:
-                if pause is None:
-                    self._report(StoreLost(away.store, doing="complete", reason=away.reason))
+                self._outage.met(away)
                 pause = min((pause or _FIRST_PAUSE) * 2, _LONGEST_PAUSE)
                 await asyncio.sleep(pause)
                 continue
-            if pause is not None:
-                self._report(StoreBack("PostgreSQL", doing="complete"))
-                pause = None
+            self._outage.over()
+            pause = None
             self._capacity.freed()
 
     async def _check_locked(self) -> None:

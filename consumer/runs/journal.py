@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sluice.core.events import (
+from sluice.core.attempts import (
     TaskCanceled,
     TaskCompleted,
     TaskFailed,
@@ -19,8 +19,9 @@ from sluice.core.outcome import Completion, Failed, Failing, Snoozed
 
 if TYPE_CHECKING:
     from sluice.consumer.runs.running import Run
+    from sluice.core.attempts import AttemptEnded
     from sluice.core.clock import Clock
-    from sluice.core.events import AttemptEnded, Report
+    from sluice.core.events import Report
     from sluice.core.outcome import Outcome, Return, Write
 
 PERIOD = timedelta(seconds=1)
@@ -42,7 +43,9 @@ class Journal:
 
     def ended(self, run: Run, outcome: Outcome, write: Write) -> None:
         """Take note of an attempt that ended like this, and of what is written of it."""
-        if isinstance(write, Completion):  # the way of nearly all: no more than an addition while they are many
+        if isinstance(
+            write, Completion
+        ):  # the way of nearly all: no more than an addition while they are many
             self._completed += 1
             if self._busy or self._told >= LINES:
                 return

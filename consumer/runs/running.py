@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine
 
     from sluice.consumer.runs.transaction import OwnTransaction
     from sluice.core.task import Claim, ConsumerId, RunKey
@@ -131,8 +131,8 @@ class Running:
         """Return those of them that were claimed under another id. Safe on any thread, as `keys`."""
         return {run.key for run in self.runs() if run.consumer != consumer}
 
-    def runs(self) -> Iterable[Run]:
-        """Return a copy, safe to walk while runs end."""
+    def runs(self) -> list[Run]:
+        """Return a copy, safe to walk while runs end. Safe on any thread, as `keys`."""
         return list(self._runs.values())
 
     def stop(self, key: RunKey, reason: Stop) -> None:

@@ -6,6 +6,7 @@ Who is silent, and for how long, each process sees for itself, on a clock that d
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sluice.consumer.periodic import Rest
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from sluice.core.errors import RowRefused
     from sluice.core.events import Report
     from sluice.core.task import ConsumerId, RunKey
-    from sluice.db.upkeep import LastBeat, Turn
+    from sluice.db.upkeep import LastBeat, Reaped, Turn
 
 CHUNK = 1000
 _LONGEST_LEASE = 3600.0
 _SHARE = 20
+_NAMED = 10
 
 
 class ReapsAttempts(Turns, Protocol):
@@ -33,7 +35,7 @@ class ReapsAttempts(Turns, Protocol):
     async def beats(self) -> list[LastBeat]: ...
     async def declare_dead(self, silent: Sequence[LastBeat]) -> int: ...
     async def dead_attempts(self, n: int) -> list[RunKey]: ...
-    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int: ...
+    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> list[Reaped]: ...
 
 
 class Reap(Step):
@@ -77,7 +79,7 @@ class Reap(Step):
         if not dead or not self._lease.unbroken:
             return None
         reaped = await self._reap(dead)
-        self._report(UpkeepDone(reaped, step=self.name))
+        self._tell(reaped)
         return End({}, AT_ONCE) if len(dead) == CHUNK and reaped else None
 
     async def _silent(self) -> list[LastBeat]:
@@ -95,13 +97,37 @@ class Reap(Step):
             if asked_at - max(self._seen[beat.consumer, beat.at], well_since) >= _lease_of(beat)
         ]
 
-    async def _reap(self, dead: Sequence[RunKey]) -> int:
-        """Take these back; how many there were. One that PostgreSQL refuses stays, alone."""
+    async def _reap(self, dead: Sequence[RunKey]) -> list[Reaped]:
+        """Take these back; return those that there were. One that PostgreSQL refuses stays, alone."""
 
         def refused_alone(key: RunKey, refused: RowRefused) -> None:
             self._report(StepFailed(self.name, reason=f"task {key[0]} is refused: {refused.reason}"))
 
-        return sum(await bisected(dead, lambda some: self._store.reap(some, self._spread), refused_alone))
+        parts = await bisected(dead, lambda some: self._store.reap(some, self._spread), refused_alone)
+        return list(chain.from_iterable(parts))
+
+    def _tell(self, reaped: Sequence[Reaped]) -> None:
+        """Report whose attempts went back, and why, a consumer at a time."""
+        by_consumer: dict[ConsumerId | None, list[Reaped]] = {}
+        for each in reaped:
+            by_consumer.setdefault(each.consumer, []).append(each)
+        for consumer, some in by_consumer.items():
+            self._report(
+                UpkeepDone(
+                    len(some),
+                    step=self.name,
+                    consumer=str(consumer),
+                    why=_why(some[0]),
+                    tasks=tuple(str(each.id) for each in some[:_NAMED]),
+                    failed=sum(each.failed for each in some) or None,
+                )
+            )
+
+
+def _why(reaped: Reaped) -> str:
+    if reaped.silent is None:
+        return "nobody has this id any more"
+    return f"{reaped.host}, process {reaped.pid}, has not beaten for {reaped.silent:.0f} s"
 
 
 def _lease_of(beat: LastBeat) -> float:

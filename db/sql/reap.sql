@@ -4,6 +4,10 @@
 -- name_suspect.sql asks for a consumer that was not declared dead. Code before this one named the task alone.
 WITH dead AS MATERIALIZED (
   SELECT task.id,
+         task.consumer_id,
+         consumer.host,
+         consumer.pid,
+         date_part('epoch', now()) - date_part('epoch', consumer.beat_at) AS silent,
          task.crashes + 1 >= CAST(:poisoned AS integer) AND named.began IS TRUE AS poisoned,
          task.crashes + 1 >= CAST(:poisoned AS integer) AND named.began IS NOT TRUE AS spared
     FROM tasks AS task
@@ -36,4 +40,4 @@ UPDATE tasks AS task
        END
   FROM dead
  WHERE task.id = dead.id
-RETURNING task.id
+RETURNING task.id, dead.consumer_id, dead.host, dead.pid, dead.silent, dead.poisoned

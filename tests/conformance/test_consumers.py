@@ -81,7 +81,7 @@ async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: 
     [claim] = await claimed(world, new())
     for crashes in (1, 2):
         await world.advance(10)
-        assert await world.upkeep.reap([claim.key], 2 * SECOND) == 1
+        assert len(await world.upkeep.reap([claim.key], 2 * SECOND)) == 1
         found = await row(world, claim.id)
         assert (found["status"], found["crashes"], found["attempt"]) == ("pending", crashes, 0)
         assert found["run_at"] == START + (10 * crashes + 1) * SECOND + (crashes - 1) * SECOND
@@ -90,7 +90,7 @@ async def test_a_reaped_try_is_uncharged_and_the_third_crash_is_the_last(world: 
         [claim] = await world.claims.claim([claim.id], consumer=consumer, kinds=[ECHO])
         assert (claim.crashes, claim.attempt) == (crashes, 1)
     assert await world.consumers.name_suspect(consumer, claim.key)
-    assert await world.upkeep.reap([claim.key], 2 * SECOND) == 1
+    assert len(await world.upkeep.reap([claim.key], 2 * SECOND)) == 1
     found = await row(world, claim.id)
     assert (found["status"], found["crashes"], found["attempt"]) == ("failed", 3, 0)
     assert (found["finished_at"], found["consumer_id"]) == (START + 22 * SECOND, found["consumer_id"])
@@ -120,7 +120,7 @@ async def test_the_last_crash_is_charged_to_the_task_that_was_named_and_to_no_ot
     assert not await world.consumers.name_suspect(consumer, claims[never.id].key), "the dead name nothing"
     assert not await world.consumers.name_suspect(new_consumer_id(), claims[never.id].key)
 
-    assert await world.upkeep.reap([claim.key for claim in claims.values()], 2 * SECOND) == 4
+    assert len(await world.upkeep.reap([claim.key for claim in claims.values()], 2 * SECOND)) == 4
     for task in tasks:
         found = await row(world, task.id)
         assert (found["status"], found["crashes"]) == (("failed", 3) if task is named else ("pending", 2))
@@ -138,7 +138,7 @@ async def test_the_name_is_that_of_a_run_and_not_of_every_run_of_its_task(world:
     await world.claims.give_back([back(claim)])
     [again] = await claimed(world, task, consumer=consumer)
     await dies(world, consumer)
-    assert await world.upkeep.reap([again.key], 0 * SECOND) == 1
+    assert len(await world.upkeep.reap([again.key], 0 * SECOND)) == 1
     found = await row(world, task.id)
     assert (found["status"], found["crashes"]) == ("pending", 2)
 
@@ -151,8 +151,8 @@ async def test_reap_acts_on_nothing_but_the_try_that_it_saw(world: World) -> Non
     await world.tasks.cancel(canceled.id)
     before = await world.rows("tasks")
     dead = [claim.key for claim in (completed, again, canceled)]
-    assert await world.upkeep.reap([*dead, (new_task_id(), completed.token)], NOTHING) == 0
-    assert await world.upkeep.reap([], NOTHING) == 0
+    assert len(await world.upkeep.reap([*dead, (new_task_id(), completed.token)], NOTHING)) == 0
+    assert len(await world.upkeep.reap([], NOTHING)) == 0
     assert await world.rows("tasks") == before
 
 
@@ -178,7 +178,7 @@ async def test_a_zombie_comes_back_to_tries_that_are_no_longer_its_own(
     zombie = await living(world, lease=SECOND)
     mine, other = await claimed(world, new(), new(kinds[-1]), consumer=zombie)
     await dies(world, zombie)
-    assert await world.upkeep.reap(await world.upkeep.dead_attempts(10), NOTHING) == 2
+    assert len(await world.upkeep.reap(await world.upkeep.dead_attempts(10), NOTHING)) == 2
     successor = await living(world)
     served = [Kind(kind) for kind in kinds]
     assert len(await world.claims.claim([mine.id, other.id], consumer=successor, kinds=served)) == 2

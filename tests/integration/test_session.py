@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sluice import Context, Snooze
-from sluice.core.events import AttemptFailed, Event, Fenced, StepFailed
+from sluice.core.attempts import AttemptFailed
+from sluice.core.events import Event, Fenced, StepFailed
 from sluice.core.ids import new_consumer_id
 from sluice.core.task import Kind, Status
 from tests.support.effects import effects, write

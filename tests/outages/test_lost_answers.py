@@ -73,7 +73,9 @@ async def test_a_finish_whose_answer_is_lost_is_sent_again_and_counts_once(every
     consumer = await e.consumers.start()
     await e.stores.heard()
     end = e.consumers.file("end")
-    [task_id] = await e.stores.submit_and_push([new("nap", payload=payload(until=str(end), returns="sent twice"))])
+    [task_id] = await e.stores.submit_and_push(
+        [new("nap", payload=payload(until=str(end), returns="sent twice"))]
+    )
     await eventually(lambda: e.consumers.runs("started"))
     lose_answer_to(e.postgresql, b"sent twice")
     end.touch()

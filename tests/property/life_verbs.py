@@ -86,7 +86,7 @@ class Verbs:
         return (await self.claims.give_back([Return(*_run(key), delay) for key in keys])).rows
 
     async def reap(self, keys: Sequence[Key], spread: timedelta) -> int:
-        return await self.upkeep.reap([_run(key) for key in keys], spread)
+        return len(await self.upkeep.reap([_run(key) for key in keys], spread))
 
     async def cancel(self, task: UUID) -> str:
         try:

@@ -148,13 +148,13 @@ def slot_released_early(process: SimProcess, found: list[Loop]) -> list[Loop]:
 class RepeatsAlone(Work):
     """After a lost COMMIT the completion is sent again, by itself."""
 
-    async def _end(self, transaction: Any, outcome: Any, claim: Any) -> Any:
+    async def _end(self, transaction: Any, run: Any, outcome: Any) -> Any:
         if not isinstance(outcome, Succeeded):
-            return await super()._end(transaction, outcome, claim)
+            return await super()._end(transaction, run, outcome)
         try:
-            await transaction.complete(Completion(claim.id, claim.token, outcome.result))
+            await transaction.complete(Completion(run.claim.id, run.claim.token, outcome.result))
         except OSError:
-            return Completion(claim.id, claim.token, outcome.result)
+            return Completion(run.claim.id, run.claim.token, outcome.result)
         finally:
             await transaction.abandon()
         return None
@@ -179,9 +179,10 @@ def read_decides(process: SimProcess, found: list[Loop]) -> list[Loop]:
     """After a lost COMMIT the row is read; while it is still processing the writes are made once more, with it."""
 
     class Reads(Work):
-        async def _end(self, transaction: Any, outcome: Any, claim: Any) -> Any:
+        async def _end(self, transaction: Any, run: Any, outcome: Any) -> Any:
             if not isinstance(outcome, Succeeded):
-                return await super()._end(transaction, outcome, claim)
+                return await super()._end(transaction, run, outcome)
+            claim = run.claim
             done = Completion(claim.id, claim.token, outcome.result)
             try:
                 await transaction.complete(done)

@@ -176,7 +176,7 @@ class SimClaims:
         row.fencing_token += 1
         row.attempt += not self._tables.broken.claim_not_counted
         row.started_at = row.updated_at = now
-        return to_claim(row)
+        return to_claim(row, now)
 
 
 def completed(row: TaskRow, write: Completion, tables: Tables, now: datetime) -> Callable[[], None]:

@@ -195,7 +195,7 @@ class Tables:
                     raise Hindered(POSTGRESQL, "canceling statement due to lock timeout") from None
 
 
-def to_claim(row: TaskRow) -> Claim:
+def to_claim(row: TaskRow, now: datetime) -> Claim:
     """What a claim returns of its row."""
     return Claim(
         row.id,
@@ -209,7 +209,7 @@ def to_claim(row: TaskRow) -> Claim:
         row.max_attempts,
         row.crashes,
         row.timeout,
-        (row.started_at - row.run_at).total_seconds(),
+        (now - row.run_at).total_seconds(),
     )
 
 

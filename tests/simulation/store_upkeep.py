@@ -10,7 +10,7 @@ import orjson
 
 from sluice.core.task import POISONED_AFTER_CRASHES, TERMINAL, FencingToken, RunKey, TaskId
 from sluice.db.rows import Place
-from sluice.db.upkeep import DueRow, Ended, LastBeat, Old, Turn
+from sluice.db.upkeep import DueRow, Ended, LastBeat, Old, Reaped, Turn
 from tests.simulation.store_claims import poisoned
 from tests.simulation.store_tables import DECLARED_DEAD, StepRow, Tables, TaskRow, by_place
 
@@ -83,7 +83,7 @@ class SimUpkeep:
             and (tables.broken.reap_the_living or tables.judged(row.consumer_id))
         )[:n]
 
-    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
+    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> list[Reaped]:
         tables, now = self._tables, self._tables.now()
         broken = tables.broken
         found = {
@@ -93,7 +93,11 @@ class SimUpkeep:
             and (row.fencing_token == token or broken.stale_reap)
             and not tables.locked(task_id)
         }
+        reaped: list[Reaped] = []
         for row in found.values():
+            whose = tables.consumers.get(row.consumer_id) if row.consumer_id is not None else None
+            silent = None if whose is None else (now - whose.beat_at).total_seconds()
+            consumer = row.consumer_id
             last = row.crashes + 1 >= POISONED_AFTER_CRASHES
             named = tables.named(row) or broken.unnamed_suspects_charged
             row.fencing_token += not broken.reap_no_token_step
@@ -105,7 +109,10 @@ class SimUpkeep:
                 row.status, row.finished_at, row.error = "failed", now, poisoned(row.crashes, now)
             else:
                 row.status, row.consumer_id, row.finished_at = "pending", None, None
-        return len(found)
+            failed = row.status == "failed"
+            host, pid = (None, None) if whose is None else (whose.host, whose.pid)
+            reaped.append(Reaped(row.id, consumer, host, pid, silent, failed=failed))
+        return reaped
 
     async def ended(self, age: timedelta, after: Ended, n: int) -> list[Old]:
         tables = self._tables

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sluice.consumer.lease import Lease
 from sluice.consumer.upkeep.reap import Reap
-from sluice.core.task import FencingToken, RunKey
-from sluice.db.upkeep import LastBeat, Turn
+from sluice.core.task import ConsumerId, FencingToken, RunKey
+from sluice.db.upkeep import LastBeat, Reaped, Turn
 from tests.unit.support import Clock, Events, task_id
+
+DEAD = ConsumerId(UUID(int=9))
 
 
 class Scene:
@@ -69,7 +72,15 @@ class Scene:
         self.during_the_scan()
         return self.dead[:n]
 
-    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> int:
+    async def reap(self, dead: Sequence[RunKey], spread: timedelta) -> list[Reaped]:
         self.reaped += dead
         self.spread = spread
-        return len(dead) - 1  # one of them was moved since the look
+        return reaped(dead[1:])  # one of them was moved since the look
+
+
+def reaped(dead: Sequence[RunKey]) -> list[Reaped]:
+    """What the store says of these; the last was once too often."""
+    return [
+        Reaped(task_id, DEAD, "host", 7, 31.4, failed=number == len(dead) - 1)
+        for number, (task_id, _) in enumerate(dead)
+    ]

@@ -14,7 +14,7 @@ import pytest
 
 from sluice.consumer.runs.cpu.children import Children
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import TaskRetrying
+from sluice.core.attempts import TaskRetrying
 from sluice.core.outcome import Canceled, Failed, Failure, Interrupted, Outcome, Snoozed, Succeeded, TimedOut
 from sluice.core.task import JsonText
 from tests.support.eventually import eventually

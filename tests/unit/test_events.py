@@ -5,15 +5,18 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from sluice.core import events
-from sluice.core.events import AttemptEnded, AttemptFailed, Claimed, Event, GivenBack, Many, StoreBack
+from sluice.core import attempts, events
+from sluice.core.attempts import AttemptEnded, AttemptFailed
+from sluice.core.events import Claimed, Event, GivenBack, Many, StoreBack
 from sluice.core.outcome import Reason
 from sluice.core.telemetry.log import LEVELS
 
 CLASSES = [
     kind
-    for kind in vars(events).values()
-    if isinstance(kind, type) and issubclass(kind, Event) and kind not in {Event, Many, AttemptEnded, AttemptFailed}
+    for kind in {**vars(events), **vars(attempts)}.values()
+    if isinstance(kind, type)
+    and issubclass(kind, Event)
+    and kind not in {Event, Many, AttemptEnded, AttemptFailed}
 ]
 
 

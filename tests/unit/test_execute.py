@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sluice import Context, Discard, Retry, Snooze
-from sluice.core.events import TaskFailed, TaskRetrying
+from sluice.core.attempts import AttemptFailed, TaskFailed, TaskRetrying
 from sluice.core.outcome import Failed, Failure, Snoozed, Succeeded
 from sluice.core.task import JsonText
 from tests.unit.executing import outcome_of
@@ -91,7 +91,7 @@ async def test_a_handler_may_say_more_than_that_it_failed() -> None:
     for n in range(4):
         outcome, events = await outcome_of(act, payload=f'{{"n":{n}}}')
         outcomes.append(outcome)
-        tracebacks += [told.traceback for told in (*events.of(TaskRetrying), *events.of(TaskFailed))]
+        tracebacks += [told.facts()["traceback"] for told in events.of(AttemptFailed)]
 
     assert outcomes == [
         Failed(Failure("Retry", "busy"), timedelta(seconds=7)),

@@ -12,7 +12,7 @@ import pytest
 from sluice import Context
 from sluice.consumer.runs.execute import GRACE_SECONDS
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import AttemptFailed
+from sluice.core.attempts import AttemptFailed
 from sluice.core.outcome import Canceled, Interrupted, Outcome, TimedOut
 from tests.unit.executing import Scene
 from tests.unit.support import now, settled, virtual

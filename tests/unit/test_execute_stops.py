@@ -9,7 +9,7 @@ import pytest
 from sluice import Context, Snooze
 from sluice.consumer.runs.execute import GRACE_SECONDS
 from sluice.consumer.runs.running import Stop
-from sluice.core.events import AttemptFailed, TaskRetrying
+from sluice.core.attempts import AttemptFailed, TaskRetrying
 from sluice.core.outcome import Canceled, Interrupted, Outcome, Succeeded, TimedOut
 from sluice.core.task import JsonText
 from tests.unit.executing import Scene, outcome_of

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from sluice.core.events import TaskFailed, Finished, LoopStalled, StoreLost, Submitted
+from sluice.core.attempts import TaskFailed
+from sluice.core.events import Finished, LoopStalled, StoreLost, Submitted
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
 
@@ -145,7 +146,9 @@ def test_a_traceback_keeps_its_lines_and_nothing_else_of_the_task_s_choosing(
 ) -> None:
     log.configure("info", "console")
 
-    Reporter()(TaskFailed("1", "k", 1, 0.5, 1.5, "ValueError", f'Traceback\n  File "x"\nValueError: {HOSTILE}'))
+    Reporter()(
+        TaskFailed("1", "k", 1, 0.5, 1.5, "ValueError", f'Traceback\n  File "x"\nValueError: {HOSTILE}')
+    )
     Reporter()(LoopStalled(seconds=5.0, stack=f'  File "y"\n    {HOSTILE}'))
 
     told = capsys.readouterr().err

@@ -10,9 +10,9 @@ from sluice.consumer.upkeep import reap as module
 from sluice.core.errors import RowRefused
 from sluice.core.events import StepFailed, UpkeepDone
 from sluice.core.task import ConsumerId, RunKey
-from sluice.db.upkeep import LastBeat
-from tests.unit.reaping import Scene
-from tests.unit.support import virtual
+from sluice.db.upkeep import LastBeat, Reaped
+from tests.unit.reaping import DEAD, Scene, reaped
+from tests.unit.support import task_id, virtual
 
 
 def beat(number: int, at: str = "then", lease: float = 30.0) -> LastBeat:
@@ -111,7 +111,16 @@ async def test_what_the_look_found_is_reaped_by_id_and_token_and_counted_as_it_w
     s = Scene(dead=3)
     assert await s.reap_step.step() == s.reap_step.attempts
     assert s.reaped == s.dead
-    assert s.events.all == [UpkeepDone(2, step="reap")]
+    assert s.events.all == [
+        UpkeepDone(
+            2,
+            step="reap",
+            consumer=str(DEAD),
+            why="host, process 7, has not beaten for 31 s",
+            tasks=(str(task_id(1)), str(task_id(2))),
+            failed=1,
+        )
+    ]
 
 
 @virtual
@@ -183,11 +192,11 @@ async def test_a_row_that_is_refused_stays_alone_and_its_neighbours_are_reaped()
     s = Scene(dead=5)
     bad = s.dead[3]
 
-    async def reap(dead: Sequence[RunKey], spread: timedelta) -> int:
+    async def reap(dead: Sequence[RunKey], spread: timedelta) -> list[Reaped]:
         if bad in dead:
             raise RowRefused("P0001", "not this one")
         s.reaped += dead
-        return len(dead)
+        return reaped(dead)
 
     s.reap = reap  # type: ignore[method-assign]
     await s.reap_step.step()
@@ -195,7 +204,8 @@ async def test_a_row_that_is_refused_stays_alone_and_its_neighbours_are_reaped()
     told, done = s.events.all
     assert isinstance(told, StepFailed)
     assert str(bad[0]) in told.reason
-    assert done == UpkeepDone(4, step="reap")
+    assert isinstance(done, UpkeepDone)
+    assert (done.n, done.step, done.consumer) == (4, "reap", str(DEAD))
 
 
 @virtual
@@ -205,7 +215,7 @@ async def test_a_chunk_of_which_every_row_is_refused_is_not_looked_at_again_at_o
     monkeypatch.setattr(module, "CHUNK", 2)
     s = Scene(dead=3)
 
-    async def reap(dead: Sequence[RunKey], spread: timedelta) -> int:
+    async def reap(dead: Sequence[RunKey], spread: timedelta) -> list[Reaped]:
         raise RowRefused("P0001", "none of them")
 
     s.reap = reap  # type: ignore[method-assign]

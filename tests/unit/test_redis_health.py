@@ -30,8 +30,8 @@ async def test_redis_is_up_until_somebody_meets_silence_and_back_when_it_answers
     await redis_health.step()
     assert redis.pings == 0, "who works with it will notice"
 
-    redis_health.lost("timeout")
-    redis_health.lost("timeout")
+    redis_health.lost(StoreUnavailable("Redis", "timeout"))
+    redis_health.lost(StoreUnavailable("Redis", "timeout"))
     assert not redis_health.up
 
     redis.away = True
@@ -53,7 +53,7 @@ async def test_without_a_redis_it_is_never_up() -> None:
     redis_health = RedisHealth(None, events)
 
     await redis_health.step()
-    redis_health.lost("none")
+    redis_health.lost(StoreUnavailable("Redis", "none"))
 
     assert not redis_health.up
     assert events.all == []

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+
 from sluice.core.events import LoopStalled
 from sluice.core.task import FencingToken
-from tests.unit.support import task_id
+from tests.unit.support import begun, claim, task_id
 from tests.unit.watching import Scene
 
 A, B = (task_id(1), FencingToken(1)), (task_id(2), FencingToken(1))
@@ -49,7 +51,7 @@ def test_a_loop_that_stands_still_for_ten_leases_ends_the_process() -> None:
 
 def test_handlers_that_outlive_the_trust_by_more_than_the_margin_end_the_process() -> None:
     s = Scene()
-    s.runs = {A}
+    s.held = {A}
     s.check(after=24.9)
     s.check(after=0.2)
     s.check(after=5)
@@ -60,18 +62,18 @@ def test_handlers_that_outlive_the_trust_by_more_than_the_margin_end_the_process
 
 def test_handlers_that_end_within_the_margin_do_not() -> None:
     s = Scene()
-    s.runs = {A, B}
+    s.held = {A, B}
     s.check(after=25)
-    s.runs = {B}
+    s.held = {B}
     s.check(after=4)
-    s.runs = set()
+    s.held = set()
     s.check(after=60)
     assert s.ended == []
 
 
 def test_a_handler_of_the_lost_lease_is_not_forgiven_because_the_next_one_is_trusted() -> None:
     s = Scene()
-    s.runs = {A}
+    s.held = {A}
     s.check(after=25)
     s.lease.ended()
     s.lease.renewed(s.clock())
@@ -85,11 +87,11 @@ def test_a_handler_of_the_lost_lease_is_not_forgiven_because_the_next_one_is_tru
 def test_a_handler_of_a_former_id_is_found_though_the_new_one_was_trusted_before_the_look() -> None:
     """After a sleep of the machine: the beat came first, and registered anew."""
     s = Scene()
-    s.runs = {A}
+    s.held = {A}
     s.check()
     s.lease.ended()
     s.lease.renewed(s.clock())
-    s.runs, s.others = {A, B}, {A}
+    s.held, s.others = {A, B}, {A}
     s.check()
     s.check(after=4)
     assert s.ended == []
@@ -100,10 +102,10 @@ def test_a_handler_of_a_former_id_is_found_though_the_new_one_was_trusted_before
 
 def test_handlers_that_start_under_the_next_lease_are_innocent() -> None:
     s = Scene()
-    s.runs = {A}
+    s.held = {A}
     s.check(after=25)
     s.lease.renewed(s.clock())
-    s.runs = {B}
+    s.held = {B}
     for _ in range(10):
         s.check(after=4)
         s.lease.renewed(s.clock())
@@ -115,9 +117,34 @@ def test_each_loss_of_trust_has_its_own_margin() -> None:
     s.check(after=25)
     s.lease.renewed(s.clock())
     s.check(after=20)
-    s.runs = {A}
+    s.held = {A}
     s.check(after=5)
     s.check(after=4)
     assert s.ended == []
     s.check(after=1.1)
     assert s.ended == ["handlers outlived the lease"]
+
+
+async def test_the_task_whose_handler_holds_the_loop_is_named() -> None:
+    s = Scene()
+    s.working = [begun(claim(1)), begun(claim(2))]
+    async with asyncio.TaskGroup() as group:
+        s.working[0].task = group.create_task(asyncio.sleep(60))
+        s.working[1].task = asyncio.current_task()
+        s.check(after=6, ticking=False)
+        s.working[0].task.cancel()
+    [told] = s.events.of(LoopStalled)
+    assert told.tasks == (f"test {task_id(2)}",)
+
+
+async def test_all_that_run_are_named_while_none_of_their_own_tasks_holds_it() -> None:
+    s = Scene()
+    s.working = [begun(claim(number)) for number in range(12)]
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(asyncio.sleep(60))
+        for run in s.working:
+            run.task = waiting
+        s.check(after=6, ticking=False)
+        waiting.cancel()
+    [told] = s.events.of(LoopStalled)
+    assert told.tasks == tuple(f"test {task_id(number)}" for number in range(10))
