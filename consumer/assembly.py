@@ -27,7 +27,7 @@ from sluice.consumer.runs.execute import Execute
 from sluice.consumer.runs.journal import Journal
 from sluice.consumer.runs.quarantine import Quarantine
 from sluice.consumer.runs.running import Running
-from sluice.consumer.runs.transaction import Sessions
+from sluice.consumer.runs.sessions import Sessions
 from sluice.consumer.runs.work import Work
 from sluice.db.consumers import Registration
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sluice.consumer.handlers.context import NO_SESSION
 from sluice.db.claims import finish_values
 from sluice.db.session import DEFAULT_LIMITS
 from sluice.db.statements import statement
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
-    from sluice.consumer.lease import Lease
-    from sluice.consumer.runs.running import Run, Running
     from sluice.core.outcome import Completion
     from sluice.db.driver import Connection
 
@@ -205,37 +202,6 @@ MakesTransaction = Callable[["AsyncEngine", float, float], OwnTransaction]
 
 A run that was stopped for its lease must be gone before the margin is over (L3 trust).
 """
-
-
-class Sessions:
-    """The sessions of this process's runs, on the connections that handlers have to themselves."""
-
-    def __init__(
-        self,
-        *,
-        engine: AsyncEngine,
-        running: Running,
-        lease: Lease,
-        transaction: MakesTransaction = Transaction,
-    ) -> None:
-        self._engine = engine
-        self._running = running
-        self._lease = lease
-        self._make = transaction
-
-    async def open(self, run: Run) -> AsyncSession:
-        """Return the session of this run, made when it is asked for first: most handlers never ask.
-
-        Raises RuntimeError on another loop, where no handler is `async def`, and when the run has ended: nobody would
-        commit what is written then.
-        """
-        if run.task is None or asyncio.get_running_loop() is not run.task.get_loop():
-            raise RuntimeError(NO_SESSION)
-        if run.transaction is None:
-            if run.key not in self._running:
-                raise RuntimeError("this run has ended: it can open no session any more")
-            run.transaction = self._make(self._engine, run.claim.timeout, self._lease.margin / 2)
-        return await run.transaction.open()
 
 
 async def _driver(connection: AsyncConnection) -> Connection:

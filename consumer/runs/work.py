@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from sluice.consumer.runs.journal import Journal
     from sluice.consumer.runs.quarantine import Quarantine
     from sluice.consumer.runs.running import Running
-    from sluice.consumer.runs.transaction import OwnTransaction, Sessions
+    from sluice.consumer.runs.sessions import Sessions
+    from sluice.consumer.runs.transaction import OwnTransaction
     from sluice.core.clock import Clock
     from sluice.core.events import Report
     from sluice.core.outcome import Write

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from sluice.core.errors import SluiceError
+from sluice.core.task import RunKey
 from sluice.db.claims import Batch, Written
+from sluice.db.upkeep import Reaped
 from tests.conformance.world import World
 
 
@@ -32,3 +37,9 @@ async def in_order(found: Awaitable[list[Any]]) -> list[Any]:
 async def members(world: World) -> object:
     names = sorted(await world.consumers.signatures())
     return sorted(await world.consumers.signature_members(names), key=lambda each: each.name)
+
+
+async def reaped(world: World, dead: Sequence[RunKey], spread: timedelta) -> list[Reaped]:
+    """What a reap took back, by id; how long its consumer was silent each of them knows by a clock of its own."""
+    done = await world.upkeep.reap(dead, spread)
+    return sorted((replace(each, silent=None) for each in done), key=attrgetter("id"))

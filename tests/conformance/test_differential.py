@@ -24,8 +24,7 @@ from sluice.core.task import ConsumerId, FencingToken, JsonText, Kind, NewTask, 
 from sluice.db.claims import Hints, Lane
 from sluice.db.consumers import Registration, ServedKind
 from sluice.db.rows import Place
-from sluice.db.upkeep import Reaped
-from tests.conformance.comparing import answer, in_order, members
+from tests.conformance.comparing import answer, in_order, members, reaped
 from tests.conformance.strategies import (
     consumers,
     durations,
@@ -186,12 +185,7 @@ class Twins(RuleBasedStateMachine):
     @rule(found=each(st.none()), spread=durations)
     def reap(self, found: list[Any], spread: timedelta) -> None:
         dead = [(one, self.token(one, older)) for one, older, _ in found]
-
-        async def reaped(world: World) -> list[Reaped]:
-            done = await world.upkeep.reap(dead, spread)
-            return sorted((replace(each, silent=None) for each in done), key=lambda each: each.id)
-
-        self.both(reaped, "tasks")
+        self.both(lambda world: reaped(world, dead, spread), "tasks")
 
     @rule(me=consumers, lease=durations, served=some_kinds, also=st.lists(queues, max_size=2))
     def register(self, me: ConsumerId, lease: timedelta, served: list[Kind], also: list[QueueName]) -> None:

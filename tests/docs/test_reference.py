@@ -17,7 +17,7 @@ from sluice.consumer.stores import HOT_CONNECTIONS
 from sluice.consumer.upkeep.promote import Promote
 from sluice.consumer.upkeep.prune import Prune
 from sluice.consumer.upkeep.reap import Reap
-from sluice.core import events
+from sluice.core import attempts, events
 from sluice.core.lifecycle import TRANSITIONS
 from sluice.core.settings import ApiSettings, ConsumerSettings
 from sluice.core.task import ReadyList, Task
@@ -79,7 +79,8 @@ def test_every_log_event_is_told_with_its_level() -> None:
     told = {code(name)[0]: level for name, level, _ in rows(section(OPERATIONS, "Log events"))}
     classes = [
         found
-        for _, found in inspect.getmembers(events, inspect.isclass)
+        for module in (events, attempts)
+        for _, found in inspect.getmembers(module, inspect.isclass)
         if issubclass(found, events.Event) and "name" in vars(found) and found is not events.Event
     ]
 

@@ -26,6 +26,8 @@ from tests.simulation.process_hosts import BeatHost, ProcessHosts
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+_OF_THIS_RUN = {"traceback", "stack", "consumer", "task", "tasks", "reason", "next_at"}
+"""What is not the same when a seed is lived again; nor is the pid in the words of reap."""
 _QUIET = {"tasks.claimed", "tasks.finished", "tasks.submitted"}
 
 
@@ -117,7 +119,7 @@ class SimProcess(ProcessHosts):
         facts = {
             name: value
             for name, value in event.facts().items()
-            if name not in {"traceback", "stack", "consumer", "task", "reason"}
+            if name not in _OF_THIS_RUN and (event.name, name) != ("upkeep.done", "why")
         }
         if event.name not in _QUIET:
             self.history.note(f"{self.name} {event.name} {facts}")
