@@ -53,6 +53,7 @@ def up(
     port: options.Port = None,
     workers: options.Workers = None,
     ephemeral: options.Ephemeral = False,
+    reload: options.ReloadConsumer = False,
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, the API and a consumer. Ctrl-C stops all of it.
 
@@ -60,7 +61,7 @@ def up(
     """
     from sluice.cli import up as command
 
-    raise typer.Exit(command.run(ephemeral=ephemeral, host=host, port=port, workers=workers))
+    raise typer.Exit(command.run(ephemeral=ephemeral, host=host, port=port, workers=workers, reload=reload))
 
 
 @app.command(rich_help_panel=RUN)
@@ -83,9 +84,14 @@ def consumer(
     *,
     queues: options.Queues = None,
     processes: options.Processes = None,
+    reload: options.Reload = False,
 ) -> None:
     """Run a consumer. Needs DATABASE_URL and REDIS_URL; HANDLERS names your modules."""
     end_at_signals()
+    if reload:
+        from sluice.consumer import reload as reloading
+
+        raise typer.Exit(reloading.run(queues=queues, processes=processes))
     from sluice.consumer import main as command
 
     raise typer.Exit(command.run(queues=queues, processes=processes))

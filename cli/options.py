@@ -53,6 +53,14 @@ Queues = Annotated[
 Processes = Annotated[
     int | None, Option(min=1, max=MOST_PROCESSES, metavar="N", help="Run so many child processes.")
 ]
+Reload = Annotated[
+    bool,
+    Option("--reload", help="Drain and start anew when a .py file changes, here or beside the HANDLERS."),
+]
+ReloadConsumer = Annotated[
+    bool,
+    Option("--reload", help="Restart the consumer, not the API, when a .py file of yours changes."),
+]
 
 Printed = Annotated[Output, Option("--output", "-o", help="A table for people, JSON for programs.")]
 TaskId = Annotated[UUID, Argument(metavar="ID", show_default=False, help="A task's id.")]

@@ -6,6 +6,7 @@ Started senders last, stopped senders first: the API and the consumer drain whil
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -20,18 +21,26 @@ from sluice.cli.supervise.program import Program
 from sluice.cli.supervise.signals import Stopping
 from sluice.core.clock import boottime
 from sluice.core.errors import SluiceError
+from sluice.core.ids import new_consumer_id
 from sluice.core.process.command_line import here
 from sluice.core.settings import ApiSettings, ConsumerSettings, UpSettings, environment, load
 
 BEYOND_DRAIN = 10.0  # seconds a program may take longer than DRAIN_SECONDS before it is killed
+COMPLAINT = "sluice consumer: "  # how a line begins with which a consumer says why it cannot run
 UNUSED = "postgresql://"  # stands for the embedded server while settings are only checked
 
 
 def run(
-    *, ephemeral: bool = False, host: str | None = None, port: int | None = None, workers: int | None = None
+    *,
+    ephemeral: bool = False,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    reload: bool = False,
 ) -> int:
     """Run everything until Ctrl-C or SIGTERM; the exit status. Raises SluiceError with a line that says what to do."""
-    return asyncio.run(up(Options.read(ephemeral=ephemeral, host=host, port=port, workers=workers)))
+    options = Options.read(ephemeral=ephemeral, host=host, port=port, workers=workers, reload=reload)
+    return asyncio.run(up(options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,12 @@ class Options:
     redis_url: str | None
     drain_seconds: float
     log_format: str | None
+    reload: bool
 
     @classmethod
-    def read(cls, *, ephemeral: bool, host: str | None, port: int | None, workers: int | None) -> Options:
+    def read(
+        cls, *, ephemeral: bool, host: str | None, port: int | None, workers: int | None, reload: bool
+    ) -> Options:
         """From the command line and the environment, including what only the children use."""
         named = load(UpSettings)
         database_url = named.database_url.get_secret_value()
@@ -67,6 +79,7 @@ class Options:
             redis_url=redis_url,
             drain_seconds=consumer.drain_seconds,
             log_format=named.log_format,
+            reload=reload,
         )
 
 
@@ -93,6 +106,7 @@ class Family:
         self._root = here()
         self._servers: Servers | None = None
         self._programs: tuple[Program, ...] = ()
+        self._first = new_consumer_id()
         self._ready = False
         self.stopping = False
 
@@ -117,7 +131,7 @@ class Family:
         try:
             async with asyncio.TaskGroup() as group:
                 for part in self._parts():
-                    group.create_task(keep(part, settled=lambda: self._ready, say=self.output.say))
+                    group.create_task(keep(part, settled=self._settled(part), say=self.output.say))
                 group.create_task(self._announce(urls, port))
         except ExceptionGroup as failures:  # not except*: some Pythons wrap again what is raised there
             told = failures.subgroup(SluiceError)
@@ -136,6 +150,10 @@ class Family:
     def _parts(self) -> tuple[Part, ...]:
         servers = self._servers.running if self._servers is not None else ()
         return (*servers, *self._programs)
+
+    def _settled(self, part: Part) -> Callable[[], bool]:
+        """Return what `keep` asks. A consumer is never given up: its modules are mended while the rest serves."""
+        return lambda: self._ready or part is self._programs[1]
 
     async def _enter_servers(self, stack: AsyncExitStack) -> Urls:
         options = self._options
@@ -181,12 +199,22 @@ class Family:
             Program(
                 "sluice.api", ("--workers", str(options.workers)), environment=settings, output=self.output
             ),
-            Program("sluice.consumer", (), environment=settings, output=self.output),
+            Program(
+                "sluice.consumer",
+                ("--reload",) if options.reload else (),
+                environment=settings,
+                output=self.output,
+            ),
         )
 
     async def _announce(self, urls: Urls, port: int) -> None:
         _, consumer = self._programs
-        await welcome.until_ready(reachable(self._options.host), port, consumer=lambda: consumer.pid)
+        consumes = await welcome.until_ready(
+            reachable(self._options.host),
+            port,
+            after=self._first,
+            complains=lambda: consumer.last_words().startswith(COMPLAINT),
+        )
         self._ready = True
         data = None if self._servers is None else self._servers.data
         welcome.show(
@@ -198,6 +226,7 @@ class Family:
                 redis_url=urls.redis_url if self._options.redis_url == "" else "",
             ),
             seconds=boottime() - self._began,
+            consumer=consumes,
         )
 
     async def _stop_programs(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
+from uuid import UUID
 
 from rich.box import ROUNDED
 from rich.console import Console
@@ -18,38 +20,62 @@ from sluice.cli.embedded import Urls
 
 LOOK = 0.05
 ANSWER = 2.0  # seconds for one answer
+CONSUMER = 15.0  # seconds after the API for a consumer that begins without a word, such as for slow imports
+
+CONSUMER_ID = re.compile(rb'"id":"([0-9a-f-]{36})"')
 
 
-async def until_ready(host: str, port: int, *, consumer: Callable[[], int | None]) -> None:
-    """Return once the API at `host` is ready and lists the consumer of that pid as alive."""
-    await _until(lambda: _answers(host, port, "/readyz", b" 200 "))
-    await _until(lambda: _answers(host, port, "/health", f'"pid":{consumer()},'.encode()))
+async def until_ready(host: str, port: int, *, after: UUID, complains: Callable[[], bool]) -> bool:
+    """Return once the API at `host` is ready and lists a consumer whose id is later than `after`.
+
+    False when none came: it `complains`, or has said nothing and is not there after CONSUMER seconds.
+    """
+    await _until(lambda: _is_ready(host, port))
+    try:
+        async with asyncio.timeout(CONSUMER):
+            await _until(lambda: _consumes(host, port, after), unless=complains)
+    except TimeoutError:
+        return False
+    return not complains()
 
 
-async def _until(look: Callable[[], Awaitable[bool]]) -> None:
-    while not await look():  # noqa: ASYNC110 - another process has no event for us
+async def _until(look: Callable[[], Awaitable[bool]], *, unless: Callable[[], bool] = lambda: False) -> None:
+    while not (await look() or unless()):  # noqa: ASYNC110 - another process has no event for us
         await asyncio.sleep(LOOK)
 
 
-async def _answers(host: str, port: int, path: str, sign: bytes) -> bool:
+async def _is_ready(host: str, port: int) -> bool:
+    return b" 200 " in await _answer(host, port, "/readyz")
+
+
+async def _consumes(host: str, port: int, after: UUID) -> bool:
+    found = CONSUMER_ID.findall(await _answer(host, port, "/health"))
+    return any(UUID(consumer.decode()) > after for consumer in found)
+
+
+async def _answer(host: str, port: int, path: str) -> bytes:
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
     try:
         async with asyncio.timeout(ANSWER):
             reader, writer = await asyncio.open_connection(host.strip("[]"), port)
             try:
                 writer.write(request.encode())
-                return sign in await reader.read()
+                return await reader.read()
             finally:
                 writer.close()
     except (OSError, TimeoutError):
-        return False
+        return b""
 
 
-def show(*, url: str, data: Path | None, kept: bool, embedded: Urls, seconds: float) -> None:
+def show(
+    *, url: str, data: Path | None, kept: bool, embedded: Urls, seconds: float, consumer: bool = True
+) -> None:
     """Print the box on stdout, and below it, ready to be copied, the lines that let another shell join in."""
     rows = {"API": url, "Docs": f"{url}/docs"}
     if data is not None:
         rows["Data"] = f"{data} ({'kept' if kept else 'forgotten at the end'})"
+    if not consumer:
+        rows["Consumer"] = "does not run yet, see above; it is tried again"
     rows["Stop"] = "Ctrl-C"
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():

@@ -14,14 +14,14 @@ import uvloop
 from sluice.consumer.handlers import loader
 from sluice.consumer.processes import supervise
 from sluice.consumer.serve import serve
-from sluice.core.errors import SluiceError
+from sluice.core.errors import ConfigurationError, HandlersRefused, SluiceError
 from sluice.core.events import StepFailed
 from sluice.core.process import runner
 from sluice.core.process.forks import set_forks_apart
 from sluice.core.process.parent_death import die_with_parent
 from sluice.core.process.signals import STOPS, on_stops
 from sluice.core.process.stop import StopOrder
-from sluice.core.process.supervisor import as_it_was
+from sluice.core.process.supervisor import REFUSED, as_it_was
 from sluice.core.settings import ConsumerSettings, load
 from sluice.core.telemetry import log
 from sluice.core.telemetry.report import Reporter
@@ -44,7 +44,7 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         log.configure(settings.log_level, settings.log_format)
         log.never_wait()
         with nullcontext() if processes is None else as_it_was():
-            registry = loader.load(settings.handlers)
+            registry = _handlers(settings)
         report = Reporter(settings.log_level)
         if processes is not None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as parent_loop:
@@ -60,9 +60,16 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         return runner.leave(status, finish=log.finish)
     except SluiceError as error:
         _say(str(error))
-        return 1
+        return REFUSED if parent is not None and isinstance(error, HandlersRefused) else 1
     finally:
         gc.freeze()  # else the interpreter's last collections walk every object: up to half of the second after a drain
+
+
+def _handlers(settings: ConsumerSettings) -> Registry:
+    try:
+        return loader.load(settings.handlers)
+    except ConfigurationError as refused:
+        raise HandlersRefused(str(refused)) from refused
 
 
 def _consume(settings: ConsumerSettings, registry: Registry, report: Report, *, supervised: bool) -> int:

@@ -2,6 +2,7 @@
 
 SluiceError
 ├── ConfigurationError        a setting, a server or a handler module that cannot be used as it is
+│   ├── HandlersRefused       a module that HANDLERS names: only another code mends it
 │   ├── SchemaBehind          the database needs `sluice migrate`
 │   └── SchemaAhead           the database belongs to a later major version
 ├── StoreUnavailable          PostgreSQL or Redis did not answer
@@ -35,6 +36,10 @@ class SluiceError(Exception):
 
 class ConfigurationError(SluiceError):
     """Something outside of the code must change first; the message says what."""
+
+
+class HandlersRefused(ConfigurationError):
+    """A module of handlers, or a function in it, cannot be used as it is written."""
 
 
 class SchemaBehind(ConfigurationError):

@@ -14,7 +14,9 @@ QUICK = 5.0  # seconds; a part that lived longer did work
 TRIES = 3
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
-TOLD = (1, 2)  # exit statuses of a program that has said what is wrong: asking again would not help
+TOLD = (1, 2)  # exit statuses of a program that has said what is wrong: asking again at once would not help
+FIRST_PAUSE_TOLD = 1.0
+LONGEST_PAUSE_TOLD = 30.0
 
 
 class Part(Protocol):
@@ -45,7 +47,8 @@ async def keep(part: Part, *, settled: Callable[[], bool], say: Callable[[str], 
     """Start `part`, which runs already, again each time it ends, after a pause that doubles up to 10 s.
 
     Until the whole is `settled`, raises GaveUp when it ends with a status that means a told mistake, or for the third
-    time; afterwards never. Cancel it to stop keeping; the part runs on.
+    time; afterwards never, and the pause after a told mistake doubles up to 30 s. Cancel it to stop keeping; the part
+    runs on.
     """
     failures = 0
     while True:
@@ -54,9 +57,18 @@ async def keep(part: Part, *, settled: Callable[[], bool], say: Callable[[str], 
         failures = 1 if settled() and boottime() - began >= QUICK else failures + 1
         if not settled() and (status in TOLD or failures >= TRIES):
             raise GaveUp(part.name, status, part.last_words())
-        say(f"{part.name} {ending(status)}: starting it again")
-        await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)))
+        if status in TOLD:
+            pause = _pause(FIRST_PAUSE_TOLD, failures, LONGEST_PAUSE_TOLD)
+            say(f"{part.name} {ending(status)}: trying again in {pause:g} s")
+        else:
+            pause = _pause(FIRST_PAUSE, failures, LONGEST_PAUSE)
+            say(f"{part.name} {ending(status)}: starting it again")
+        await asyncio.sleep(pause)
         await _start(part, say)
+
+
+def _pause(first: float, failures: int, longest: float) -> float:
+    return min(longest, first * 2.0 ** min(failures - 1, 10))
 
 
 def ending(status: int) -> str:

@@ -31,11 +31,14 @@ class Output:
         self._last: dict[str, str] = {}
         self._pipes: dict[str, _Lines] = {}
 
-    async def open(self, name: str) -> int:
-        """A file descriptor whose lines are shown as `name`'s; the caller closes it once the child has it."""
+    async def open(self, name: str, *, known: str = "") -> int:
+        """A file descriptor whose lines are shown as `name`'s; the caller closes it once the child has it.
+
+        A line that is `known` is not shown again.
+        """
         theirs, ours = os.pipe()
         self._last.pop(name, None)
-        lines = self._pipes[name] = _Lines(lambda line: self._show(name, line))
+        lines = self._pipes[name] = _Lines(lambda line: self._show(name, line, known))
         os.set_blocking(theirs, False)
         await asyncio.get_running_loop().connect_read_pipe(lambda: lines, os.fdopen(theirs, "rb", 0))
         return ours
@@ -55,9 +58,11 @@ class Output:
         """A line of our own."""
         self._write(OURS, line)
 
-    def _show(self, name: str, line: str) -> None:
-        self._last[name] = line.strip() or self.last_line(name)
-        self._write(name, line)
+    def _show(self, name: str, line: str, known: str) -> None:
+        text = line.strip()
+        self._last[name] = text or self.last_line(name)
+        if not text or text != known:
+            self._write(name, line)
 
     def _write(self, name: str, line: str) -> None:
         if self.on_terminal:

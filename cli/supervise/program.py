@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from sluice.cli.supervise.child import Child
+from sluice.cli.supervise.keep import TOLD
 from sluice.cli.supervise.output import Output
 from sluice.core.process.leftovers import end_session
 
@@ -23,6 +24,7 @@ class Program:
         self._environment = environment
         self._output = output
         self._child: Child | None = None
+        self._told = ""
 
     @property
     def pid(self) -> int | None:
@@ -30,8 +32,8 @@ class Program:
         return self._child.pid if self._child is not None and self._child.alive else None
 
     async def start(self) -> None:
-        """Start it, without waiting until it serves."""
-        output = await self._output.open(self.name)
+        """Start it, without waiting until it serves. What it said last when it could not serve is not shown again."""
+        output = await self._output.open(self.name, known=self._told)
         try:
             self._child = await Child.start(self._command, environment=self._environment, output=output)
         finally:
@@ -44,6 +46,7 @@ class Program:
         status = await self._child.wait()
         end_session(self._child.pid)
         await self._output.drain(self.name)
+        self._told = self.last_words() if status in TOLD else ""
         return status
 
     async def stop(self, *, stop_timeout: float) -> None:

@@ -64,7 +64,7 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as missing:
         if missing.name is None or not (name == missing.name or name.startswith(f"{missing.name}.")):
             raise ConfigurationError(
-                f"HANDLERS: {name} needs the module {missing.name}, which is missing"
+                f"HANDLERS: {name} needs the module {missing.name}, which is missing{_at(missing)}"
             ) from missing
         top = name.partition(".")[0]
         taken = f"; {_OURS} is the name of Sluice itself: rename your package" if top == _OURS else ""
@@ -73,18 +73,30 @@ def _import(name: str) -> ModuleType:
         ) from missing
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
-            f"HANDLERS: importing {name} raised {type(error).__name__}: {' '.join(str(error).split())}{_at(error)}"
+            f"HANDLERS: importing {name} raised {type(error).__name__}: {_said(error)}{_at(error)}"
         ) from error
 
 
 def _at(error: BaseException) -> str:
-    """The line of the user's that raised it, rather than the library's that it called."""
+    """The line of the user's that raised it, rather than the library's that it called, or that cannot be parsed."""
+    if isinstance(error, SyntaxError) and _is_in_file(error):
+        return f" ({error.filename}:{error.lineno})"
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(_LIBRARIES) and Path(frame.filename).parent != Path(__file__).parent
     ]
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+
+
+def _said(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) and _is_in_file(error) else str(error)
+    return " ".join(text.split())
+
+
+def _is_in_file(error: SyntaxError) -> bool:
+    """Whether it names the line of a file, and none of a text that was compiled."""
+    return error.lineno is not None and not (error.filename or "<").startswith("<")
 
 
 def _marked(module: ModuleType) -> list[Callable[..., Any]]:

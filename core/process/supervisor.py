@@ -19,6 +19,8 @@ from sluice.core.waiting import is_set, unless
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
+REFUSED = 78
+"""The exit status of a child whose code cannot be used: as 1, for a parent that can wait for other code."""
 QUICK_SECONDS = 2.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 1.5
@@ -55,8 +57,7 @@ async def supervise(
     `check` comes before the first child. What it raises would keep each of them from starting, however long they took
     to find it, and is raised here: a child that ends later was well once, and is replaced.
     """
-    command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
-    supervisor = Supervisor(n, module.rpartition(".")[2], command, pass_fds)
+    supervisor = Supervisor(n, module, arguments, pass_fds=pass_fds)
     on_stops(asyncio.get_running_loop(), supervisor.stop)
     if check is not None:
         await unless(supervisor.stopping, check)
@@ -69,13 +70,16 @@ async def supervise(
 class Supervisor:
     """The children, and what is known of their endings."""
 
-    def __init__(self, n: int, name: str, command: Sequence[str], pass_fds: Sequence[int]) -> None:
+    def __init__(
+        self, n: int, module: str, arguments: Sequence[str], *, pass_fds: Sequence[int] = ()
+    ) -> None:
         self._n = n
-        self._name = name
-        self._command = command
+        self.name = module.rpartition(".")[2]
+        self._command = [sys.executable, "-P", "-m", module, "--parent", str(os.getpid()), *arguments]
         self._pass_fds = pass_fds
         self._alive: set[Process] = set()
         self.stopping = asyncio.Event()
+        self.outdated = asyncio.Event()
         self._settled = False
         self._decided = asyncio.Event()
         self._refused = 0
@@ -83,37 +87,43 @@ class Supervisor:
 
     def stop(self) -> None:
         """Hand a signal on; the second one hurries them."""
-        number = HURRY if self.stopping.is_set() else STOP
+        again, told = self.stopping.is_set(), self.outdated.is_set()
         self._end()
-        for child in self._alive:
-            _send(child, number)
+        if again or not told:
+            self._tell(HURRY if again else STOP)
+
+    def outdate(self) -> None:
+        """Have the children drain, once, because others are to take their place."""
+        if not self.outdated.is_set() and not self.stopping.is_set():
+            self.outdated.set()
+            self._tell(STOP)
 
     async def keep(self) -> None:
         """Start a child, and another when it ends, until the stop or until all of them are refused."""
         pause = FIRST_PAUSE
         while not self.stopping.is_set():
             began = asyncio.get_running_loop().time()
-            status = await self._one()
+            status = await self.one()
             if self.stopping.is_set():
-                self.status = max(self.status, _as_exit_status(status))
                 return
             quick = asyncio.get_running_loop().time() - began < QUICK_SECONDS
-            if quick and status == 1 and not await self._is_worth_another_try():
+            if quick and status in {1, REFUSED} and not await self._is_worth_another_try():
                 return
-            logger().warning(f"{self._name}.replaced", status=status)
+            logger().warning(f"{self.name}.replaced", status=status)
             pause = min(pause * 2, LONGEST_PAUSE) if quick else FIRST_PAUSE
             await is_set(self.stopping, pause)
 
-    async def _one(self) -> int:
+    async def one(self) -> int:
+        """Start a child and wait for its end; its exit status, which counts as ours when the stop was asked for."""
         try:
             child = await asyncio.create_subprocess_exec(
                 *self._command, start_new_session=True, pass_fds=self._pass_fds
             )
         except OSError as refused:  # such as by a limit of processes, which may pass
-            logger().error(f"{self._name}.not_started", reason=str(refused))
+            logger().error(f"{self.name}.not_started", reason=str(refused))
             return 1
         self._alive.add(child)
-        if self.stopping.is_set():
+        if self.stopping.is_set() or self.outdated.is_set():
             _send(child, STOP)
         well = asyncio.get_running_loop().call_later(QUICK_SECONDS, self._settle)
         try:
@@ -122,6 +132,8 @@ class Supervisor:
             well.cancel()
             self._alive.discard(child)
         end_session(child.pid)
+        if self.stopping.is_set():
+            self.status = max(self.status, _as_exit_status(status))
         return status
 
     async def _is_worth_another_try(self) -> bool:
@@ -146,6 +158,10 @@ class Supervisor:
         self.stopping.set()
         self._decided.set()
 
+    def _tell(self, number: signal.Signals) -> None:
+        for child in self._alive:
+            _send(child, number)
+
 
 def _send(child: Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # it has ended, and nobody has heard of it yet
@@ -155,5 +171,5 @@ def _send(child: Process, number: signal.Signals) -> None:
 def _as_exit_status(status: int) -> int:
     """What a child's status counts as: one that a signal found before it could listen had nothing to stop."""
     if status >= 0:
-        return status
+        return 1 if status == REFUSED else status
     return 0 if status in {-STOP, -HURRY} else 1

@@ -97,7 +97,9 @@ async def test_what_an_option_cannot_be_is_wrong_usage_of_the_command_and_of_the
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("command", [["api", "--with-consumer"], ["consumer"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["api", "--with-consumer"], ["consumer"], ["consumer", "--reload"]], ids=" ".join
+)
 async def test_a_signal_while_handlers_are_imported_is_a_clean_stop(
     sluice: Command, command: list[str], number: signal.Signals
 ) -> None:
@@ -144,6 +146,7 @@ async def test_without_an_api_one_line_says_what_to_start(
         (["migrate"], {"DATABASE_URL": "mysql://x"}, "postgresql://"),
         (["api"], {}, "DATABASE_URL"),
         (["consumer"], {}, "DATABASE_URL"),
+        (["consumer", "--reload"], {}, "DATABASE_URL"),
         (["list"], {"SLUICE_URL": "ftp://x"}, "SLUICE_URL"),
         (["list"], {"SLUICE_URL": "http://127.0.0.1:abc"}, "SLUICE_URL"),
         (["list"], {"SLUICE_URL": "http://a..b"}, "SLUICE_URL"),

@@ -95,6 +95,7 @@ class Up:
     url: str
     urls: Urls
     log: Path
+    box: str
 
     @property
     def everybody(self) -> list[int]:
@@ -143,9 +144,9 @@ async def up(directory: Path, *options: str, **settings: str) -> AsyncIterator[U
     process, log = await start_up(directory, *options, **settings)
     everybody = [process.pid]
     try:
-        url, urls = await _read_box(process, log, named=settings)
+        box, url, urls = await _read_box(process, log, named=settings)
         everybody = family(process.pid)
-        yield Up(process, url, urls, log)
+        yield Up(process, url, urls, log, box)
     finally:
         if process.returncode is None:
             everybody = family(process.pid)
@@ -154,7 +155,9 @@ async def up(directory: Path, *options: str, **settings: str) -> AsyncIterator[U
         await eventually(lambda: all(map(gone, everybody)))
 
 
-async def _read_box(process: launching.Process, log: Path, *, named: Mapping[str, str]) -> tuple[str, Urls]:
+async def _read_box(
+    process: launching.Process, log: Path, *, named: Mapping[str, str]
+) -> tuple[str, str, Urls]:
     assert process.stdout is not None
     box = ""
     while "╰" not in box:
@@ -167,7 +170,7 @@ async def _read_box(process: launching.Process, log: Path, *, named: Mapping[str
             words = shlex.split((await process.stdout.readline()).decode())
             exports[name] = words[1].removeprefix(f"{name}=")
     url = next(word for word in box.split() if word.startswith("http"))
-    return url, Urls(exports["DATABASE_URL"], exports["REDIS_URL"])
+    return box, url, Urls(exports["DATABASE_URL"], exports["REDIS_URL"])
 
 
 async def setting(urls: Urls, name: str) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import signal
 import socket
@@ -16,7 +15,6 @@ from sluice.cli.supervise.child import Child
 from sluice.cli.supervise.keep import GaveUp, ending, keep
 from sluice.cli.supervise.listen import check_address, reachable
 from sluice.cli.supervise.lock import Held, hold
-from sluice.cli.supervise.output import Output
 from sluice.core.errors import ConfigurationError
 from tests.support.eventually import eventually
 from tests.support.families import gone
@@ -53,6 +51,7 @@ class Part:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(keeping, "FIRST_PAUSE_TOLD", 0.0)
 
 
 async def kept(part: Part, until: Callable[[], bool], *, settled: bool = False) -> list[str]:
@@ -94,9 +93,28 @@ async def test_a_part_that_dies_at_once_three_times_is_given_up(hasty: None) -> 
     assert part.starts == 2
 
 
+async def test_a_mistake_that_is_told_later_on_is_tried_again_after_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "FIRST_PAUSE_TOLD", 0.001)
+    monkeypatch.setattr(keeping, "LONGEST_PAUSE_TOLD", 0.003)
+    part = Part(1, 2, 1, 1)
+    said = await kept(part, lambda: part.starts == 4, settled=True)
+    assert said == [
+        "part ended with status 1: trying again in 0.001 s",
+        "part ended with status 2: trying again in 0.002 s",
+        *["part ended with status 1: trying again in 0.003 s"] * 2,
+    ]
+
+
 async def test_once_everything_runs_no_part_is_given_up(hasty: None) -> None:
     part = Part(1, 1, -11, -11, -11)
     await kept(part, lambda: part.starts == 5, settled=True)
+
+
+async def test_a_part_that_fails_for_days_is_tried_still(hasty: None) -> None:
+    part = Part(*[-9] * 1100)
+    await kept(part, lambda: part.starts == 1100, settled=True)
 
 
 @pytest.mark.parametrize(
@@ -162,48 +180,6 @@ def test_a_lock_file_of_a_killed_holder_holds_nobody_up(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("123456\n")
     with hold(tmp_path):
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-async def shown(stream: io.StringIO, *, lines: bytes) -> Output:
-    output = Output(("api", "consumer"), stream)
-    fd = await output.open("api")
-    os.write(fd, lines)
-    os.close(fd)
-    await output.drain("api")
-    return output
-
-
-async def test_on_a_terminal_lines_carry_their_senders_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    terminal = Terminal()
-    output = await shown(terminal, lines=b"one\ntwo \xff\nthree")
-    output.say("ours")
-    assert terminal.getvalue() == (
-        "api      │ one\napi      │ two \N{REPLACEMENT CHARACTER}\napi      │ three\nsluice   │ ours\n"
-    )
-
-
-async def test_elsewhere_lines_are_passed_on_as_they_are() -> None:
-    file = io.StringIO()
-    output = await shown(file, lines=b'{"event": "a"}\n\n')
-    assert file.getvalue() == '{"event": "a"}\n\n'
-    assert output.last_line("api") == '{"event": "a"}'
-    assert output.last_line("consumer") == ""
-
-
-async def test_a_terminal_that_is_gone_stops_nothing() -> None:
-    class Gone(Terminal):
-        def write(self, _: str) -> int:
-            raise OSError(5, "Input/output error")
-
-    output = await shown(Gone(), lines=b"one\n")
-    output.say("ours")
 
 
 def test_a_port_in_use_is_told_with_what_to_do() -> None:

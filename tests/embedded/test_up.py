@@ -18,6 +18,13 @@ from tests.embedded.support import start_up, up
 from tests.embedded.up_client import completed, post, reached, task
 from tests.support.eventually import eventually
 from tests.support.families import gone
+from tests.support.saving import save
+
+DOUBLE = (
+    "from sluice import Context, handler\n\n\n"
+    "@handler('double')\nasync def double(ctx: Context, payload: dict) -> dict:\n"
+    "    return {'twice': payload['n'] * 2}\n"
+)
 
 
 async def test_tasks_are_completed_and_ctrl_c_waits_for_the_last_and_leaves_nothing(root: Path) -> None:
@@ -66,13 +73,41 @@ async def test_a_signal_during_the_first_start_leaves_nothing(root: Path) -> Non
     assert not (root / ".sluice" / "lock").exists()
 
 
-async def test_a_wrong_handler_module_ends_it_with_the_reason(used_root: Path) -> None:
-    process, log = await start_up(used_root, HANDLERS="no_such_module")
-    assert await process.wait() == 1
-    last = log.read_text().splitlines()[-1]
-    assert "no_such_module" in last
-    assert "Traceback" not in log.read_text()
-    assert not (used_root / ".sluice" / "lock").exists()
+async def test_a_wrong_handler_module_is_told_once_and_tried_again_while_the_rest_serves(
+    root: Path, database_url: str
+) -> None:
+    async with up(root, DATABASE_URL=database_url, REDIS_URL="", HANDLERS="no_such_module") as running:
+        assert "Consumer  does not run yet" in running.box
+        task_id = await post(running, message="Hello World")
+        await eventually(lambda: "consumer ended with status 1: trying again in 2 s" in running.said())
+        lines = running.said().splitlines()
+        first = lines.index("sluice: consumer ended with status 1: trying again in 1 s")
+        assert "no_such_module" in lines[first - 1]
+        save(root / "no_such_module.py", DOUBLE)
+        await completed(running, task_id)
+        assert running.said().count("HANDLERS") == 1
+        assert "Traceback" not in running.said()
+        assert await running.interrupt() == 0
+    assert not (root / ".sluice" / "lock").exists()
+
+
+async def test_with_reload_the_consumer_runs_what_was_saved_last(root: Path, database_url: str) -> None:
+    mine = root / "mine.py"
+    mine.write_text("1 +\n")
+    async with up(root, "--reload", DATABASE_URL=database_url, REDIS_URL="", HANDLERS="mine") as running:
+        assert "Consumer  does not run yet" in running.box
+        assert running.said().count(f"SyntaxError: invalid syntax ({mine}:1)\n") == 1
+        api = running.child("-m sluice.api")
+        for factor in (2, 3):
+            save(mine, DOUBLE.replace("* 2", f"* {factor}"))
+            await eventually(lambda: running.said().count('"consumer.started"') == factor - 1, timeout=20)  # noqa: B023
+            task_id = await post(running, kind="double", payload={"n": 21})
+            await completed(running, task_id)
+            assert (await task(running, task_id))["result"] == {"twice": 21 * factor}
+        everybody = running.everybody
+        assert api in everybody
+        assert await running.interrupt() == 0
+        assert all(map(gone, everybody))
 
 
 async def test_a_port_in_use_is_told_before_anything_is_started(root: Path) -> None:
@@ -101,11 +136,7 @@ async def test_a_wrong_setting_is_told_before_anything_is_started(
 async def test_servers_that_are_named_and_handlers_beside_the_command_are_used(
     root: Path, database_url: str
 ) -> None:
-    (root / "mine.py").write_text(
-        "from sluice import Context, handler\n\n\n"
-        "@handler('double')\nasync def double(ctx: Context, payload: dict) -> dict:\n"
-        "    return {'twice': payload['n'] * 2}\n"
-    )
+    (root / "mine.py").write_text(DOUBLE)
     async with up(root, DATABASE_URL=database_url, REDIS_URL="", HANDLERS="mine") as running:
         task_id = await post(running, kind="double", payload={"n": 21})
         await completed(running, task_id)

@@ -61,7 +61,8 @@ def test_a_package_whose_name_is_ours_is_told_so(here: Path) -> None:
 def test_a_module_that_a_module_lacks_is_named_beside_it(here: Path) -> None:
     write(here / "mine.py", "import missing_dependency.part")
     with pytest.raises(
-        ConfigurationError, match=r"^HANDLERS: mine needs the module missing_dependency, which is"
+        ConfigurationError,
+        match=r"^HANDLERS: mine needs the module missing_dependency, which is missing \(.*/mine\.py:1\)$",
     ):
         load(["mine"])
 
@@ -71,6 +72,8 @@ def test_a_module_that_a_module_lacks_is_named_beside_it(here: Path) -> None:
     [
         ("1 / 0", r"ZeroDivisionError: division by zero \(.*/mine\.py:1\)$"),
         ("def", "SyntaxError: "),
+        ("1\n(", r"SyntaxError: '\(' was never closed \(.*/mine\.py:2\)$"),
+        ("1\nexec('(')", r"SyntaxError: '\(' was never closed \(<string>, line 1\) \(.*/mine\.py:2\)$"),
         ("from json import nothing", "ImportError: cannot import name 'nothing'"),
         (
             "from sluice import handler\nhandler('two words')",
