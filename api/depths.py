@@ -23,8 +23,8 @@ MOST_NAMED = 1000
 BUDGET = timedelta(milliseconds=25)
 """For the counts of one look. /health is to be out within 100 ms, its first answer too: the API makes the first look
 when it starts, so that connections are open and statements prepared. The live consumers take some 5 ms, a page of names
-10 ms, counts these 25 ms, as statements shrink towards their end, and sorting and JSON 5 ms; Redis and the schema are
-looked at meanwhile. What is left, half of it, is for a busy machine."""
+10 ms, counts these 25 ms, as statements shrink towards their end, kinds 5 ms, and sorting and JSON 5 ms; Redis and the
+schema are looked at meanwhile. What is left, half of it, is for a busy machine."""
 _AT_ONCE = 8
 """Queues that one statement counts, where they are quick. When they are not any more, that shows after one of these."""
 _NAMES_AT_ONCE = 2000

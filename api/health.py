@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from sluice.api.depths import Depths
 from sluice.api.shared import Shared
 from sluice.api.timeout import Timeout
+from sluice.api.unserved import UnservedKinds, of_kinds, of_nobody_alive, of_queues, unserved
 from sluice.core.errors import (
     CommandRefused,
     ConfigurationError,
@@ -24,6 +25,8 @@ from sluice.core.task import QueueName
 
 if TYPE_CHECKING:
     from sluice.api.depths import Counted
+    from sluice.api.unserved import LooksAround
+    from sluice.core.task import Kind
     from sluice.db.browse import Depth, LiveConsumer
 
 FRESH_SECONDS = 1.0
@@ -41,6 +44,9 @@ class Counts(Protocol):
     async def consumers(self) -> Sequence[LiveConsumer]: ...
     async def queues(self, after: str, n: int) -> list[QueueName]: ...
     async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]: ...
+    async def waiting_kinds(
+        self, queues: Sequence[QueueName], afters: Sequence[str], n: int
+    ) -> list[tuple[QueueName, Kind]]: ...
 
 
 class TriesLists(Protocol):
@@ -64,13 +70,18 @@ class Checkup:
     database: Database
     redis: Redis
     reasons: list[str]
+    warnings: list[str]
     consumers: Sequence[LiveConsumer]
     queues: dict[str, Counted]
     unnamed_queues: int
+    unserved_queues: list[str]
 
 
 class Health:
-    """Looks for everybody who asks at the same time. `ready` and `signals` None: there is no Redis to be away."""
+    """Looks for everybody who asks at the same time. `ready` and `signals` None: there is no Redis to be away.
+
+    `roster` is its own: two who look around through one would undo each other's looks.
+    """
 
     def __init__(
         self,
@@ -78,11 +89,13 @@ class Health:
         ready: TriesLists | None,
         signals: TriesTelling | None,
         *,
+        roster: LooksAround,
         check_schema: Callable[[], Coroutine[Any, Any, None]],
         stopping: Callable[[], bool],
     ) -> None:
         self._counts = counts
         self._depths = Depths(counts)
+        self._kinds = UnservedKinds(counts, roster)
         self._ready = ready
         self._signals = signals
         self._check_schema = check_schema
@@ -125,14 +138,18 @@ class Health:
         if consumers is None:
             why = fault.result()
             said = str(why) if isinstance(why, ConfigurationError) else "PostgreSQL does not answer"
-            return Checkup("unhealthy", "down", redis, [said, *reasons], [], {}, 0)
+            return Checkup("unhealthy", "down", redis, [said, *reasons], [], [], {}, 0, [])
         status: Literal["healthy", "degraded", "unhealthy"] = "degraded" if reasons else "healthy"
         database: Database = "up"
         if isinstance(only_read := fault.result(), TakesNoWrites):
             status, database, reasons = "unhealthy", "read-only", [str(only_read), *reasons]
-        return Checkup(
-            status, database, redis, reasons, consumers, self._depths.shown(), self._depths.unnamed
-        )
+        queues, unnamed = self._depths.shown(), self._depths.unnamed
+        nobodys = unserved(queues, {name for each in consumers for name in each.queues})
+        if consumers:
+            warnings = [*of_queues(nobodys, queues, unnamed), *of_kinds(self._kinds)]
+        else:
+            warnings = of_nobody_alive(queues, unnamed)
+        return Checkup(status, database, redis, reasons, warnings, consumers, queues, unnamed, nobodys)
 
     async def _find_fault(self) -> SluiceError | None:
         """What keeps this process from its work: the store, the schema, or a right that was taken from our role."""
@@ -149,10 +166,12 @@ class Health:
         except (StoreUnavailable, ConfigurationError):
             return None
         with suppress(StoreUnavailable, ConfigurationError):
-            await self._counting(
-                self._depths.look(QueueName(name) for each in consumers for name in each.queues)
-            )
+            await self._counting(self._count([QueueName(name) for each in consumers for name in each.queues]))
         return consumers
+
+    async def _count(self, served: Sequence[QueueName]) -> None:
+        await self._depths.look(served)
+        await self._kinds.look(served)
 
     async def _try_redis(self) -> tuple[Redis, list[str]]:
         """What becomes of each command that we need of Redis. One that is refused is done by the rows, slower."""

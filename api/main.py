@@ -149,6 +149,7 @@ async def _lifespan(
             browse,
             ready,
             signals,
+            roster=Roster(Consumers(Database(probing))),
             check_schema=partial(schema.check, probing, place),
             stopping=stop.asked.is_set,
         ),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from sluice.api.schemas import instants
 from sluice.api.schemas.submission import KindName, Queue
 from sluice.core.task import Status, TaskId
 
@@ -34,6 +36,11 @@ def _check(cursor: str) -> str:
     return cursor
 
 
+Since = Annotated[
+    datetime, BeforeValidator(instants.parse), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+
+
 class TaskQuery(BaseModel):
     """What `GET /tasks` may be asked; anything else is refused."""
 
@@ -42,6 +49,12 @@ class TaskQuery(BaseModel):
     status: Annotated[Status | None, Field(description="Only tasks with this status.")] = None
     kind: Annotated[KindName | None, Field(description="Only tasks of this kind.")] = None
     queue: Annotated[Queue | None, Field(description="Only tasks of this queue.")] = None
+    since: Annotated[
+        Since | None,
+        Field(
+            description="Only tasks created at this time (RFC 3339) or later; write Z, or %2B for a plus sign."
+        ),
+    ] = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Tasks on one page.")] = DEFAULT_LIMIT
     cursor: Annotated[
         Annotated[

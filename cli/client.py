@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from sluice.core.errors import ConfigurationError, SluiceError
-from sluice.core.settings import without_userinfo
+from sluice.core.urls import without_userinfo
 
 Task = dict[str, Any]
 """A task as the API shows it."""
@@ -26,6 +26,8 @@ PAGE_LIMIT = 500
 
 _PROXIES = "ALL_PROXY, HTTP_PROXY and HTTPS_PROXY"
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
+_HEALTH_TIMEOUT = 2.0
+"""It is only for a remark, and is due within 100 ms."""
 
 
 class ApiUnreachable(SluiceError):
@@ -131,12 +133,24 @@ class Api:
         """Ask for another status: `canceled`, or `pending` to run a task again."""
         return self._object("PATCH", f"/tasks/{task_id}", content=json.dumps({"status": status}))
 
+    def health(self) -> dict[str, Any]:
+        """How the stores, consumers and queues are, while PostgreSQL works."""
+        return self._object("GET", "/health", timeout=_HEALTH_TIMEOUT)
+
     def _object(
-        self, method: str, path: str, *, content: str | None = None, params: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        content: str | None = None,
+        params: Mapping[str, str] | None = None,
+        timeout: httpx2.Timeout | float = _TIMEOUT,
     ) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"} if content is not None else {}
         try:
-            response = self._http.request(method, path, content=content, params=params, headers=headers)
+            response = self._http.request(
+                method, path, content=content, params=params, headers=headers, timeout=timeout
+            )
         except httpx2.RequestError as error:
             raise ApiUnreachable(self.url, _reason(error)) from error
         try:

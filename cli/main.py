@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from sluice.cli import options
+from sluice.cli.flags import Commands
 from sluice.cli.options import Output
 from sluice.core.errors import SluiceError
 from sluice.core.process.command_line import end_at_signals
 
-app = typer.Typer(
+app = Commands(
     help="A durable task service: HTTP in, PostgreSQL as the truth, Redis for speed. `sluice up` runs all of it here.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -24,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 RUN = "Run it"
-ASK = "Ask the API at SLUICE_URL (http://127.0.0.1:8000 unless set)"
+ASK = "Ask the API at SLUICE_URL, or else where API_HOST and API_PORT say"
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - how typer calls it
@@ -105,6 +106,20 @@ def migrate() -> None:
     raise typer.Exit(command.run())
 
 
+@app.command(
+    rich_help_panel=RUN,
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
+)
+def psql(arguments: options.Passed = None) -> None:
+    """Open psql on DATABASE_URL, or on the server of a `sluice up` that runs in this directory.
+
+    Everything behind it goes to psql as it is, such as -c 'SELECT count(*) FROM tasks'.
+    """
+    from sluice.cli import psql as command
+
+    command.run(arguments or [])
+
+
 @app.command(rich_help_panel=RUN)
 def version() -> None:
     """Print the version."""
@@ -169,16 +184,24 @@ def list_(
     status: options.WithStatus = None,
     kind: options.Kind = None,
     queue: options.Queue = None,
+    since: options.From = None,
     limit: options.Limit = 50,
     everything: options.Everything = False,
+    quiet: options.IdsOnly = False,
+    watch: options.Watched = False,
     output: options.Printed = Output.TABLE,
 ) -> None:
     """Print tasks, newest first. -o json prints one array."""
-    from sluice.cli import tasks
-
-    filters = {name: value for name, value in (("status", status), ("kind", kind), ("queue", queue)) if value}
     as_json = output is Output.JSON
-    raise typer.Exit(tasks.list_tasks(filters, limit=None if everything else limit, as_json=as_json))
+    if quiet + watch + as_json > 1:
+        raise typer.BadParameter("give one of --quiet, --watch and -o json")
+    from sluice.cli import listing
+
+    fields = {name: value for name, value in (("status", status), ("kind", kind), ("queue", queue)) if value}
+    filters, most = listing.Filters(fields, since), None if everything else limit
+    if watch:
+        raise typer.Exit(listing.watch_tasks(filters, limit=most))
+    raise typer.Exit(listing.list_tasks(filters, limit=most, as_json=as_json, ids_only=quiet))
 
 
 @app.command(rich_help_panel=ASK)

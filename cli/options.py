@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from typer import Argument, BadParameter, Option
 
+from sluice.cli.times import Since, patience, seconds
 from sluice.core.names import queues, split
 from sluice.core.process.command_line import HIGHEST_PORT, MOST_PROCESSES
 from sluice.core.task import Status
@@ -19,12 +19,6 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-def _finite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise BadParameter("it must be a number of seconds")
-    return value
 
 
 def _named(value: str | None) -> str | None:
@@ -62,6 +56,8 @@ ReloadConsumer = Annotated[
     Option("--reload", help="Restart the consumer, not the API, when a .py file of yours changes."),
 ]
 
+Passed = Annotated[list[str] | None, Argument(metavar="ARGUMENT", hidden=True)]
+
 Printed = Annotated[Output, Option("--output", "-o", help="A table for people, JSON for programs.")]
 TaskId = Annotated[UUID, Argument(metavar="ID", show_default=False, help="A task's id.")]
 TaskIds = Annotated[list[UUID], Argument(metavar="ID...", show_default=False, help="Ids of tasks.")]
@@ -72,6 +68,17 @@ WithStatus = Annotated[
 Kind = Annotated[str | None, Option(metavar="NAME", help="Only tasks of this kind.")]
 Queue = Annotated[str | None, Option(metavar="NAME", help="Only tasks of this queue.")]
 Limit = Annotated[int, Option(min=1, metavar="N", help="How many.")]
+From = Annotated[
+    Since | None,
+    Option(
+        "--since",
+        metavar="TIME",
+        parser=Since.parse,
+        help="Only tasks created in the last 30m, 2h or 1d, or since 2030-01-31T09:30:00Z.",
+    ),
+]
+IdsOnly = Annotated[bool, Option("--quiet", "-q", help="Print ids alone, one a line, as for xargs.")]
+Watched = Annotated[bool, Option("--watch", help="Draw the list anew every 2 seconds, until Ctrl-C.")]
 Everything = Annotated[bool, Option("--all", help="All of them, whatever the limit.")]
 
 Message = Annotated[
@@ -84,13 +91,16 @@ Payload = Annotated[
 ]
 Priority = Annotated[int | None, Option(metavar="N", help="0 to 9, higher first. [default: 5]")]
 Delay = Annotated[
-    float | None, Option(metavar="SECONDS", callback=_finite, help="Not before so long from now.")
+    float | None,
+    Option(metavar="TIME", parser=seconds, help="Not before so long from now: 90, 30s, 5m, 2h, 1d."),
 ]
-RunAt = Annotated[str | None, Option(metavar="TIME", help="Not before this time (RFC 3339).")]
+RunAt = Annotated[str | None, Option(metavar="INSTANT", help="Not before it, such as 2030-01-31T09:30:00Z.")]
 MaxAttempts = Annotated[int | None, Option(metavar="N", help="Tries before it fails. [default: 5]")]
 Timeout = Annotated[
-    float | None, Option(metavar="SECONDS", callback=_finite, help="For one try. [default: 3600]")
+    float | None, Option(metavar="TIME", parser=seconds, help="For one try, such as 90s. [default: 1h]")
 ]
 Count = Annotated[int, Option(min=1, metavar="N", help="Submit so many copies.")]
 Wait = Annotated[bool, Option("--wait", help="Wait for the end; exit 1 unless completed.")]
-WaitTimeout = Annotated[float | None, Option(min=0, metavar="SECONDS", help="Wait, but no longer than this.")]
+WaitTimeout = Annotated[
+    float | None, Option(metavar="TIME", parser=patience, help="Wait, but no longer than this, such as 5m.")
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from sluice.cli.client import ApiRefused, ApiUnreachable
 from sluice.cli.render import STYLES, stderr
+from sluice.cli.text import printable
 from sluice.cli.watch import Watch
 from sluice.core.errors import SluiceError
 from sluice.core.task import TERMINAL
@@ -69,10 +71,17 @@ class Bar:
         """Draw `done` and `note`; cheap when there is no terminal."""
         self._progress.update(self._bar, completed=done, note=note)
 
+    def say(self, message: str) -> None:
+        """Write one quiet line above the bar, or to stderr where there is none."""
+        self._progress.console.print(Text(printable(message), style="dim"), soft_wrap=True)
 
-def wait(watch: Watch, *, timeout: float | None, hint: str) -> None:
+
+def wait(
+    watch: Watch, *, timeout: float | None, hint: str, remark: Callable[[], str | None] = lambda: None
+) -> None:
     """Look until every task has ended: often at first, and never for more than half of the time.
 
+    What `remark` has to say after a look is written to stderr.
     An API that is away for a moment is waited for. Raises WaitedTooLong after `timeout` seconds, and what Api raises.
     """
     started = answered = time.monotonic()
@@ -84,8 +93,10 @@ def wait(watch: Watch, *, timeout: float | None, hint: str) -> None:
                 watch.look()
                 answered = time.monotonic()
                 bar.show(*_seen(watch.counts))
+                if said := remark():
+                    bar.say(said)
             except (ApiUnreachable, ApiRefused) as error:
-                if not _passes(error) or time.monotonic() - answered > _SILENT_SECONDS:
+                if not passes(error) or time.monotonic() - answered > _SILENT_SECONDS:
                     raise
                 bar.show(_seen(watch.counts)[0], "the API does not answer")
             spent = time.monotonic() - looked
@@ -96,7 +107,8 @@ def wait(watch: Watch, *, timeout: float | None, hint: str) -> None:
             pause = min(pause * 1.5, _LONGEST)
 
 
-def _passes(error: ApiUnreachable | ApiRefused) -> bool:
+def passes(error: ApiUnreachable | ApiRefused) -> bool:
+    """Whether the API may answer again in a moment."""
     return isinstance(error, ApiUnreachable) or error.status == 503
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sluice.cli.client import Task
+from sluice.cli.remarks import age, remarks
 from sluice.cli.text import printable, to_json
 
 STYLES = {
@@ -30,7 +31,8 @@ _ONE_LINE = 60
 _NAME = 16
 """So much of a kind and of a queue is shown before the message gets anything."""
 
-_AGES = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+_NARROW = 110
+"""Columns of a terminal below which what the last column holds would be cut to a few letters."""
 
 
 def stderr() -> Console:
@@ -45,13 +47,43 @@ def write_line(line: str) -> None:
 
 def write_table(table: Table) -> None:
     """A table on stdout, as wide as the terminal, or as wide as it likes in a pipe."""
+    for line in _lines(_stdout(), table):
+        write_line(line)
+
+
+def write_tasks(tasks: Sequence[Task], *, header: bool = True, was: bool = False) -> None:
+    """Tasks on stdout as `task_lines` has them."""
+    for line in task_lines(tasks, header=header, was=was):
+        write_line(line)
+
+
+def task_lines(
+    tasks: Sequence[Task], *, now: datetime | None = None, header: bool = True, was: bool = False
+) -> list[str]:
+    """Tasks as lines for stdout, one each; on a narrow terminal, remarks on a task stand on a line of their own."""
+    console, moment = _stdout(), now or datetime.now(UTC)
+    narrow = console.is_terminal and console.width < _NARROW
+    table = task_table(tasks, now=moment, header=header, was=was, remarked=not narrow)
+    lines = _lines(console, table)
+    told = lines[: len(lines) - len(tasks)]
+    for task, line in zip(tasks, lines[len(told) :], strict=True):
+        told.append(line)
+        said = remarks(task, moment) if narrow else ()
+        told += [
+            below for each in said for below in _lines(console, Text("  ").append_text(each), wrapped=False)
+        ]
+    return told
+
+
+def _stdout() -> Console:
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDE)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def _lines(console: Console, shown: Table | Text, *, wrapped: bool = True) -> list[str]:
     with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        write_line(line.rstrip())
+        console.print(shown, no_wrap=not wrapped, overflow=None if wrapped else "ellipsis")
+    return [line.rstrip() for line in captured.get().splitlines()]
 
 
 def write_json(value: object) -> None:
@@ -64,17 +96,27 @@ def error(message: str) -> None:
     stderr().print(Text(f"Error: {printable(message)}", style="bold red"), soft_wrap=True)
 
 
+def tell(message: str) -> None:
+    """One line on stderr."""
+    stderr().print(Text(printable(message)), soft_wrap=True)
+
+
 def note(message: str) -> None:
     """One quiet line on stderr."""
     stderr().print(Text(printable(message), style="dim"), soft_wrap=True)
 
 
 def task_table(
-    tasks: Sequence[Task], *, now: datetime | None = None, header: bool = True, was: bool = False
+    tasks: Sequence[Task],
+    *,
+    now: datetime | None = None,
+    header: bool = True,
+    was: bool = False,
+    remarked: bool = True,
 ) -> Table:
     """Tasks as rows. On a narrow terminal the message gives way, then the kind and the queue; never the id.
 
-    `was` adds the status from which a task was canceled.
+    `was` adds the status from which a task was canceled. `remarked`: remarks stand before the message.
     """
     table = Table(box=None, pad_edge=False, show_header=header, header_style="bold")
     table.add_column("ID", no_wrap=True, min_width=36)
@@ -97,7 +139,7 @@ def task_table(
             _cell(task.get("queue")),
             _cell(f"{task.get('attempt')}/{task.get('max_attempts')}"),
             _cell(age(str(task.get("created_at")), moment)),
-            _cell(task.get("message")),
+            _message(task, remarks(task, moment) if remarked else ()),
         )
     return table
 
@@ -153,15 +195,6 @@ def status_text(task: Task) -> Text:
     return Text(printable(status), style=STYLES.get(status, ""))
 
 
-def age(created_at: str, now: datetime) -> str:
-    """How long ago, in the largest fitting unit. This machine's clock against the database's: never below zero."""
-    try:
-        seconds = max(0.0, (now - datetime.fromisoformat(created_at)).total_seconds())
-    except (ValueError, TypeError):
-        return "?"
-    return next((f"{int(seconds // size)}{unit}" for size, unit in _AGES if seconds >= size), "0s")
-
-
 def plural(count: int, noun: str) -> str:
     """`1 task`, `2,000 tasks`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
@@ -170,6 +203,11 @@ def plural(count: int, noun: str) -> str:
 def pointed(ids: Sequence[str]) -> str:
     """A command that shows what became of these tasks."""
     return f"sluice show {ids[0]}" if len(ids) == 1 else "sluice list"
+
+
+def _message(task: Task, said: Sequence[Text]) -> Text:
+    message = task.get("message")
+    return Text("  ").join([*said, *([_cell(message)] if message is not None or not said else [])])
 
 
 def _cell(value: object) -> Text:

@@ -1,4 +1,4 @@
-"""`sluice submit`, `show`, `list`, `cancel`, `retry`: one function each, speaking HTTP to the API at SLUICE_URL.
+"""`sluice submit`, `show`, `cancel`, `retry`: one function each, speaking HTTP to the API at SLUICE_URL.
 
 Each returns its exit status. Knows nothing of how options are written (cli/main.py) and keeps no rule about tasks:
 what is allowed, the API says.
@@ -7,22 +7,21 @@ what is allowed, the API says.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sluice.cli import render
+from sluice.cli import render, unserved
+from sluice.cli.address import api_url
 from sluice.cli.client import PAGE_LIMIT, Api, ApiRefused, Task
-from sluice.cli.progress import Bar, wait
+from sluice.cli.progress import Bar, WaitedTooLong, wait
 from sluice.cli.submission import Submission
-from sluice.cli.text import to_json
 from sluice.cli.watch import Watch
 from sluice.core.errors import SluiceError
-from sluice.core.settings import ClientSettings, load
 
 
 def submit(submission: Submission, *, waits: bool, wait_timeout: float | None, as_json: bool) -> int:
     """Submit once or `count` times. With `waits`, 1 when a task does not complete."""
-    with _api() as api:
+    with Api(api_url()) as api:
         if submission.count == 1:
             return _submit_one(api, submission, waits=waits, wait_timeout=wait_timeout, as_json=as_json)
         return _submit_many(api, submission, waits=waits, wait_timeout=wait_timeout, as_json=as_json)
@@ -30,23 +29,14 @@ def submit(submission: Submission, *, waits: bool, wait_timeout: float | None, a
 
 def show(task_id: str, *, as_json: bool) -> int:
     """One task with every field that is set."""
-    with _api() as api:
+    with Api(api_url()) as api:
         task = api.get(task_id)
+        why = None if as_json else unserved.reason(api, task)
     if as_json:
         render.write_json(task)
     else:
         render.write_table(render.task_details(task))
-    return 0
-
-
-def list_tasks(filters: Mapping[str, str], *, limit: int | None, as_json: bool) -> int:
-    """The newest `limit` tasks, or all (None), a page at a time: memory stays that of one page."""
-    with _api() as api:
-        pages = _pages(api, filters, limit)
-        if as_json:
-            _write_array(pages)
-        else:
-            _write_tables(pages)
+    _note(why)
     return 0
 
 
@@ -60,10 +50,6 @@ def retry(ids: Sequence[str], *, as_json: bool) -> int:
     return _set_status(ids, "pending", as_json=as_json)
 
 
-def _api() -> Api:
-    return Api(load(ClientSettings).sluice_url)
-
-
 def _submit_one(
     api: Api, submission: Submission, *, waits: bool, wait_timeout: float | None, as_json: bool
 ) -> int:
@@ -73,12 +59,14 @@ def _submit_one(
     if waits:
         watch = Watch(api, [task_id])
         with _left_alone([task_id]):
-            wait(watch, timeout=wait_timeout, hint=render.pointed([task_id]))
+            remark = unserved.WhileWaiting(api, watch)
+            wait(watch, timeout=wait_timeout, hint=render.pointed([task_id]), remark=remark)
         task = watch.last or task
     if as_json:
         render.write_json(task)
     elif not waits:
         render.write_line(task_id)
+        _note(unserved.reason(api, task))
     if not waits:
         return 0
     if task["status"] != "completed":
@@ -102,11 +90,17 @@ def _submit_many(
         else:
             for task_id in ids:
                 render.write_line(task_id)
+            _note(unserved.reason_by_id(api, ids[0]))
         return 0
     page_limit = max(1, min(PAGE_LIMIT, (4 << 20) // len(submission.text())))
     watch = Watch(api, ids, page_limit=page_limit)
-    with _left_alone(ids):
-        wait(watch, timeout=wait_timeout, hint=render.pointed(ids))
+    try:
+        with _left_alone(ids):
+            remark = unserved.WhileWaiting(api, watch)
+            wait(watch, timeout=wait_timeout, hint=render.pointed(ids), remark=remark)
+    except (WaitedTooLong, KeyboardInterrupt):
+        _tell_reasons(watch)
+        raise
     seconds = time.monotonic() - started
     render.note(f"all ended in {seconds:.2f} s, {len(ids) / seconds:,.0f} tasks/s")
     if as_json:
@@ -114,11 +108,20 @@ def _submit_many(
     else:
         render.write_table(render.counts_table(watch.counts))
     if watch.counts["completed"] < len(ids):
-        render.error(
-            f"{render.plural(len(ids) - watch.counts['completed'], 'task')} did not complete: sluice list"
-        )
+        render.error(f"{render.plural(len(ids) - watch.counts['completed'], 'task')} did not complete")
+        _tell_reasons(watch)
         return 1
     return 0
+
+
+def _tell_reasons(watch: Watch) -> None:
+    for line in watch.reasons.lines():
+        render.tell(line)
+
+
+def _note(why: str | None) -> None:
+    if why:
+        render.note(why)
 
 
 def _send_batches(api: Api, submission: Submission) -> list[str]:
@@ -148,44 +151,10 @@ def _left_alone(ids: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def _pages(api: Api, filters: Mapping[str, str], limit: int | None) -> Iterator[list[Task]]:
-    cursor: str | None = None
-    left = limit
-    while left is None or left > 0:
-        size = PAGE_LIMIT if left is None else min(left, PAGE_LIMIT)
-        tasks, cursor = api.page(cursor=cursor, limit=size, filters=filters)
-        if tasks:
-            yield tasks
-        if cursor is None:
-            return
-        left = None if left is None else left - len(tasks)
-
-
-def _write_array(pages: Iterator[list[Task]]) -> None:
-    """One array, one task a line: a program parses the whole, a person still reads it."""
-    line = "["
-    for tasks in pages:
-        for task in tasks:
-            if line != "[":
-                render.write_line(f"{line},")
-                line = ""
-            line += to_json(task)
-    render.write_line(f"{line}]")
-
-
-def _write_tables(pages: Iterator[list[Task]]) -> None:
-    empty = True
-    for tasks in pages:
-        render.write_table(render.task_table(tasks, header=empty))
-        empty = False
-    if empty:
-        render.note("no task matches")
-
-
 def _set_status(ids: Sequence[str], status: str, *, as_json: bool) -> int:
     changed: list[Task] = []
     try:
-        with _api() as api:
+        with Api(api_url()) as api:
             for task_id in ids:
                 try:
                     changed.append(api.set_status(task_id, status))
@@ -195,5 +164,5 @@ def _set_status(ids: Sequence[str], status: str, *, as_json: bool) -> int:
         if as_json:
             render.write_json(changed)
         elif changed:
-            render.write_table(render.task_table(changed, was=status == "canceled"))
+            render.write_tasks(changed, was=status == "canceled")
     return 0 if len(changed) == len(ids) else 1

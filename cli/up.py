@@ -11,10 +11,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from sluice.cli import welcome
+from sluice.cli.address import reachable
 from sluice.cli.embedded import Servers, Urls
 from sluice.cli.embedded.place import make_home
 from sluice.cli.supervise.keep import Part, keep
-from sluice.cli.supervise.listen import check_address, reachable
+from sluice.cli.supervise.listen import check_address
 from sluice.cli.supervise.lock import hold
 from sluice.cli.supervise.output import Output
 from sluice.cli.supervise.program import Program

@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sluice.cli.client import PAGE_LIMIT, Api, Task
-from sluice.core.task import TERMINAL
+from sluice.cli.reasons import Reasons
+from sluice.core.task import TERMINAL, Status
 
 _FEW = 5
 """Up to here, asking for each by id is cheaper than reading a page of other people's tasks."""
 
 
 class Watch:
-    """The tasks still open, and the last status seen of each."""
+    """The tasks still open, the last status seen of each, and why those that ended did not complete."""
 
     def __init__(self, api: Api, ids: Sequence[str], *, page_limit: int = PAGE_LIMIT) -> None:
         self._api = api
@@ -27,6 +28,7 @@ class Watch:
         self._start: str | None = None
         self.open = set(ids)
         self.last: Task | None = None
+        self.reasons = Reasons()
 
     @property
     def counts(self) -> Counter[str]:
@@ -65,3 +67,5 @@ class Watch:
         self.last = task
         if task["status"] in TERMINAL:
             self.open.discard(task["id"])
+            if task["status"] != Status.COMPLETED:
+                self.reasons.note(task)

@@ -16,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from sluice.cli.address import is_found
 from sluice.cli.embedded import Urls
 
 LOOK = 0.05
@@ -83,7 +84,11 @@ def show(
     console = Console(highlight=False, soft_wrap=True)
     title = f"[bold]sluice {version('sluice-tasks')}[/] ready in {seconds:.1f} s"
     console.print(Panel(table, title=title, title_align="left", box=ROUNDED, expand=False, padding=(0, 2)))
-    exports = {"DATABASE_URL": embedded.database_url, "REDIS_URL": embedded.redis_url}
+    exports = {
+        "DATABASE_URL": embedded.database_url,
+        "REDIS_URL": embedded.redis_url,
+        "SLUICE_URL": "" if is_found(url) else url,
+    }
     for name, value in exports.items():
         if value:
             console.print(Text(f"export {name}={shlex.quote(value)}"))

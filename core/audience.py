@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sluice.core.task import Kind, QueueName, ReadyList
+from sluice.core.unserved import Unserved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,11 +46,16 @@ class Signature:
 
 
 class Audiences:
-    """Every audience that these live signatures make."""
+    """Every audience that these live signatures make. Whoever finds none for a task says so to `unserved`."""
 
-    def __init__(self, live: Iterable[Signature] = ()) -> None:
+    def __init__(self, live: Iterable[Signature] = (), unserved: Unserved | None = None) -> None:
+        self.unserved = unserved or Unserved()
         self._live = sorted(live, key=lambda signature: signature.name)
         self._lists: dict[tuple[QueueName, Kind, int], ReadyList | None] = {}
+
+    def serves(self, queue: QueueName, kind: Kind) -> bool:
+        """Whether a live consumer serves both."""
+        return any(signature.serves(queue, kind) for signature in self._live)
 
     def list_of(self, queue: QueueName, kind: Kind, priority: int) -> ReadyList | None:
         """Where the hint of such a task goes; None when no live consumer serves it."""

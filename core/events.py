@@ -61,6 +61,16 @@ class PublishFailed(Many):
 
 
 @dataclass(frozen=True, slots=True)
+class Unserved(Event):
+    """Tasks of this queue and kind are due and no live consumer serves them; told once until one has."""
+
+    name: ClassVar[str] = "tasks.unserved"
+    level: ClassVar[str] = "warning"
+    queue: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed(Many):
     """Tries that this consumer now holds, out of `asked` ids."""
 

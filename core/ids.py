@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
+from datetime import UTC, datetime, timedelta
 
 from sluice.core.task import ConsumerId, TaskId
 
@@ -13,9 +14,19 @@ else:
     from uuid_utils.compat import uuid7 as _uuid7
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEHIND_THE_TIME = 80  # bits
+
+
 def new_task_id() -> TaskId:
     """A UUIDv7 (RFC 9562): time-ordered, so that the primary key's hot end stays in cache."""
     return TaskId(_uuid7())
+
+
+def lowest_task_id(at: datetime, *, earlier: timedelta) -> TaskId:
+    """Return an id below all that `new_task_id` makes from `earlier` before `at` on. Before 1970 none was made."""
+    milliseconds = max(0, (at - _EPOCH - earlier) // timedelta(milliseconds=1))
+    return TaskId(uuid.UUID(int=milliseconds << _BEHIND_THE_TIME))
 
 
 def plain(found: uuid.UUID) -> uuid.UUID:

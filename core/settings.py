@@ -6,58 +6,19 @@ import os
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sluice.core import names
+from sluice.core import names, urls
 from sluice.core.errors import ConfigurationError
 from sluice.core.task import QueueName
 
 _POSTGRESQL_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
-_LIBPQ_ONLY = frozenset(
-    {
-        *(
-            "connect_timeout",
-            "tcp_user_timeout",
-            "channel_binding",
-            "gssencmode",
-            "fallback_application_name",
-        ),
-        *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
-        *("sslsni", "sslcompression", "min_protocol_version", "max_protocol_version"),
-    }
-)
-"""What providers put into their URLs for libpq. asyncpg would ask the server for settings of these names."""
 _PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)*")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError:  # its message may quote the password
-        raise ValueError("it is no URL; percent-encode what is special in a password") from None
-
-
-def _url(schemes: tuple[str, ...]) -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        if text and _split(text).scheme not in schemes:
-            raise ValueError("it must start with " + " or ".join(f"{scheme}://" for scheme in schemes))
-        return value
-
-    return AfterValidator(check)
-
-
-def _without_libpq_only(value: SecretStr) -> SecretStr:
-    """Without what has no meaning here. The server refuses what is no setting of its own, by name."""
-    before, _, query = value.get_secret_value().partition("?")
-    kept = [each for each in query.split("&") if each and each.partition("=")[0] not in _LIBPQ_ONLY]
-    return SecretStr("?".join((before, "&".join(kept))) if kept else before)
 
 
 def _names(value: object) -> object:
@@ -93,8 +54,10 @@ def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
-PostgresqlUrl = Annotated[SecretStr, _url(_POSTGRESQL_SCHEMES), AfterValidator(_without_libpq_only)]
-RedisUrl = Annotated[SecretStr, _url(_REDIS_SCHEMES)]
+PostgresqlUrl = Annotated[
+    SecretStr, urls.of_scheme(_POSTGRESQL_SCHEMES), AfterValidator(urls.without_libpq_only)
+]
+RedisUrl = Annotated[SecretStr, urls.of_scheme(_REDIS_SCHEMES)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
 LogFormat = Annotated[Literal["console", "json"], BeforeValidator(_lower)]
 
@@ -127,11 +90,18 @@ class StoreSettings(DatabaseSettings):
     redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:{}-]{1,64}$")] = "sluice"
 
 
-class ApiSettings(StoreSettings):
-    """What an API process needs."""
+class AddressSettings(BaseSettings):
+    """Where the API listens."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+
+
+class ApiSettings(StoreSettings, AddressSettings):
+    """What an API process needs."""
+
     unknown_kinds: Annotated[Literal["refuse", "accept"], BeforeValidator(_lower)] = "refuse"
     max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
     root_path: Annotated[str, BeforeValidator(_prefix), AfterValidator(_path)] = ""
@@ -178,35 +148,17 @@ class UpSettings(LogSettings):
     redis_url: RedisUrl | None = None
 
 
-def _http(url: str) -> str:
-    parts = _split(url)
-    if parts.scheme not in {"http", "https"}:
-        raise ValueError("it must start with http:// or https://")
-    try:
-        named = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
-    except ValueError:
-        named = False
-    if not named:
-        raise ValueError("it must name a host, and a port from 1 to 65535 or none")
-    return url.rstrip("/")
-
-
-def without_userinfo(url: str) -> str:
-    """`url` as it may be shown, also when it is none: nothing is left that may be a password, up to the last @."""
-    return re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1", url, flags=re.DOTALL | re.IGNORECASE)
-
-
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment with `changes`, for a child."""
     return {**os.environ, **changes}
 
 
 class ClientSettings(BaseSettings):
-    """Where the command line finds the API."""
+    """Where the command line finds the API. One that is not set counts for nothing: cli/address.py looks further."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
-    sluice_url: Annotated[str, AfterValidator(_http)] = "http://127.0.0.1:8000"
+    sluice_url: Annotated[str, AfterValidator(urls.http)] = "http://127.0.0.1:8000"
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -233,7 +185,7 @@ def _explain(invalid: ValidationError) -> str:
     if error["type"] == "missing":
         return f"{variable} is not set; {_HINTS.get(variable, 'set it')}"
     if variable == "SLUICE_URL":
-        shown = repr(without_userinfo(str(error["input"])))
+        shown = repr(urls.without_userinfo(str(error["input"])))
     else:
         shown = "(not shown)" if variable.endswith("_URL") else repr(error["input"])
     allowed = error["msg"].removeprefix("Value error, ")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import Select, case, func, select, text
 
-from sluice.core.ids import plain
+from sluice.core.ids import lowest_task_id, plain
 from sluice.core.task import (
     MAX_ATTEMPTS,
     MAX_TIMEOUT_SECONDS,
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
     Columns = Mapping[str, Any]
 
 DEPTH_CAP = 10_000
+KINDS_SHOWN, KINDS_SHOWN_IN_ALL = 100, 2000
+"""Of one consumer and of all: a kind's name may have 128 characters, and they are read at each look."""
 WINDOW = 10_000
 """Rows that one page of a filtered list may read."""
+MOST_APART = timedelta(minutes=1)
+"""How much earlier a task's id may have been made, by another clock, than its row: a submission takes 1.5 s at most."""
 PAGE_WEIGHT = 8 << 20
 """About how many bytes one page may hold: a result may be a megabyte, and a page is made in memory."""
 _UNPACKED = 40
@@ -63,12 +68,14 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class LiveConsumer:
-    """A consumer whose lease is live."""
+    """A consumer whose lease is live. `unnamed_kinds`: how many more than `kinds` it serves."""
 
     id: ConsumerId
     host: str
     pid: int
     queues: list[str]
+    kinds: list[str]
+    unnamed_kinds: int
     running: int
     capacity: int
     beat_at: datetime
@@ -100,11 +107,14 @@ class Browse:
         status: Status | None = None,
         kind: Kind | None = None,
         queue: QueueName | None = None,
+        since: datetime | None = None,
     ) -> Page:
         """Up to `limit` tasks older than `after`, by id: ids never change, so a walk shows each row once.
 
         A filter reads at most WINDOW rows, and a page ends behind the row that makes it heavier than PAGE_WEIGHT: so
-        it may be short while `after` is not None. One round trip, or two with a filter.
+        it may be short while `after` is not None. One round trip, or two with a filter; a page that `since`
+        (created_at) alone has cut short costs three. Of ids that were made more than MOST_APART before `since` none is
+        looked at.
         """
         wanted = {
             name: value
@@ -117,14 +127,20 @@ class Browse:
         if wanted == {"status": Status.FAILED}:
             newest = newest.where(text("status = 'failed'"))  # as ix_tasks_failed says it
             wanted = {}
-        if not wanted:
+        if since is not None:
+            newest = newest.where(lowest_task_id(since, earlier=MOST_APART) <= _ID)
+        elif not wanted:
             return await self._page(newest.limit(limit + 1), limit)
+        if since is not None and not wanted:
+            # Nearly all of the rows fit: as a rule a page is full long before a window ends.
+            page = await self._page(_fitting(newest.limit(WINDOW), wanted, since).limit(limit + 1), limit)
+            if page.after is not None:
+                return page
         # Where the window ends is settled first, as an id: rows that come or go before the second look move no border.
         ends = await self._fetch(newest.with_only_columns(_ID).offset(WINDOW - 1).limit(1))
         # OFFSET keeps the filter out of the subquery: else a partial index on the status would be read from end to end.
-        looked = (newest.where(ends[0]["id"] <= _ID) if ends else newest).offset(0).subquery("looked")
-        fitting = select(looked).where(*(looked.c[name] == str(value) for name, value in wanted.items()))
-        page = await self._page(fitting.order_by(looked.c.id.desc()).limit(limit + 1), limit)
+        looked = (newest.where(ends[0]["id"] <= _ID) if ends else newest).offset(0)
+        page = await self._page(_fitting(looked, wanted, since).limit(limit + 1), limit)
         if page.after is None and ends:
             return Page(page.tasks, TaskId(plain(ends[0]["id"])))
         return page
@@ -145,12 +161,19 @@ class Browse:
 
     async def consumers(self) -> list[LiveConsumer]:
         """The consumers whose lease is live, oldest first."""
-        rows = await self._rows("consumers")
+        rows = await self._rows("consumers", most=KINDS_SHOWN, in_all=KINDS_SHOWN_IN_ALL)
         return [LiveConsumer(**{**row, "id": plain(row["id"])}) for row in rows]
 
     async def queues(self, after: str, n: int) -> list[QueueName]:
         """Up to `n` queues that hold a pending task, in order, behind `after`."""
         return [row["queue"] for row in await self._rows("queues", after=after, n=n)]
+
+    async def waiting_kinds(
+        self, queues: Sequence[QueueName], afters: Sequence[str], n: int
+    ) -> list[tuple[QueueName, Kind]]:
+        """Up to `n` kinds of pending tasks in these queues, of each from behind its kind in `afters`, in order."""
+        rows = await self._rows("waiting_kinds", queues=list(queues), afters=list(afters), n=n)
+        return [(row["queue"], row["kind"]) for row in rows]
 
     async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]:
         """How many tasks wait in each of these queues; counted to DEPTH_CAP."""
@@ -177,6 +200,15 @@ class Browse:
 
     async def _rows(self, name: str, **values: Any) -> Sequence[Columns]:
         return await fetch(self._probing, statement(name), **values)
+
+
+def _fitting(looked: Select[Any], wanted: Mapping[str, str], since: datetime | None) -> Select[Any]:
+    """Those of the rows `looked` at that are wanted, newest first."""
+    rows = looked.subquery("looked")
+    fitting = select(rows).where(*(rows.c[name] == str(value) for name, value in wanted.items()))
+    if since is not None:
+        fitting = fitting.where(rows.c.created_at >= since)
+    return fitting.order_by(rows.c.id.desc())
 
 
 def _schema(text: str | None) -> Any:  # noqa: ANN401 - any JSON value

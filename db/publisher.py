@@ -57,7 +57,8 @@ class _Later(NamedTuple):
 class Publisher:
     """Whoever commits a pending row hands it here; `run` pushes. Without Redis (`ready` None) nothing is kept.
 
-    A row that nobody alive serves has no audience and is not pushed: the first scan of whoever comes finds it.
+    A row that nobody alive serves has no audience and is not pushed: the first scan of whoever comes finds it. The
+    roster is told, for the log.
     """
 
     def __init__(self, ready: Pushes | None, roster: KnowsAudiences, *, report: Report) -> None:
@@ -78,14 +79,14 @@ class Publisher:
         for task in new:
             row = accepted[task.id]
             if row.due:
-                self._put(self._new, audiences.list_of(task.queue, task.kind, task.priority), task.id)
+                self._put(self._new, audiences.list_of(task.queue, task.kind, task.priority), task)
             else:
                 self._keep(row.run_at - row.created_at, task.id, task.queue, task.kind, task.priority)
         self._bell.set()
 
     def retried(self, task: Task) -> None:
         """A row that a person just made pending again: it is due."""
-        self._put(self._new, self._roster.audiences.list_of(task.queue, task.kind, task.priority), task.id)
+        self._put(self._new, self._roster.audiences.list_of(task.queue, task.kind, task.priority), task)
         self._bell.set()
 
     def again(self, pending: Iterable[Pending]) -> None:
@@ -93,7 +94,7 @@ class Publisher:
         audiences = self._roster.audiences
         for row in pending:
             if row.due:
-                self._put(self._old, audiences.list_of(row.queue, row.kind, row.priority), row.id)
+                self._put(self._old, audiences.list_of(row.queue, row.kind, row.priority), row)
             else:
                 self._keep(row.due_in, row.id, row.queue, row.kind, row.priority)
         self._bell.set()
@@ -116,13 +117,21 @@ class Publisher:
             else:
                 await is_set(self._closing, _REST_SECONDS)
 
-    def _put(self, end: dict[ReadyList, list[TaskId]], ready: ReadyList | None, task_id: TaskId) -> None:
-        if ready is None or self._ready is None:
+    def _put(
+        self,
+        end: dict[ReadyList, list[TaskId]],
+        ready: ReadyList | None,
+        row: NewTask | Task | Pending | _Later,
+    ) -> None:
+        if ready is None:
+            self._roster.audiences.unserved.miss(row.queue, row.kind)
+            return
+        if self._ready is None:
             return
         if self._waiting >= MOST_WAITING:
             self._dropped += 1
             return
-        end[ready].append(task_id)
+        end[ready].append(row.id)
         self._waiting += 1
 
     def _keep(self, due_in: timedelta, task_id: TaskId, queue: QueueName, kind: Kind, priority: int) -> None:
@@ -138,7 +147,7 @@ class Publisher:
         now, audiences = _now(), self._roster.audiences
         while self._later and self._later[0].due_at <= now:
             row = heappop(self._later)
-            self._put(self._new, audiences.list_of(row.queue, row.kind, row.priority), row.id)
+            self._put(self._new, audiences.list_of(row.queue, row.kind, row.priority), row)
 
     def _pause(self) -> float | None:
         return max(0.0, self._later[0].due_at - _now()) if self._later else None

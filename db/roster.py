@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sluice.core.audience import Audiences, Signature
 from sluice.core.errors import StoreUnavailable
-from sluice.core.events import StepFailed
+from sluice.core.events import StepFailed, Unserved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,9 @@ class Roster:
         self._change()
 
     def _change(self) -> None:
-        self.audiences = Audiences({**self._known, **self._own}.values())
+        unserved = self.audiences.unserved
+        self.audiences = Audiences({**self._known, **self._own}.values(), unserved)
+        unserved.forget(self.audiences.serves)
 
     async def run(self, report: Report) -> None:
         """Look again and again, until canceled. While PostgreSQL is away the last look stands."""
@@ -66,10 +68,18 @@ class Roster:
             await asyncio.sleep(PERIOD.total_seconds())
 
     async def look(self, report: Report) -> None:
-        """Look once, if PostgreSQL answers. Never fails: what goes wrong otherwise is reported."""
+        """Look once, if PostgreSQL answers. Never fails: what goes wrong otherwise is reported.
+
+        What had no audience before the look and has none after it is reported, once: who serves it may just have come.
+        """
+        unserved = self.audiences.unserved
+        missed = unserved.missed
         try:
             await self.step()
         except StoreUnavailable:
             return
         except Exception as error:  # noqa: BLE001 - reported, and the last look stands: `run` ends with its process
             report(StepFailed("roster", reason=repr(error)))
+        else:
+            for queue, kind in unserved.news(missed, self.audiences.serves):
+                report(Unserved(queue, kind))

@@ -200,6 +200,7 @@ async def _page(ours: Services, query: TaskQuery) -> Page:
             status=query.status,
             kind=Kind(query.kind) if query.kind else None,
             queue=QueueName(query.queue) if query.queue else None,
+            since=query.since,
         )
 
 

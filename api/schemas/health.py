@@ -16,6 +16,10 @@ class ConsumerOut(BaseModel):
     host: str
     pid: int
     queues: list[str]
+    kinds: Annotated[
+        list[str], Field(description="Kinds that it serves; 100 at most, and fewer of many consumers.")
+    ]
+    unnamed_kinds: Annotated[int, Field(description="How many more kinds it serves.")]
     running: Annotated[int, Field(description="Handlers that it runs now.")]
     capacity: Annotated[int, Field(description="Handlers that it runs at most.")]
     beat_at: datetime
@@ -48,12 +52,19 @@ class Health(BaseModel):
         Field(description="refusing: it answers, but not to all commands. disabled: REDIS_URL is empty."),
     ]
     reasons: Annotated[list[str], Field(description="Why the status is not healthy, in words.")]
+    warnings: Annotated[
+        list[str],
+        Field(description="What waits and nobody alive serves, in words. They do not change the status."),
+    ]
     consumers: list[ConsumerOut]
     queues: Annotated[
         dict[str, QueueOut],
         Field(description="Queues that hold tasks or are served, those served first; 1,000 at most."),
     ]
     unnamed_queues: Annotated[int, Field(description="How many more queues hold tasks.")]
+    unserved_queues: Annotated[
+        list[str], Field(description="Those of `queues` that hold tasks and that no live consumer serves.")
+    ]
 
 
 class Alive(BaseModel):

@@ -37,12 +37,11 @@ class Place:
         """
         home = make_home(root)
         account = unprivileged([home / POSTGRES_DATA])
-        name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
         data = home
         if account is not None:
             _let_through(home)
             if not account.can_enter(home):
-                data = SYSTEM / name
+                data = SYSTEM / _name(home)
                 _prepare(SYSTEM)
                 _prepare(data)
                 _let_through(SYSTEM)
@@ -53,7 +52,7 @@ class Place:
             where.unlink(missing_ok=True)
         else:
             files.put(where, f"{data}\n")
-        return cls(home, data, SOCKETS / f"sluice-{os.geteuid()}-{name}", account)
+        return cls(home, data, sockets_of(home), account)
 
     def directory(self, name: str, *, base: Path | None = None) -> Path:
         """A directory under `data` (or `base`) that belongs to the servers' account alone."""
@@ -94,9 +93,23 @@ class Place:
             path.unlink()
 
 
+def sockets_of(home: Path) -> Path:
+    """Where the servers on `home` (absolute) have their sockets, when this user runs them."""
+    return SOCKETS / f"sluice-{os.geteuid()}-{_name(home)}"
+
+
+def _name(home: Path) -> str:
+    return hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+
+
+def home_of(root: Path) -> Path:
+    """`root/.sluice`, whether it is there or not."""
+    return root.resolve() / ".sluice"
+
+
 def make_home(root: Path) -> Path:
     """`root/.sluice`, made when it is not there; it keeps itself out of version control."""
-    home = root.resolve() / ".sluice"
+    home = home_of(root)
     _prepare(home)
     keep_out = home / ".gitignore"
     if not keep_out.exists():

@@ -18,6 +18,7 @@ from sluice.cli.embedded.server import Server
 from sluice.core.errors import ConfigurationError
 
 DATABASE = "sluice"
+USER = "postgres"
 SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
@@ -52,7 +53,7 @@ class Postgres(Server):
         self._settings = {**SETTINGS, "unix_socket_directories": str(place.sockets), **settings}
         self._data = base / POSTGRES_DATA
         self._pid_file = self._data / "postmaster.pid"
-        self.url = f"postgresql://postgres@/{DATABASE}?host={place.sockets}&port={SETTINGS['port']}"
+        self.url = f"postgresql://{USER}@/{DATABASE}?host={place.sockets}&port={SETTINGS['port']}"
 
     async def start(self) -> None:
         """As `Server.start`; also waits for what a killed postmaster's backends still hold."""
@@ -92,7 +93,7 @@ class Postgres(Server):
         part.mkdir(mode=0o700)
         self._place.give(part)
         await self._run(
-            *(str(program.with_name("initdb")), "-D", str(part), "--username=postgres", "--auth=trust"),
+            *(str(program.with_name("initdb")), "-D", str(part), f"--username={USER}", "--auth=trust"),
             *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         )
         await self._run(

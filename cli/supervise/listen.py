@@ -12,12 +12,3 @@ def check_address(host: str, port: int) -> int:
     """
     with listen.bind(host, port) as probe:
         return int(probe.getsockname()[1])
-
-
-def reachable(host: str) -> str:
-    """`host` as a client on this machine writes it in a URL."""
-    if host in {"0.0.0.0", ""}:  # noqa: S104 - to recognise it, not to bind it
-        return "127.0.0.1"
-    if host == "::":
-        return "[::1]"
-    return f"[{host}]" if ":" in host else host

@@ -47,7 +47,8 @@ async def test_health_tells_of_consumers_whose_lease_is_live_and_of_queues(
     health = response.json()
     assert response.status_code == 200
     assert list(health) == [
-        *("status", "database", "redis", "reasons", "consumers", "queues", "unnamed_queues")
+        *("status", "database", "redis", "reasons", "warnings"),
+        *("consumers", "queues", "unnamed_queues", "unserved_queues"),
     ]
     assert (health["status"], health["database"], health["redis"]) == ("healthy", "up", "up")
     assert {name: queue["depth"] for name, queue in health["queues"].items()} == {
@@ -58,6 +59,10 @@ async def test_health_tells_of_consumers_whose_lease_is_live_and_of_queues(
     for queue in health["queues"].values():
         assert datetime.now(UTC) - datetime.fromisoformat(queue["counted_at"]) < timedelta(minutes=1)
     assert (health["reasons"], health["unnamed_queues"]) == ([], 0)
+    assert health["unserved_queues"] == ["unserved"]
+    assert health["warnings"] == [
+        "queue unserved holds at least 10,000 tasks and no live consumer serves it (QUEUES)"
+    ]
     [consumer] = health["consumers"]
     assert datetime.now(UTC) - datetime.fromisoformat(consumer.pop("beat_at")) < timedelta(minutes=1)
     assert consumer == {
@@ -65,6 +70,8 @@ async def test_health_tells_of_consumers_whose_lease_is_live_and_of_queues(
         "host": "host-1",
         "pid": 4711,
         "queues": ["mail", "idle"],
+        "kinds": ["echo"],
+        "unnamed_kinds": 0,
         "running": 7,
         "capacity": 100,
     }
@@ -138,9 +145,9 @@ async def test_a_first_look_that_hangs_or_fails_keeps_no_api_from_its_start(
         assert (await client.post("/tasks", json={"message": "x"})).status_code == 201
 
 
-@pytest.mark.parametrize("verb", ["queues", "depths"])
+@pytest.mark.parametrize("verb", ["queues", "depths", "waiting_kinds"])
 async def test_a_count_that_takes_too_long_is_no_outage(
-    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, verb: str
+    client: httpx2.AsyncClient, stores: Stores, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     asked = asyncio.Event()
 
@@ -148,6 +155,7 @@ async def test_a_count_that_takes_too_long_is_no_outage(
         asked.set()
         await asyncio.sleep(3600)
 
+    await stores.consumer()
     await client.post("/tasks", json={"message": "x", "queue": "mail"})
 
     async def counted() -> bool:

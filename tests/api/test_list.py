@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -78,6 +79,24 @@ async def test_filters_select_and_combine(client: httpx2.AsyncClient) -> None:
     assert await found(status="failed") == set()
 
 
+async def test_since_combines_with_every_filter_and_with_pages(
+    client: httpx2.AsyncClient, stores: Stores
+) -> None:
+    old = await submit(client, 3)
+    await stores.raw.execute("UPDATE tasks SET created_at = created_at - interval '1 hour'")
+    recent = await submit(client, 5)
+    other = await submit(client, 2, kind="mail")
+    since = (datetime.now(UTC) - timedelta(minutes=30)).isoformat().replace("+00:00", "Z")
+
+    assert [len(page) for page in await walk(client, limit=3, since=since)] == [3, 3, 1]
+    assert {task_id for page in await walk(client, since=since) for task_id in page} == {*recent, *other}
+    assert await walk(client, since=since, kind="mail", status="pending") == [other[::-1]]
+    assert await walk(client, since=since, status="failed") == [[]]
+    assert await walk(client, since="1970-01-01T00:00:00+01:00") == [
+        [*other[::-1], *recent[::-1], *old[::-1]]
+    ]
+
+
 async def test_a_task_in_a_list_looks_as_it_does_alone(client: httpx2.AsyncClient) -> None:
     [task_id] = await submit(client, 1, payload={"b": 1, "a": [None]})
 
@@ -148,6 +167,12 @@ async def test_a_rare_filter_reads_a_bounded_number_of_rows_a_page(
         ("cursor=AAAAAAAAAAAAAAAAAAAAAB", "cursor"),
         ("cursor=019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071", "cursor"),
         ("cursor=%00", "cursor"),
+        ("since=", "since"),
+        ("since=1h", "since"),
+        ("since=2030-01-31", "since"),
+        ("since=2030-02-30T00:00:00Z", "since"),
+        ("since=2030-01-31T00:00:00+02:00", "since"),
+        ("since=2030-01-31T00:00:00", "since"),
         ("page=2", "page"),
         ("offset=10", "offset"),
         ("limit=1&limit=2", "limit"),

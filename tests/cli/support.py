@@ -15,7 +15,10 @@ import pytest
 from sluice.cli.main import main
 from tests.support import launching
 
-_OURS = ("DATABASE_URL", "SLUICE_SCHEMA", "REDIS_URL", "REDIS_PREFIX", "SLUICE_URL", "FORCE_COLOR", "COLUMNS")
+_OURS = (
+    *("DATABASE_URL", "SLUICE_SCHEMA", "REDIS_URL", "REDIS_PREFIX"),
+    *("API_HOST", "API_PORT", "SLUICE_URL", "FORCE_COLOR", "COLUMNS"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,17 @@ from sluice.cli.main import main
 from tests.cli.support import Command, Ended, ended
 
 HEAVY = ("alembic", "asyncpg", "fastapi", "httpx2", "redis", "sqlalchemy", "structlog", "uvicorn")
-COMMANDS = ("up", "api", "consumer", "migrate", "version", "submit", "show", "list", "cancel", "retry")
+COMMANDS = (
+    *("up", "api", "consumer", "migrate", "psql", "version"),
+    *("submit", "show", "list", "cancel", "retry"),
+)
+FLAGS: dict[tuple[str, ...], tuple[str, ...]] = {
+    (): ("--version", "--install-completion", "--show-completion"),
+    ("up",): ("--ephemeral",),
+    ("api",): ("--with-consumer",),
+    ("submit",): ("--wait",),
+    ("list",): ("--all", "--watch", "--quiet"),
+}
 SEE_IMPORTS = f"""
 import sys
 from sluice.cli.main import main
@@ -28,6 +39,18 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-P", "-c", SEE_IMPORTS], cwd=tmp_path, capture_output=True, check=False, timeout=50
     )
     assert (result.returncode, result.stderr) == (0, b"\n")
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=" ".join)
+async def test_flags_are_shown_by_their_names_alone(
+    sluice: Command, command: tuple[str, ...], columns: str
+) -> None:
+    shown = (await sluice(*command, "--help", COLUMNS=columns)).stdout
+    assert re.search(r"^│ --help +(-h +)?Show this message and exit", shown, re.MULTILINE)
+    assert "bool" not in shown.lower()
+    for flag in FLAGS.get(command, ()):
+        assert re.search(rf"^│ {flag} {{2,}}(-\w {{2,}})?[A-Z]", shown, re.MULTILINE), flag
 
 
 async def test_help_names_every_command(sluice: Command) -> None:

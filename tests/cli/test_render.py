@@ -10,8 +10,10 @@ from rich.console import Console
 
 from sluice.cli import render, welcome
 from sluice.cli.embedded import Urls
+from sluice.cli.remarks import age
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+ERROR = {"type": "E", "message": "no\nTraceback", "at": "2026-01-02T11:58:00Z"}
 ID = "019b7e3c-1c00-7000-8000-000000000001"
 
 
@@ -52,6 +54,43 @@ def test_a_narrow_terminal_cuts_the_message_and_never_the_id(width: int) -> None
     )
     assert len(shown.splitlines()) == 2
     assert ID in shown
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"status": "pending", "run_at": "2026-01-02T12:05:30Z"}, "due in 5m  Hello World"),
+        ({"status": "pending", "run_at": "2026-01-02T11:00:00Z"}, "Hello World"),
+        (
+            {"status": "pending", "run_at": "2026-01-02T12:00:09Z", "error": ERROR},
+            "due in 9s  E: no  Hello World",
+        ),
+        ({"status": "pending", "run_at": "infinity", "message": None}, "-"),
+        ({"status": "failed", "error": ERROR, "message": None}, "E: no"),
+        ({"status": "processing", "error": ERROR}, "E: no  Hello World"),
+        ({"status": "completed", "error": ERROR, "run_at": "2027-01-02T12:05:30Z"}, "Hello World"),
+        ({"status": "failed", "error": {"type": "E", "message": "\x1b[2J"}}, r"E: \x1b[2J  Hello World"),
+    ],
+)
+def test_what_is_due_and_what_failed_is_said_before_the_message(fields: dict[str, Any], said: str) -> None:
+    [_, line] = _shown(render.task_table([_task(**fields)], now=NOW), 200).splitlines()
+    assert line.rstrip().partition("  2m   ")[2] == said
+
+
+@pytest.mark.parametrize("columns", [80, 109, 110, 200])
+def test_on_a_narrow_terminal_remarks_stand_below_their_task(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        render, "_stdout", lambda: Console(width=columns, force_terminal=True, color_system=None)
+    )
+    error = {"type": "ValueError", "message": "x" * 500}
+    lines = render.task_lines([_task(), _task(status="failed", error=error), _task()], now=NOW)
+    assert all(len(line) <= columns for line in lines)
+    assert len(lines) == (5 if columns < 110 else 4)
+    assert [line.lstrip().startswith("ValueError: xxx") for line in lines] == [
+        number == 3 and columns < 110 for number in range(len(lines))
+    ]
 
 
 def test_an_escape_sequence_in_a_message_is_seen_and_not_obeyed() -> None:
@@ -98,7 +137,7 @@ def test_a_failure_names_the_tries_and_the_error() -> None:
     ],
 )
 def test_an_age_is_told_in_its_largest_unit_and_never_below_zero(ago: timedelta, shown: str) -> None:
-    assert render.age((NOW - ago).isoformat(), NOW) == shown
+    assert age((NOW - ago).isoformat(), NOW) == shown
 
 
 def test_counts_leave_out_statuses_that_no_task_has() -> None:

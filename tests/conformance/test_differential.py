@@ -103,6 +103,7 @@ class Twins(RuleBasedStateMachine):
         self.both(lambda world: world.tasks.get(task_id))
         self.both(lambda world: world.browse.depths([QueueName("p"), QueueName("q")]))
         self.both(lambda world: world.browse.queues("", 5))
+        self.both(lambda world: world.browse.waiting_kinds([QueueName("p"), QueueName("q")], ["", "a"], 3))
         self.both(lambda world: world.browse.consumers())
         self.both(lambda world: world.browse.kinds())
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from sluice.cli.address import reachable
 from sluice.cli.supervise import keep as keeping
 from sluice.cli.supervise.child import Child
 from sluice.cli.supervise.keep import GaveUp, ending, keep
-from sluice.cli.supervise.listen import check_address, reachable
+from sluice.cli.supervise.listen import check_address
 from sluice.cli.supervise.lock import Held, hold
 from sluice.core.errors import ConfigurationError
 from tests.support.eventually import eventually

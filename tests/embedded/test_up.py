@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from sluice.cli.embedded.place import make_home
 from sluice.cli.supervise.lock import hold
 from tests.embedded.support import start_up, up
 from tests.embedded.up_client import completed, post, reached, task
+from tests.support import launching
 from tests.support.eventually import eventually
 from tests.support.families import gone
 from tests.support.saving import save
@@ -44,6 +46,25 @@ async def test_tasks_are_completed_and_ctrl_c_waits_for_the_last_and_leaves_noth
         rows = await connection.fetch("SELECT id::text, status, attempt FROM tasks ORDER BY id")
         await connection.close()
     assert [tuple(row) for row in rows] == [(first, "completed", 1), (last, "completed", 1)]
+
+
+async def test_another_shell_is_told_where_the_api_is_and_psql_finds_the_tables(root: Path) -> None:
+    async with up(root) as running:
+        task_id = await post(running, message="Hello World")
+        assert running.process.stdout is not None
+        line = await running.process.stdout.readline()
+        assert line.decode() == f"export SLUICE_URL={running.url}\n"
+        psql = await launching.start(
+            *("sluice", "psql", "-qAtXc", "SELECT id FROM tasks"),
+            cwd=root,
+            environment={
+                **launching.inherited("DATABASE_URL"),
+                "PGHOSTADDR": "127.0.0.9",
+            },
+            stdout=asyncio.subprocess.PIPE,
+        )
+        told, _ = await psql.communicate()
+        assert (psql.returncode, told.decode()) == (0, f"{task_id}\n")
 
 
 async def test_a_second_one_in_the_same_directory_says_who_holds_it(root: Path) -> None:

@@ -107,7 +107,7 @@ async def test_sluice_up_runs_its_handlers(installed: Installed, shop: Path, use
         process,
         log,
     ):
-        url, urls = await _read_box(process, log, named={})
+        _, url, urls = await _read_box(process, log, named={})
         env |= {"SLUICE_URL": url, "DATABASE_URL": urls.database_url}
         ask(installed, shop, str(installed.python), "-m", "cli.setup", env=env, user=user)
         found = await asyncio.to_thread(results, installed, shop, env)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Select
 
-from sluice.core.ids import new_consumer_id, new_task_id
+from sluice.core.ids import new_consumer_id
 from sluice.core.outcome import Completion, Failing, Failure
-from sluice.core.task import DEFAULT_QUEUE, Kind, QueueName, Status, TaskId
-from sluice.db.browse import DEPTH_CAP, WINDOW, Browse, Depth, Page
+from sluice.core.task import Kind, QueueName, Status, TaskId
+from sluice.db.browse import WINDOW, Browse, Page
+from tests.integration.many_rows import fill
 from tests.support.stores import ECHO, Stores, new
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 async def _walk(stores: Stores, *, limit: int, browse: Browse | None = None, **wanted: Any) -> list[Page]:
@@ -30,18 +33,6 @@ async def _walk(stores: Stores, *, limit: int, browse: Browse | None = None, **w
 
 def _ids(pages: Sequence[Page]) -> list[TaskId]:
     return [task.id for page in pages for task in page.tasks]
-
-
-async def _fill(stores: Stores, n: int, *, kind: str = "echo", status: str = "completed") -> None:
-    """Many rows that have ended, in one statement, older than whatever comes after."""
-    ids = [new_task_id() for _ in range(n)]
-    await stores.raw.execute(
-        "INSERT INTO tasks (id, kind, queue, priority, max_attempts, timeout, status, finished_at) "
-        "SELECT id, $2, 'default', 5, 5, 1, $3, now() FROM unnest($1::uuid[]) AS id",
-        ids,
-        kind,
-        status,
-    )
 
 
 async def test_pages_show_the_newest_first_and_end(stores: Stores) -> None:
@@ -104,7 +95,7 @@ async def test_a_rare_filter_reads_a_window_a_page_and_finds_everything(stores: 
     for between in (WINDOW - 1, WINDOW, 0):
         rare.append(new("rare"))
         await stores.submit(rare[-1])
-        await _fill(stores, between)
+        await fill(stores, between)
     pages = await _walk(stores, limit=50, kind=Kind("rare"))
     assert _ids(pages) == [task.id for task in reversed(rare)]
     assert [len(page.tasks) for page in pages] == [1, 1, 1]
@@ -113,7 +104,7 @@ async def test_a_rare_filter_reads_a_window_a_page_and_finds_everything(stores: 
 async def test_failed_tasks_are_found_in_an_index_of_their_own_at_any_distance(stores: Stores) -> None:
     failed = await stores.claimed(*(new() for _ in range(3)))
     await stores.claims.fail([Failing(claim.id, claim.token, Failure("E", "m"), None) for claim in failed])
-    await _fill(stores, WINDOW + 1)
+    await fill(stores, WINDOW + 1)
     pages = await _walk(stores, limit=2, status=Status.FAILED)
     assert [len(page.tasks) for page in pages] == [2, 1], "no empty page on the way to them"
     assert _ids(pages) == [claim.id for claim in reversed(failed)]
@@ -123,8 +114,8 @@ async def test_rows_that_arrive_while_a_window_is_read_shift_nothing(stores: Sto
     """The end of a window and its rows are one look, or a row is shown twice."""
     rare = [new("rare") for _ in range(3)]
     await stores.submit(*rare)
-    await _fill(stores, WINDOW - 2)
-    browse = _Interrupted(stores, lambda: _fill(stores, 5))
+    await fill(stores, WINDOW - 2)
+    browse = _Interrupted(stores, lambda: fill(stores, 5))
     walked = _ids(await _walk(stores, limit=50, browse=browse, kind=Kind("rare")))
     assert walked == [task.id for task in reversed(rare)]
 
@@ -132,7 +123,7 @@ async def test_rows_that_arrive_while_a_window_is_read_shift_nothing(stores: Sto
 async def test_rows_that_are_pruned_while_a_window_is_read_hide_nothing(stores: Stores) -> None:
     rare = [new("rare") for _ in range(3)]
     await stores.submit(*rare)
-    await _fill(stores, WINDOW)
+    await fill(stores, WINDOW)
 
     async def prune() -> None:
         await stores.raw.execute(
@@ -154,42 +145,3 @@ class _Interrupted(Browse):
         rows = await super()._fetch(query)
         await self._meanwhile()
         return rows
-
-
-async def test_depths_count_what_waits_and_name_who_is_asked_for(stores: Stores) -> None:
-    await stores.submit(
-        *(new() for _ in range(3)),
-        new(priority=9),
-        new(delay=60.0),
-        *(new(queue=QueueName("b"), priority=at) for at in (0, 9)),
-    )
-    await stores.claimed(new(queue=QueueName("busy")))
-    names = [QueueName(name) for name in ("default", "b", "idle")]
-    depths = await stores.browse.depths(names)
-    assert {name: found.depth for name, found in depths.items()} == {"default": 5, "b": 2, "idle": 0}
-    assert {found.counted_at for found in depths.values()} == {await _now(stores, depths)}
-
-
-async def _now(stores: Stores, depths: dict[QueueName, Depth]) -> datetime:
-    """When they were counted, which is not long ago."""
-    [counted_at] = {found.counted_at for found in depths.values()}
-    assert await stores.raw.fetchval(
-        "SELECT clock_timestamp() - $1::timestamptz < interval '5 s'", counted_at
-    )
-    return counted_at
-
-
-async def test_queues_that_hold_a_pending_task_are_named_in_order_a_few_at_a_time(stores: Stores) -> None:
-    await stores.submit(
-        *(new(queue=QueueName(name)) for name in ("c", "a", "b", "b")), new(queue=QueueName("d"), delay=60.0)
-    )
-    await stores.claimed(new(queue=QueueName("busy")))
-    assert await stores.browse.queues("", 3) == ["a", "b", "c"]
-    assert await stores.browse.queues("c", 3) == ["d"]
-    assert await stores.browse.queues("d", 3) == []
-
-
-async def test_a_depth_is_capped(stores: Stores) -> None:
-    await _fill(stores, DEPTH_CAP + 5, status="pending")
-    found = await stores.browse.depths([DEFAULT_QUEUE])
-    assert found[DEFAULT_QUEUE].depth == DEPTH_CAP

@@ -79,6 +79,7 @@ def _spread(numbers: range) -> list[UUID]:
 
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+LONG_BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
 EVERY_LANE: dict[str, Any] = {
     "queues": ["default"] * 10,
     "kinds": ["echo"] * 10,
@@ -123,6 +124,7 @@ def _asked(name: str, table: Table) -> tuple[dict[str, Any], set[str], float]:
             6,
         ),
         "queues": ({"after": "", "n": 10}, {LANES}, 3),
+        "waiting_kinds": ({"queues": ["default", "other"], "afters": ["", ""], "n": 10}, {LANES}, 6),
         "promote_due": ({**after, "n": BATCH}, {DELAYED}, BATCH),
         "promote_next": ({}, {DELAYED}, 1),
         "depths": ({"queues": ["default"], "cap": BATCH}, {LANES}, BATCH),
@@ -150,6 +152,7 @@ NAMES = (
     *(
         "lanes",
         "queues",
+        "waiting_kinds",
         "promote_due",
         "promote_next",
         "reap_look",
@@ -187,6 +190,39 @@ class _Seen(Browse):
         sql = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
         self.plans.append(await explain(self._table, str(sql), {}, [], "auto"))
         return await super()._fetch(query)
+
+
+@pytest.mark.parametrize("status", [None, Status.FAILED, Status.PENDING])
+async def test_a_page_of_what_was_created_since_reads_its_rows_and_looks_for_no_older_one(
+    table: Table, status: Status | None
+) -> None:
+    """Rows are as old as their ids say, which here means the first second of 1970 and what follows."""
+    for newest in (ENDED + PENDING, 5):
+        seen = _Seen(table)
+        await seen.page(limit=50, after=TaskId(task_id(newest)), status=status, since=LONG_AGO)
+        assert len(seen.plans) == 2 + (status is not Status.PENDING)
+        assert sum(work(plan)[1] for plan in seen.plans) == 0
+
+
+async def test_a_full_page_of_what_was_created_since_reads_no_more_than_one_of_all(table: Table) -> None:
+    seen = _Seen(table)
+    page = await seen.page(limit=50, after=TaskId(task_id(ENDED + PENDING)), since=LONG_BEFORE)
+    assert len(page.tasks) == 50
+    [plan] = seen.plans
+    indexes, looked, _ = work(plan)
+    assert indexes == {PRIMARY_KEY}
+    assert looked <= 51
+
+
+@pytest.mark.parametrize("status", [None, Status.FAILED])
+async def test_when_ids_were_made_by_a_wrong_clock_a_page_of_what_was_created_since_reads_its_window(
+    table: Table, status: Status | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.db.browse.lowest_task_id", lambda _at, earlier: task_id(0))  # noqa: ARG005
+    seen = _Seen(table)
+    page = await seen.page(limit=50, status=status, since=datetime(2200, 1, 1, tzinfo=UTC))
+    assert not page.tasks
+    assert all(work(plan)[1] <= WINDOW for plan in seen.plans)
 
 
 @pytest.mark.parametrize("status", [None, *Status])

@@ -110,7 +110,8 @@ def _asked(crowd: Crowd) -> dict[str, Asked]:
         "held_among": (held, {KEY}, BATCH),
         "locked_among": ({"ids": running}, {KEY}, 2 * BATCH),
         # What health asks.
-        "consumers": ({}, set(), 0),
+        "consumers": ({"most": BATCH, "in_all": BATCH}, set(), 0),
+        "waiting_kinds": ({"queues": queues, "afters": [""] * len(queues), "n": BATCH}, {LANES}, BATCH + 1),
         "queues": ({"after": "", "n": BATCH}, {LANES}, BATCH + 1),
         "depths": ({"queues": list(SERVED_QUEUES), "cap": BATCH}, {LANES}, BATCH * len(SERVED_QUEUES)),
     }
@@ -128,7 +129,7 @@ NAMES = (
         "held_among",
         "locked_among",
     ),
-    *("consumers", "queues", "depths"),
+    *("consumers", "queues", "waiting_kinds", "depths"),
 )
 
 

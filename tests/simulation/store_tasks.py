@@ -95,12 +95,32 @@ class SimBrowse:
     async def consumers(self) -> list[LiveConsumer]:
         living = [row for row in self._tables.consumers.values() if self._tables.alive(row.id)]
         return [
-            LiveConsumer(row.id, row.host, row.pid, list(row.queues), row.running, row.capacity, row.beat_at)
+            LiveConsumer(
+                id=row.id,
+                host=row.host,
+                pid=row.pid,
+                queues=list(row.queues),
+                kinds=list(row.kinds),
+                unnamed_kinds=0,
+                running=row.running,
+                capacity=row.capacity,
+                beat_at=row.beat_at,
+            )
             for row in sorted(living, key=lambda row: (row.started_at, row.id))
         ]
 
     async def queues(self, after: str, n: int) -> list[QueueName]:
         return sorted({name for name in self._waiting() if name > after})[:n]
+
+    async def waiting_kinds(
+        self, queues: Sequence[QueueName], afters: Sequence[str], n: int
+    ) -> list[tuple[QueueName, Kind]]:
+        rows = [row for row in self._tables.tasks.values() if row.status == "pending"]
+        return [
+            (queue, kind)
+            for queue, after in zip(queues, afters, strict=True)
+            for kind in sorted({row.kind for row in rows if row.queue == queue and row.kind > after})
+        ][:n]
 
     async def depths(self, queues: Sequence[QueueName]) -> dict[QueueName, Depth]:
         waiting, now = self._waiting(), self._tables.now()

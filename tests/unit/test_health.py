@@ -10,15 +10,19 @@ import pytest
 
 from sluice.api.depths import Counted
 from sluice.api.health import COUNTING, FRESH_SECONDS, Health
+from sluice.core.audience import Signature
 from sluice.core.errors import ConfigurationError, StoreUnavailable
 from sluice.core.ids import new_consumer_id
-from sluice.core.task import QueueName
+from sluice.core.task import Kind, QueueName
 from sluice.db.browse import Depth, LiveConsumer
+from sluice.db.roster import Roster
 from tests.unit.support import now, virtual
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
 MAIL, IDLE, NEW = QueueName("mail"), QueueName("idle"), QueueName("new")
-ALIVE = LiveConsumer(new_consumer_id(), "host", 1, [MAIL, IDLE], 0, 100, AT)
+ALIVE = LiveConsumer(new_consumer_id(), "host", 1, [MAIL, IDLE], ["echo"], 0, 0, 100, AT)
+SERVING = Signature.of([MAIL, IDLE], [Kind("echo")])
+UNSERVED = "tasks of kind gone wait in queue mail and no live consumer of that queue has the kind (HANDLERS)"
 
 
 class Rows:
@@ -44,6 +48,16 @@ class Rows:
         await self._do("depths")
         return {name: Depth(7, AT) for name in queues}
 
+    async def waiting_kinds(self, *_: object) -> list[tuple[QueueName, Kind]]:
+        await self._do("waiting_kinds")
+        return [(MAIL, Kind("echo")), (MAIL, Kind("gone"))]
+
+    async def signatures(self) -> dict[str, int]:
+        return {SERVING.name: 1}
+
+    async def signature_members(self, _: Sequence[str]) -> list[Signature]:
+        return [SERVING]
+
     async def _do(self, verb: str) -> None:
         match self.trouble.get(verb):
             case "hangs":
@@ -67,10 +81,10 @@ def health(rows: Rows, fault: Exception | None = None) -> Health:
         if fault is not None:
             raise fault
 
-    return Health(rows, None, None, check_schema=check_schema, stopping=lambda: False)
+    return Health(rows, None, None, roster=Roster(rows), check_schema=check_schema, stopping=lambda: False)
 
 
-@pytest.mark.parametrize("verb", ["queues", "depths"])
+@pytest.mark.parametrize("verb", ["queues", "depths", "waiting_kinds"])
 @pytest.mark.parametrize("trouble", ["hangs", "is deaf", "is away", "is of another database"])
 def test_a_count_that_takes_too_long_is_no_outage_and_shows_what_was_counted_before(
     verb: str, trouble: str
@@ -80,6 +94,7 @@ def test_a_count_that_takes_too_long_is_no_outage_and_shows_what_was_counted_bef
         rows = Rows()
         looking = health(rows)
         before = await looking.report()
+        assert before.warnings == [UNSERVED]
         assert before.queues == {IDLE: Counted(7, AT), MAIL: Counted(7, AT)}
 
         rows.there, rows.trouble = [MAIL, NEW], {verb: trouble}
@@ -90,6 +105,7 @@ def test_a_count_that_takes_too_long_is_no_outage_and_shows_what_was_counted_bef
             assert now() - began <= COUNTING.total_seconds() + 0.01
             assert (found.status, found.database, found.reasons) == ("healthy", "up", [])
             assert found.consumers == [ALIVE]
+            assert UNSERVED in found.warnings
             assert {name: found.queues[name] for name in before.queues} == before.queues
 
         rows.trouble = {}
