@@ -49,8 +49,8 @@ DEFAULT_POLICY = RetryPolicy()
 def verdict(outcome: Outcome, claim: Claim, *, random: Random, policy: RetryPolicy = DEFAULT_POLICY) -> Write:
     """Return what to write for `outcome` of the attempt that `claim` is."""
     match outcome:
-        case Succeeded(result):
-            return Completion(claim.id, claim.token, result)
+        case Succeeded():  # not `Succeeded(result)`: that takes three times as long, for every task
+            return Completion(claim.id, claim.token, outcome.result)
         case Failed(failure, retry_after, final):
             if final or claim.attempt >= claim.max_attempts:
                 return Failing(claim.id, claim.token, failure, None)
