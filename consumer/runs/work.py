@@ -193,7 +193,9 @@ class Work:
         """Execute the run; what is to be written then, None when the handler's own transaction wrote it."""
         handler = self._registry[run.claim.kind]
         context = Context(run, self._sessions, self._clock)
-        ATTEMPT.set(run.claim)  # not the context: with the task's variables in it that were a circle for the collector
+        ATTEMPT.set(
+            run.claim
+        )  # not the context: with the task's variables in it that were a circle for the collector
         outcome = await self._execute(run, handler, context, self._leave_behind)
         if run.left_behind:
             return None

@@ -48,6 +48,11 @@ async def session(directory: Path, tmp_path: Path, unused_tcp_port: int) -> Asyn
         made.mkdir()
     files = launching.put_command(first / "sluice", "sluice")
     (last / "curl").symlink_to(CURL)
+    activate = (
+        directory / ".venv" / "bin" / "activate"
+    )  # what a reader has; the command is on the PATH already
+    activate.parent.mkdir(parents=True)
+    activate.touch()
     places = (first, Path(sys.executable).parent, os.environ.get("PATH", os.defpath), last)
     environment = {**launching.inherited(*OURS), "PATH": os.pathsep.join(map(str, places))}
     async with Session(directory, unused_tcp_port, environment, files) as reader:

@@ -14,8 +14,9 @@ from tempfile import mkdtemp
 import pytest
 
 from tests.embedded.test_place import ORDINARY
-from tests.support.consuming import ROOT
+from tests.support.consuming import FULL, ROOT
 
+SLOW = pytest.mark.skipif(not FULL, reason="takes a minute: SLUICE_TEST_FULL=1 asks for it, as .ci/run does")
 UNUSED = ("__pycache__", "config-*", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tkinter")
 """Parts of a standard library that no test here needs."""
 
@@ -84,7 +85,9 @@ def installed(wheel: Path, run_directory: Path, interpreter: Path) -> Installed:
     return Installed(python, libraries)
 
 
-@pytest.fixture(params=["root", "ordinary user"] if os.geteuid() == 0 else ["ordinary user"])
+@pytest.fixture(
+    params=["root", pytest.param("ordinary user", marks=SLOW)] if os.geteuid() == 0 else ["ordinary user"]
+)
 def user(request: pytest.FixtureRequest, installed: Installed) -> int | None:
     """Who runs it: None is who runs the tests."""
     if request.param == "root" or os.geteuid() != 0:

@@ -18,7 +18,7 @@ import pytest
 
 from sluice.cli.embedded import Urls
 from tests.embedded.support import _read_box
-from tests.install.conftest import Installed
+from tests.install.conftest import SLOW, Installed
 from tests.support.eventually import eventually
 from tests.support.families import family, gone
 
@@ -123,8 +123,8 @@ async def test_sluice_up_runs_its_handlers(installed: Installed, shop: Path, use
     [
         ("{command}", "consumer"),
         ("{command}", "consumer", "--processes", "2"),
-        ("{python}", "-m", "sluice", "consumer"),
-        ("{command}", "api", "--port", "0", "--with-consumer", "--workers", "2"),
+        pytest.param(("{python}", "-m", "sluice", "consumer"), marks=SLOW),
+        pytest.param(("{command}", "api", "--port", "0", "--with-consumer", "--workers", "2"), marks=SLOW),
     ],
     ids=["consumer", "processes", "python -m", "beside the API"],
 )
