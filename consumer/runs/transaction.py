@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sluice.core.errors import StoreUnavailable
 from sluice.db.claims import finish_values
+from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
 from sluice.db.session import DEFAULT_LIMITS
 from sluice.db.statements import statement
 
@@ -202,6 +204,14 @@ MakesTransaction = Callable[["AsyncEngine", float, float], OwnTransaction]
 
 A run that was stopped for its lease must be gone before the margin is over (L3 trust).
 """
+
+
+def surely_refused(transaction: OwnTransaction, error: Exception) -> bool:
+    """Whether the server has said that nothing of the transaction took effect, for the handler's own doing."""
+    if not isinstance(from_postgresql(error), StoreUnavailable):
+        return True
+    said = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
+    return said or (transaction.committing and rolled_back(error))
 
 
 async def _driver(connection: AsyncConnection) -> Connection:

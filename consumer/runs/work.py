@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 from sluice.consumer.handlers.context import Context
 from sluice.consumer.runs.quarantine import WAITS
 from sluice.consumer.runs.running import Run, Stop
+from sluice.consumer.runs.transaction import surely_refused
 from sluice.consumer.runs.uncharged import Uncharged
-from sluice.core.errors import StoreUnavailable
 from sluice.core.events import Fenced, GivenBack, StepFailed
-from sluice.core.outcome import Completion, Failed, Failure, Interrupted, Outcome, Reason, Return
+from sluice.core.outcome import (
+    Completion,
+    Failed,
+    Failure,
+    Interrupted,
+    Outcome,
+    Reason,
+    Return,
+    Succeeded,
+)
 from sluice.core.retry import verdict
 from sluice.core.telemetry.current import ATTEMPT
-from sluice.db.faults import SURELY_ROLLED_BACK, from_postgresql, rolled_back, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -214,11 +222,10 @@ class Work:
 
     async def _end(self, transaction: OwnTransaction, run: Run, outcome: Outcome) -> Write | None:
         """End the handler's transaction as the outcome says; None when that wrote the outcome (R6 session)."""
-        write = verdict(outcome, run.claim, random=self._random)
-        if not isinstance(write, Completion):
+        if not isinstance(outcome, Succeeded):
             await transaction.abandon()
-            self._journal.ended(run, outcome, write)
-            return write
+            return self._judge(run, outcome)
+        write = Completion(run.claim.id, run.claim.token, outcome.result)
         try:
             if await transaction.complete(write):
                 self._journal.ended(run, outcome, write)
@@ -227,7 +234,7 @@ class Work:
             self._uncharged.ended(write.id)
             return None
         except Exception as error:  # noqa: BLE001 - a flush of the user's models may raise anything
-            if transaction.flushed and not _surely_refused(transaction, error):
+            if transaction.flushed and not surely_refused(transaction, error):
                 return self._without_outcome(run, error, _AT_ONCE)
             return self._judge(run, Failed(Failure.of(error)))
         finally:
@@ -241,11 +248,3 @@ class Work:
         write = Return(claim.id, claim.token, max(pause, delay))
         self._journal.ended(run, Interrupted(), write)
         return write
-
-
-def _surely_refused(transaction: OwnTransaction, error: Exception) -> bool:
-    """Whether the server has said that nothing of the transaction took effect, for the handler's own doing."""
-    if not isinstance(from_postgresql(error), StoreUnavailable):
-        return True
-    said = (sqlstate(error) or "").startswith(SURELY_ROLLED_BACK)
-    return said or (transaction.committing and rolled_back(error))

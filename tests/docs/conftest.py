@@ -48,9 +48,7 @@ async def session(directory: Path, tmp_path: Path, unused_tcp_port: int) -> Asyn
         made.mkdir()
     files = launching.put_command(first / "sluice", "sluice")
     (last / "curl").symlink_to(CURL)
-    activate = (
-        directory / ".venv" / "bin" / "activate"
-    )  # what a reader has; the command is on the PATH already
+    activate = directory / ".venv" / "bin" / "activate"  # a reader has it; the command is on the PATH already
     activate.parent.mkdir(parents=True)
     activate.touch()
     places = (first, Path(sys.executable).parent, os.environ.get("PATH", os.defpath), last)
