@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -73,7 +74,7 @@ async def running(
     *words: object, shop: Path, env: Mapping[str, str], user: int | None = None
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, Path]]:
     """A command of the project's; nothing of it is left at the end."""
-    log = shop / "stderr"
+    log = shop / f"stderr-{uuid4()}"  # two may run at once
     with log.open("w") as stderr:
         process = await asyncio.create_subprocess_exec(
             *map(str, words),
