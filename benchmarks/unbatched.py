@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import cast
 
 import uvicorn
 import uvloop
@@ -20,15 +19,17 @@ from sluice.api.http.connection import Connection
 from sluice.api.main import create_app
 from sluice.api.server import Server, Stop
 from sluice.api.submit.submissions import HandOver, Submissions, SubmitsTasks
+from sluice.core.events import Report
 from sluice.core.settings import ApiSettings, load
 from sluice.core.task import NewTask, TaskId
 from sluice.db.tasks import Accepted
 
 
-class Unbatched:
-    """In the place of Submissions: waits for nobody, and shares its statement with nobody."""
+class Unbatched(Submissions):
+    """Waits for nobody, and shares its statement with nobody."""
 
-    def __init__(self, store: SubmitsTasks, hand_over: HandOver) -> None:
+    def __init__(self, store: SubmitsTasks, *, hand_over: HandOver, report: Report) -> None:
+        super().__init__(store, hand_over=hand_over, report=report)
         self._store = store
         self._hand_over = hand_over
 
@@ -36,7 +37,7 @@ class Unbatched:
         self,
         new: Sequence[NewTask],
         *,
-        patience: float,  # noqa: ARG002 - the statement's own limit is enough here
+        seconds: float = 0,  # noqa: ARG002 - the statement's own limit is enough here
     ) -> Mapping[TaskId, Accepted]:
         """One statement, committed on return."""
         accepted = await self._store.submit(new)
@@ -53,8 +54,10 @@ def create() -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with started(app):
             services: Services = app.state.services
-            alone = Unbatched(services.tasks, services.publisher.submitted)
-            app.state.services = replace(services, submissions=cast(Submissions, alone))
+            alone = Unbatched(
+                services.tasks, hand_over=services.publisher.submitted, report=lambda _event: None
+            )
+            app.state.services = replace(services, submissions=alone)
             yield
 
     app.router.lifespan_context = lifespan
