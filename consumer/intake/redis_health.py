@@ -31,7 +31,7 @@ class RedisHealth:
     @property
     def up(self) -> bool:
         """Whether Redis is worth a pop."""
-        return self._ready is not None and not self._outage.known
+        return self._ready is not None and not self._outage.on
 
     def lost(self, away: StoreUnavailable) -> None:
         """Take note that Redis did not answer a pop."""
@@ -43,7 +43,8 @@ class RedisHealth:
         if self._ready is not None and not self.up:
             try:
                 await self._ready.try_popping()
-            except StoreUnavailable:
+            except StoreUnavailable as away:
+                self._outage.met(away)
                 return _PERIOD
             self._outage.over()
         return _PERIOD

@@ -10,9 +10,10 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from sluice.consumer.outage import Outage
 from sluice.consumer.periodic import every
 from sluice.core.errors import Hindered, StoreUnavailable
-from sluice.core.events import LeaseLost, StoreBack, StoreLost
+from sluice.core.events import LeaseLost
 from sluice.core.waiting import Stopping
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Beat:
         self._clock = clock
         self._report = report
         self._registered = False
-        self._lost = False
+        self._outage = Outage("beat", report)
         self.period = timedelta(seconds=lease.duration / 4)
 
     async def step(self) -> timedelta:
@@ -79,13 +80,9 @@ class Beat:
             self._lease.missed()
             if isinstance(away, Hindered) and self._registered and not self._lease.trusted:
                 return self._go_on_as_another(f"its row cannot be changed: {away.reason}")
-            if not self._lost:
-                self._report(StoreLost(away.store, doing="beat", reason=away.reason))
-            self._lost = True
+            self._outage.met(away)
             return min(self.period / 2, timedelta(seconds=1))
-        if self._lost:
-            self._report(StoreBack("PostgreSQL", doing="beat"))
-            self._lost = False
+        self._outage.over()
         if good:
             self._lease.renewed(sent_at)
             return self.period

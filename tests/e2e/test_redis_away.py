@@ -92,6 +92,29 @@ async def test_a_redis_that_is_killed_and_comes_back_empty_loses_no_task(
         assert (await consumer.stop())[0] == 0
 
 
+async def test_a_redis_that_dies_is_left_for_the_rows_while_a_handler_blocks_the_loop_again_and_again(
+    urls: Urls, redis_prefix: str, consumers: Consumers, own_valkey: tuple[Servers, str]
+) -> None:
+    """A loop that stands still excuses no store for long: what it is blamed for must not keep others waiting."""
+    servers, redis_url = own_valkey
+    async with open_stores(Urls(database_url=urls.database_url, redis_url=redis_url), redis_prefix) as stores:
+        consumer = await consumers.start(REDIS_URL=redis_url, WORKER_QUEUE_MAXSIZE="2")
+        end = consumers.file("end")
+        await stores.heard()
+        await stores.submit_and_push([new("stutter", payload=payload(until=str(end)))])
+        await eventually(lambda: len(consumers.runs("started")) == 1)
+
+        await servers.valkey.kill()
+        await stores.submit(*(new("count") for _ in range(5)))
+        await eventually(lambda: len(consumers.runs("ran")) == 5, timeout=30)
+        await consumer.event("store.lost", store="Redis", doing="pull", within=15)
+        assert await statuses(stores) == {"processing": 1, "completed": 5}
+        end.touch()
+        await eventually(lambda: completed(stores, 6), timeout=15)
+        servers.valkey.forget()
+        await servers.valkey.start()
+
+
 async def _blocks(stores: Stores) -> bool:
     """Whether the consumer waits at Redis again."""
     return b"flags=b" in bytes(await stores.redis("CLIENT", "LIST"))

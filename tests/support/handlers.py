@@ -84,6 +84,15 @@ async def block(ctx: Context, payload: dict[str, Any]) -> None:
     note(ctx, "ended")
 
 
+@handler("stutter")
+async def stutter(ctx: Context, payload: dict[str, Any]) -> None:
+    """Keeps the loop from running again and again, until a file is there."""
+    note(ctx, "started")
+    while not Path(payload["until"]).exists():
+        time.sleep(1.2)  # noqa: ASYNC251 - what it is for
+        await asyncio.sleep(0.3)
+
+
 @handler("thread")
 def thread(ctx: Context, payload: dict[str, Any]) -> None:
     """Ends when it is told to, and hears of nothing else unless `listens`."""
