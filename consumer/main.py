@@ -48,7 +48,16 @@ def run(*, queues: str | None = None, processes: int | None = None, parent: int 
         report = Reporter(settings.log_level)
         if processes is not None:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as parent_loop:
-                return parent_loop.run(supervise(processes, settings, registry, queues=queues, report=report))
+                return parent_loop.run(
+                    supervise(
+                        processes,
+                        settings,
+                        registry,
+                        queues=queues,
+                        supervised=parent is not None,
+                        report=report,
+                    )
+                )
         set_forks_apart(STOPS)
         try:
             status = _consume(settings, registry, report, supervised=parent is not None)

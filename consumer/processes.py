@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 async def supervise(
-    n: int, settings: ConsumerSettings, registry: Registry, *, queues: str | None, report: Report
+    n: int,
+    settings: ConsumerSettings,
+    registry: Registry,
+    *,
+    queues: str | None,
+    supervised: bool,
+    report: Report,
 ) -> int:
     """Keep `n` consumers running as children until SIGTERM or SIGINT; otherwise as the supervisor's own.
 
@@ -25,6 +31,7 @@ async def supervise(
         n,
         "sluice.consumer",
         ["--queues", queues] if queues is not None else [],
+        supervised=supervised,
         check=_check(settings, registry, report),
     )
 

@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol
 
 from sluice.core.clock import boottime
 from sluice.core.errors import SluiceError
+from sluice.core.process.pauses import Pauses
 
 QUICK = 5.0  # seconds; a part that lived longer did work
 TRIES = 3
@@ -51,24 +52,23 @@ async def keep(part: Part, *, settled: Callable[[], bool], say: Callable[[str], 
     runs on.
     """
     failures = 0
+    ended = Pauses(FIRST_PAUSE, LONGEST_PAUSE, quick=QUICK)
+    told = Pauses(FIRST_PAUSE_TOLD, LONGEST_PAUSE_TOLD, quick=QUICK)
     while True:
         began = boottime()
         status = await part.wait()
-        failures = 1 if settled() and boottime() - began >= QUICK else failures + 1
+        failures += 1
+        lasted = boottime() - began if settled() else 0.0
         if not settled() and (status in TOLD or failures >= TRIES):
             raise GaveUp(part.name, status, part.last_words())
         if status in TOLD:
-            pause = _pause(FIRST_PAUSE_TOLD, failures, LONGEST_PAUSE_TOLD)
+            pause = told.after(lasted)
             say(f"{part.name} {ending(status)}: trying again in {pause:g} s")
         else:
-            pause = _pause(FIRST_PAUSE, failures, LONGEST_PAUSE)
+            pause = ended.after(lasted)
             say(f"{part.name} {ending(status)}: starting it again")
         await asyncio.sleep(pause)
         await _start(part, say)
-
-
-def _pause(first: float, failures: int, longest: float) -> float:
-    return min(longest, first * 2.0 ** min(failures - 1, 10))
 
 
 def ending(status: int) -> str:
@@ -82,11 +82,10 @@ def ending(status: int) -> str:
 
 
 async def _start(part: Part, say: Callable[[str], None]) -> None:
-    pause = FIRST_PAUSE
+    pauses = Pauses(FIRST_PAUSE, LONGEST_PAUSE, quick=QUICK)
     while True:
         try:
             return await part.start()
         except (SluiceError, OSError) as refused:  # OSError: such as by a limit of processes, which may pass
             say(f"{refused}; trying again")
-        pause = min(LONGEST_PAUSE, pause * 2)
-        await asyncio.sleep(pause)
+        await asyncio.sleep(pauses.after(0))

@@ -64,7 +64,7 @@ async def changes(roots: Sequence[Path]) -> AsyncIterator[Sequence[str]]:
                 if changed := _changed(seen.files, now.files):
                     yield changed
                 seen = now
-        except OSError as refused:  # too many watches, or a folder that has just gone
+        except (OSError, RuntimeError) as refused:  # too many watches or watchers, or a folder has just gone
             if polled:
                 await asyncio.sleep(AGAIN_SECONDS)
             else:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib.util import cache_from_source
 from pathlib import Path
 
+from sluice.core.process.pauses import Pauses
 from sluice.core.process.signals import on_stops
 from sluice.core.process.supervisor import QUICK_SECONDS, REFUSED, Supervisor
 from sluice.core.telemetry.log import logger
@@ -37,14 +38,26 @@ async def reload(
         following = group.create_task(_follow(changes, supervisor, compiled))
         await _keep(supervisor, compiled, say)
         following.cancel()
+    if not following.cancelled():
+        raise following.result()
     return supervisor.status
 
 
-async def _follow(changes: AsyncIterable[Sequence[str]], supervisor: Supervisor, compiled: set[str]) -> None:
-    async for changed in changes:
-        logger().info(f"{supervisor.name}.reloading", changed=list(changed))
-        compiled.update(map(cache_from_source, changed))
-        supervisor.outdate()
+async def _follow(
+    changes: AsyncIterable[Sequence[str]], supervisor: Supervisor, compiled: set[str]
+) -> Exception:
+    """Follow the changes until canceled, or else have the child drain and return what is wrong with them."""
+    try:
+        async for changed in changes:
+            logger().info(f"{supervisor.name}.reloading", changed=list(changed))
+            compiled.update(map(cache_from_source, changed))
+            supervisor.outdate()
+    except Exception as error:  # noqa: BLE001 - raised when the child has ended
+        broken = error
+    else:
+        broken = EOFError("the changes have ended")
+    supervisor.begin_stop()
+    return broken
 
 
 def _remove(compiled: set[str]) -> None:
@@ -55,7 +68,7 @@ def _remove(compiled: set[str]) -> None:
 
 
 async def _keep(supervisor: Supervisor, compiled: set[str], say: Callable[[str], None]) -> None:
-    pause = FIRST_PAUSE
+    pauses = Pauses(FIRST_PAUSE, LONGEST_PAUSE, quick=QUICK_SECONDS)
     while not supervisor.stopping.is_set():
         supervisor.outdated.clear()
         _remove(compiled)
@@ -63,13 +76,11 @@ async def _keep(supervisor: Supervisor, compiled: set[str], say: Callable[[str],
         status = await supervisor.one()
         lasted = asyncio.get_running_loop().time() - began
         if supervisor.stopping.is_set() or supervisor.outdated.is_set():
-            pause = FIRST_PAUSE
+            pauses.reset()
         elif status == REFUSED:
             say("waiting for the next save of a .py file")
             await unless(supervisor.stopping, supervisor.outdated.wait())
-            pause = FIRST_PAUSE
+            pauses.reset()
         else:
             logger().warning(f"{supervisor.name}.replaced", status=status)
-            pause = FIRST_PAUSE if lasted >= QUICK_SECONDS else pause
-            await unless(supervisor.stopping, supervisor.outdated.wait(), pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            await unless(supervisor.stopping, supervisor.outdated.wait(), pauses.after(lasted))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sluice.core.process.command_line import here
 from sluice.core.process.leftovers import end_session
+from sluice.core.process.pauses import Pauses
 from sluice.core.process.signals import HURRY, STOP, on_stops
 from sluice.core.telemetry.log import logger
 from sluice.core.waiting import is_set, unless
@@ -45,20 +46,22 @@ async def supervise(
     arguments: Sequence[str] = (),
     *,
     pass_fds: Sequence[int] = (),
+    supervised: bool = False,
     check: Coroutine[None, None, None] | None = None,
 ) -> int:
     """Keep `n` times `python -P -m module --parent <our pid> arguments` until SIGTERM, SIGINT or SIGHUP.
 
     Hands the signals on, STOP and then HURRY, reaps the children and returns the worst of their exit statuses. They
     have sessions of their own, so that Ctrl-C reaches them through here alone, and by --parent they die with this
-    process. Returns 1 when all of them end at once at the start, each with status 1: they have said why. Call it on
-    the main thread.
+    process. `supervised`: this one has a parent as well, and a second STOP is no hurry. Returns 1 when all of them end
+    at once at the start, each with status 1: they have said why. Call it on the main thread.
 
     `check` comes before the first child. What it raises would keep each of them from starting, however long they took
     to find it, and is raised here: a child that ends later was well once, and is replaced.
     """
     supervisor = Supervisor(n, module, arguments, pass_fds=pass_fds)
-    on_stops(asyncio.get_running_loop(), supervisor.stop)
+    told_twice = supervisor.begin_stop if supervised else None
+    on_stops(asyncio.get_running_loop(), supervisor.stop, told_twice=told_twice)
     if check is not None:
         await unless(supervisor.stopping, check)
     async with asyncio.TaskGroup() as group:
@@ -92,6 +95,11 @@ class Supervisor:
         if again or not told:
             self._tell(HURRY if again else STOP)
 
+    def begin_stop(self) -> None:
+        """Do the same unless it has begun."""
+        if not self.stopping.is_set():
+            self.stop()
+
     def outdate(self) -> None:
         """Have the children drain, once, because others are to take their place."""
         if not self.outdated.is_set() and not self.stopping.is_set():
@@ -100,18 +108,17 @@ class Supervisor:
 
     async def keep(self) -> None:
         """Start a child, and another when it ends, until the stop or until all of them are refused."""
-        pause = FIRST_PAUSE
+        pauses = Pauses(FIRST_PAUSE, LONGEST_PAUSE, quick=QUICK_SECONDS)
         while not self.stopping.is_set():
             began = asyncio.get_running_loop().time()
             status = await self.one()
             if self.stopping.is_set():
                 return
-            quick = asyncio.get_running_loop().time() - began < QUICK_SECONDS
-            if quick and status in {1, REFUSED} and not await self._is_worth_another_try():
+            lasted = asyncio.get_running_loop().time() - began
+            if lasted < QUICK_SECONDS and status in {1, REFUSED} and not await self._is_worth_another_try():
                 return
             logger().warning(f"{self.name}.replaced", status=status)
-            pause = min(pause * 2, LONGEST_PAUSE) if quick else FIRST_PAUSE
-            await is_set(self.stopping, pause)
+            await is_set(self.stopping, pauses.after(lasted))
 
     async def one(self) -> int:
         """Start a child and wait for its end; its exit status, which counts as ours when the stop was asked for."""

@@ -97,15 +97,16 @@ def test_a_tree_without_end_is_read_in_part(project: Path, monkeypatch: pytest.M
     assert scan([project]).folders == {str(project)}
 
 
+@pytest.mark.parametrize("refusal", [OSError, RuntimeError], ids=["no watch left", "no watcher left"])
 async def test_folders_that_the_system_does_not_watch_are_polled(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch, refusal: type[Exception]
 ) -> None:
     asked = []
 
     def refusing(*folders: str, **options: Any) -> Any:
         asked.append(options["force_polling"])
         if not options["force_polling"]:
-            raise OSError("OS file watch limit reached. about [...]")
+            raise refusal("OS file watch limit reached. about [...]")
         return awatch(*folders, **{**options, "poll_delay_ms": 20})
 
     monkeypatch.setattr(watching, "awatch", refusing)

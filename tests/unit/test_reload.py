@@ -42,6 +42,18 @@ async def reloaded(project: Project, act: Callable[[], Coroutine[None, None, Non
 
 
 @virtual
+async def test_what_ends_the_watching_has_the_child_drain_and_is_raised(machine: Machine) -> None:
+    async def broken() -> AsyncIterator[list[str]]:
+        await asyncio.sleep(10)
+        yield [str(1 // 0)]
+
+    with pytest.raises(ZeroDivisionError):
+        await reload("consumer", changes=broken(), say=lambda _: None)
+    assert machine.children[0].numbers == [signal.SIGTERM]
+    assert now() == pytest.approx(10.5)
+
+
+@virtual
 async def test_a_change_drains_the_child_and_another_takes_its_place(machine: Machine) -> None:
     project = Project()
 

@@ -46,6 +46,20 @@ def test_a_signal_is_handed_on_and_the_parent_ends_when_its_children_have(
 
 
 @virtual
+async def test_a_parent_that_is_told_twice_to_stop_hurries_nobody(machine: Machine) -> None:
+    machine.on_term = 9
+    async with asyncio.TaskGroup() as group:
+        supervising = group.create_task(supervisor.supervise(1, "consumer", supervised=True))
+        await settled()
+        await machine.signal(signal.SIGTERM)
+        await machine.signal(signal.SIGTERM)
+        assert machine.children[0].numbers == [signal.SIGTERM]
+        await machine.signal(signal.SIGINT)
+    assert supervising.result() == 0
+    assert machine.children[0].numbers == [signal.SIGTERM, signal.SIGINT]
+
+
+@virtual
 async def test_a_second_signal_is_handed_on_too(machine: Machine) -> None:
     machine.on_term = 9
 
@@ -177,13 +191,19 @@ async def test_a_consumer_s_children_serve_the_queues_that_it_was_told(
 ) -> None:
     asked: list[Any] = []
 
-    async def supervise(*arguments: Any, check: Coroutine[None, None, None]) -> int:
+    async def supervise(*arguments: Any, supervised: bool, check: Coroutine[None, None, None]) -> int:
         check.close()
-        asked.append(arguments)
+        asked.append((*arguments, supervised))
         return 7
 
     monkeypatch.setattr(supervisor, "supervise", supervise)
     settings = ConsumerSettings(database_url=SecretStr("postgresql://h/d"), redis_url=SecretStr(""))
-    for n, queues in ((3, "a,b"), (1, None)):
-        assert await processes.supervise(n, settings, {}, queues=queues, report=lambda _: None) == 7
-    assert asked == [(3, "sluice.consumer", ["--queues", "a,b"]), (1, "sluice.consumer", [])]
+    for n, queues, has_parent in ((3, "a,b", True), (1, None, False)):
+        status = processes.supervise(
+            n, settings, {}, queues=queues, supervised=has_parent, report=lambda _: None
+        )
+        assert await status == 7
+    assert asked == [
+        (3, "sluice.consumer", ["--queues", "a,b"], True),
+        (1, "sluice.consumer", [], False),
+    ]

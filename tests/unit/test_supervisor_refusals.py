@@ -39,7 +39,7 @@ async def test_a_child_that_is_refused_at_once_is_replaced_while_another_lives(m
         await machine.signal()
 
     assert await supervised(2, act) == 0
-    assert machine.births == pytest.approx([0, 0, 2.4])
+    assert machine.births == pytest.approx([0, 0, 2.2])
 
 
 @virtual
