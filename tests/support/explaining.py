@@ -70,17 +70,17 @@ def _literal(value: Any) -> str:
     return str(value) if isinstance(value, int | float) else f"'{value}'"
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", ()):
-        yield from _nodes(below)
+        yield from nodes(below)
 
 
 def work(plan: dict[str, Any]) -> tuple[set[str], float, int]:
     """The indexes of `tasks` that were used ('a seq scan' for none), the rows looked at, the pages touched."""
     indexes: set[str] = set()
     looked = 0.0
-    for node in _nodes(plan):
+    for node in nodes(plan):
         name = node.get("Index Name", "")
         if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "tasks":
             indexes.add("a seq scan")
