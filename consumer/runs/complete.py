@@ -197,11 +197,12 @@ class Complete:
         if written.pending:
             self._publisher.again(written.pending)
 
-    def _tell_fenced(self, group: Iterable[Write], written: Written) -> None:
+    def _tell_fenced(self, group: Sequence[Write], written: Written) -> None:
         """Tell how many writes met another token, beside those whose rows were said to be canceled."""
-        kept = sum(not (isinstance(write, Return) and write.canceled) for write in group)
-        if written.rows < kept:
-            self._report(Fenced(kept - written.rows))
+        took = {row.id for row in written.pending}
+        told = sum(isinstance(write, Return) and write.canceled and write.id not in took for write in group)
+        if fenced := len(group) - written.rows - told:
+            self._report(Fenced(fenced))
 
     def _halve(self, group: list[Write]) -> None:
         first, second = halves(group)

@@ -142,7 +142,8 @@ class Work:
         """Give back a run that does not start: its slot is free again."""
         run.vacate()
         self._report(GivenBack(1, why=why))
-        self._complete.put(Return(run.claim.id, run.claim.token, delay))
+        canceled = why is Reason.CANCELED
+        self._complete.put(Return(run.claim.id, run.claim.token, delay, canceled=canceled))
 
     async def _live(self, run: Run) -> None:
         """Carry a run from its handler's first line to the outcome's place in the queue; every way out is one write.
@@ -158,7 +159,7 @@ class Work:
                 write = await self._write_of(run)
             except BaseException as error:  # noqa: BLE001 - a fault of ours, or what a handler left behind and cancels us
                 self._report(StepFailed("work", reason=repr(error), traceback=traceback.format_exc()))
-                write = self._without_outcome(run, error, WAITS)
+                write = None if run.left_behind else self._without_outcome(run, error, WAITS)
             if run.left_behind:
                 return  # `_conclude` has ended it
             if write is not None:
@@ -201,9 +202,8 @@ class Work:
         """Execute the run; what is to be written then, None when the handler's own transaction wrote it."""
         handler = self._registry[run.claim.kind]
         context = Context(run, self._sessions, self._clock)
-        ATTEMPT.set(
-            run.claim
-        )  # not the context: with the task's variables in it that were a circle for the collector
+        # Not the context: with the task's variables in it that were a circle for the collector.
+        ATTEMPT.set(run.claim)
         outcome = await self._execute(run, handler, context, self._leave_behind)
         if run.left_behind:
             return None

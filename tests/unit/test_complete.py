@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -137,6 +138,16 @@ async def test_a_write_whose_token_is_no_longer_ours_is_counted(s: Scene) -> Non
     await asyncio.sleep(5)
     assert s.events.of(Fenced) == [Fenced(1), Fenced(1)]
     assert s.events.of(Finished) == [Finished(0), Finished(1)]
+
+
+@scene
+async def test_what_a_canceled_run_gave_back_hides_no_fenced_write_and_is_none(s: Scene) -> None:
+    """A row may be said to be canceled that was not, or is not any more: its write counts like any other."""
+    s.store.written = {2: done(2), 3: done(3)}
+    await s.put(done(9))
+    await s.put(replace(back(1), canceled=True), replace(back(2), canceled=True), back(3))
+    await asyncio.sleep(5)
+    assert s.events.of(Fenced) == [Fenced(1)]
 
 
 @scene

@@ -121,7 +121,7 @@ def test_what_was_canceled_before_it_starts_calls_no_handler(mode: str) -> None:
         s.running.stop(claim(1).key, Stop.CANCELED)
         await s.start(1, 2, kind=Kind(mode))
         assert [run.claim.id for run in s.runs] == [task_id(2)]
-        assert s.writes == [Return(task_id(1), claim().token)]
+        assert s.writes == [Return(task_id(1), claim().token, canceled=True)]
         assert (s.capacity.free, len(s.running)) == (3, 1)
         await s.end(0, DONE)
 
@@ -143,7 +143,7 @@ async def test_a_suspect_that_was_canceled_before_it_starts_is_not_named() -> No
     s.running.stop(claim(1).key, Stop.CANCELED)
     await s.start(1, crashes=2)
     assert (s.named, s.runs) == ([], [])
-    assert s.writes == [Return(task_id(1), claim().token)]
+    assert s.writes == [Return(task_id(1), claim().token, canceled=True)]
     await s.start(2, crashes=2)
     assert [run.claim.id for run in s.runs] == [task_id(2)]
     await s.end(0, DONE)
