@@ -88,10 +88,13 @@ class Promote(Step):
         lists: dict[ReadyList, list[TaskId]] = defaultdict(list)
         for row in rows:
             ready = audiences.list_of(row.queue, row.kind, row.priority)
-            if ready is not None:
+            if ready is None:
+                audiences.unserved.miss(row.queue, row.kind)
+            else:
                 lists[ready].append(row.place.id)
-        await self._ready.push(lists)
-        self._report(UpkeepDone(sum(map(len, lists.values())), step=self.name))
+        if lists:
+            await self._ready.push(lists)
+            self._report(UpkeepDone(sum(map(len, lists.values())), step=self.name))
 
 
 def to_place(cursor: dict[str, Any]) -> Place:

@@ -11,7 +11,7 @@ from sluice.core.audience import Audiences
 from sluice.core.events import UpkeepDone
 from sluice.db.rows import Place
 from sluice.db.upkeep import BEGINNING
-from tests.unit.promoting import Scene, at
+from tests.unit.promoting import KIND, QUEUE, Scene, at
 from tests.unit.support import task_id, virtual
 
 
@@ -72,6 +72,8 @@ async def test_a_row_that_nobody_alive_serves_is_passed_by() -> None:
     await s.run(until=2)
     assert s.pushed == []
     assert s.store.cursor != {}
+    assert s.audiences.unserved.missed == [(QUEUE, KIND)], "for the log"
+    assert s.events.of(UpkeepDone) == []
 
 
 @virtual
