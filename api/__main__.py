@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from sluice.core.process import extras
 from sluice.core.process.command_line import count, end_at_signals, port
 
 
@@ -31,4 +32,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(extras.run("sluice api", main))

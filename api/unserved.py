@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol
 
+from sluice.core.unserved import WITH_KIND, with_queue
 from sluice.db.browse import DEPTH_CAP
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def of_queues(names: Sequence[str], queues: Mapping[str, Counted], unnamed: int)
     for name in names[:MOST_SENTENCES]:
         depth = queues[name].depth
         tasks = _tasks(depth or 0, capped=depth is None or depth >= DEPTH_CAP)
-        said.append(f"queue {name} holds {tasks} and no live consumer serves it (QUEUES)")
+        said.append(f"queue {name} holds {tasks} and no live consumer serves it: {with_queue(name)}")
     # Queues that are served are named first: once another one is named, what is not named is not served.
     if rest := len(names) - len(said) + (unnamed if names else 0):
         said.append(f"{_more(rest, 'queue')} hold tasks and no live consumer serves them")
@@ -132,7 +133,7 @@ def of_kinds(kinds: UnservedKinds) -> list[str]:
     """A warning for each kind that nobody serves where its tasks wait, and one for the rest of them."""
     shown = kinds.shown
     said = [
-        f"tasks of kind {kind} wait in queue {queue} and no live consumer of that queue has the kind (HANDLERS)"
+        f"tasks of kind {kind} wait in queue {queue} and no live consumer of that queue has the kind: {WITH_KIND}"
         for queue, kind in shown[:MOST_SENTENCES]
     ]
     if rest := len(shown) - len(said) + (kinds.more if shown else 0):

@@ -24,6 +24,7 @@ Task = dict[str, Any]
 PAGE_LIMIT = 500
 """The most rows that the API puts on one page."""
 
+_UNKNOWN_KIND = "urn:sluice:problem:unknown-kind"
 _PROXIES = "ALL_PROXY, HTTP_PROXY and HTTPS_PROXY"
 _TIMEOUT = httpx2.Timeout(60.0, connect=5.0)
 _HEALTH_TIMEOUT = 2.0
@@ -44,8 +45,11 @@ class ApiUnreachable(SluiceError):
 class ApiRefused(SluiceError):
     """The API answered with a problem document. `flaws` are (pointer or parameter, detail) pairs, if it validated."""
 
-    def __init__(self, status: int, title: str, detail: str, flaws: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, flaws: Iterable[tuple[str, str]] = (), *, name: str = ""
+    ) -> None:
         self.status = status
+        self.name = name
         self.title = title
         self.detail = detail
         self.flaws = tuple(flaws)
@@ -54,7 +58,8 @@ class ApiRefused(SluiceError):
     def _sentence(self) -> str:
         if self.flaws:
             reasons = "; ".join(f"{pointer or 'body'}: {detail}" for pointer, detail in self.flaws)
-            return f"{self.title} ({self.status}): {reasons}"
+            title = "refused" if self.name == _UNKNOWN_KIND else self.title  # which each of its flaws repeats
+            return f"{title} ({self.status}): {reasons}"
         return (
             f"{self.title} ({self.status}): {self.detail}" if self.detail else f"{self.title} ({self.status})"
         )
@@ -171,7 +176,8 @@ def _refused(status: int, problem: Mapping[str, Any]) -> ApiRefused:
         for flaw in (errors if isinstance(errors, list) else [])
         if isinstance(flaw, dict)
     ]
-    return ApiRefused(status, str(problem.get("title", "refused")), str(problem.get("detail") or ""), flaws)
+    title, detail = str(problem.get("title", "refused")), str(problem.get("detail") or "")
+    return ApiRefused(status, title, detail, flaws, name=str(problem.get("type", "")))
 
 
 def _unusable(error: Exception) -> str:

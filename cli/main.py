@@ -233,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as missing:
         from sluice.cli import render
-        from sluice.cli.extras import lacking
+        from sluice.core.process.extras import lacking
 
         what = lacking(missing)
         if what is None:

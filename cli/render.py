@@ -201,8 +201,8 @@ def plural(count: int, noun: str) -> str:
 
 
 def pointed(ids: Sequence[str]) -> str:
-    """A command that shows what became of these tasks."""
-    return f"sluice show {ids[0]}" if len(ids) == 1 else "sluice list"
+    """Commands that show what became of these tasks, or of the first of them."""
+    return f"sluice show {ids[0]}" if len(ids) == 1 else f"sluice list, or sluice show {ids[0]} and so on"
 
 
 def _message(task: Task, said: Sequence[Text]) -> Text:

@@ -11,6 +11,7 @@ from typing import Any
 from sluice.cli.client import Api, Task
 from sluice.cli.watch import Watch
 from sluice.core.errors import SluiceError
+from sluice.core.unserved import WITH_KIND, with_queue
 
 FIRST_SECONDS = 1.0
 """A task that is served has begun by then, as a rule."""
@@ -68,14 +69,17 @@ def _missing(health: Mapping[str, Any], queue: str, kind: str) -> str | None:
         return None
     consumers = health["consumers"]
     if not consumers:
-        return "no consumer is alive: nothing starts until one does (sluice consumer)"
+        return "no consumer is alive: see what `sluice up` says, or start one with `sluice consumer`"
     of_queue = [each for each in consumers if queue in each["queues"]]
     if not of_queue:
-        return f"nobody serves queue {queue}: no live consumer has it (QUEUES)"
+        return f"nobody serves queue {queue}: no live consumer has it; {with_queue(queue)}"
     if any(kind in each["kinds"] or each["unnamed_kinds"] for each in of_queue):
         return None
     if any(kind in each["kinds"] for each in consumers):
-        return f"nobody serves kind {kind} in queue {queue}: who has the kind serves other queues (QUEUES)"
+        elsewhere = "who has the kind serves other queues"
+        return f"nobody serves kind {kind} in queue {queue}: {elsewhere}; {with_queue(queue)}"
     if any(each["unnamed_kinds"] for each in consumers):
-        return f"nobody serves kind {kind} in queue {queue}: no live consumer of that queue has it (HANDLERS)"
-    return f"nobody serves kind {kind}: no live consumer has it (HANDLERS)"
+        return (
+            f"nobody serves kind {kind} in queue {queue}: no live consumer of that queue has it; {WITH_KIND}"
+        )
+    return f"nobody serves kind {kind}: no live consumer has it; {WITH_KIND}"

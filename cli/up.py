@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
-from sluice.cli import welcome
+from sluice.cli import stores, welcome
 from sluice.cli.address import reachable
 from sluice.cli.embedded import Servers, Urls
 from sluice.cli.embedded.place import make_home
@@ -183,7 +183,10 @@ class Family:
     async def _migrate(self, urls: Urls) -> None:
         from sluice.cli.migrate import upgrade
 
-        await upgrade(urls.database_url, schema=self._options.schema, say=self.output.say)
+        if named := self._options.database_url:
+            self.output.say(stores.using(named))
+        with stores.or_embedded() if named else nullcontext():
+            await upgrade(urls.database_url, schema=self._options.schema, say=self.output.say)
 
     def _plan(self, urls: Urls, port: int) -> tuple[Program, ...]:
         options = self._options
@@ -217,14 +220,16 @@ class Family:
             complains=lambda: consumer.last_words().startswith(COMPLAINT),
         )
         self._ready = True
-        data = None if self._servers is None else self._servers.data
+        options = self._options
+        servers = None if options.database_url else self._servers  # what Valkey holds is nothing to keep
         welcome.show(
-            url=f"http://{reachable(self._options.host)}:{port}",
-            data=data,
-            kept=not self._options.ephemeral,
+            url=f"http://{reachable(options.host)}:{port}",
+            data=None if servers is None else servers.data,
+            kept=not options.ephemeral,
+            named=stores.named(database_url=options.database_url, redis_url=options.redis_url or ""),
             embedded=Urls(
-                database_url="" if self._options.database_url else urls.database_url,
-                redis_url=urls.redis_url if self._options.redis_url == "" else "",
+                database_url="" if options.database_url else urls.database_url,
+                redis_url=urls.redis_url if options.redis_url == "" else "",
             ),
             seconds=boottime() - self._began,
             consumer=consumes,

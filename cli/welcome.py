@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from uuid import UUID
@@ -69,10 +69,20 @@ async def _answer(host: str, port: int, path: str) -> bytes:
 
 
 def show(
-    *, url: str, data: Path | None, kept: bool, embedded: Urls, seconds: float, consumer: bool = True
+    *,
+    url: str,
+    data: Path | None,
+    kept: bool,
+    named: Mapping[str, str],
+    embedded: Urls,
+    seconds: float,
+    consumer: bool = True,
 ) -> None:
-    """Print the box on stdout, and below it, ready to be copied, the lines that let another shell join in."""
-    rows = {"API": url, "Docs": f"{url}/docs"}
+    """Print the box on stdout, and below it, ready to be copied, the lines that let another shell join in.
+
+    `data`: where embedded servers keep something. `named`: the stores that are not embedded, and where they are.
+    """
+    rows = {"API": url, "Docs": f"{url}/docs", **named}
     if data is not None:
         rows["Data"] = f"{data} ({'kept' if kept else 'forgotten at the end'})"
     if not consumer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -153,6 +154,11 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def source(variable: str) -> str:
+    """Return where `variable`, which is set, has its value from: its name, with `.env` when it is set only there."""
+    return variable if variable in map(str.upper, os.environ) else f"{variable} in .env"
+
+
 class ClientSettings(BaseSettings):
     """Where the command line finds the API. One that is not set counts for nothing: cli/address.py looks further."""
 
@@ -172,14 +178,14 @@ def load(kind: type[S], **overrides: Any) -> S:
     try:
         return kind(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as invalid:
-        raise ConfigurationError(_explain(invalid)) from None
+        raise ConfigurationError(_explain(invalid, _LEFT_OUT if kind is UpSettings else {})) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f".env is not UTF-8: byte {error.start} does not fit") from None
     except OSError as error:
         raise ConfigurationError(f".env cannot be read: {error.strerror}") from None
 
 
-def _explain(invalid: ValidationError) -> str:
+def _explain(invalid: ValidationError, left_out: Mapping[str, str]) -> str:
     error = invalid.errors(include_url=False)[0]
     variable = str(error["loc"][0]).upper()
     if error["type"] == "missing":
@@ -191,10 +197,17 @@ def _explain(invalid: ValidationError) -> str:
     allowed = error["msg"].removeprefix("Value error, ")
     if variable == "DATABASE_URL" and error["type"] in {"string_too_short", "too_short"}:
         return f"{variable} is empty; {_HINTS[variable]}"
-    return f"{variable} is {shown}: {allowed[0].lower()}{allowed[1:]}"
+    otherwise = f"; {left_out[variable]}" if variable in left_out else ""
+    return f"{variable} is {shown}: {allowed[0].lower()}{allowed[1:]}{otherwise}"
 
 
 _HINTS = {
     "DATABASE_URL": "set it to postgresql://user:password@host/database, or use `sluice up` for an embedded server",
     "REDIS_URL": "set it to redis://host:6379, to nothing to run without Redis, or use `sluice up`",
+}
+
+EMBEDDED = "leave it out, or empty, for an embedded server"
+_LEFT_OUT = {
+    "DATABASE_URL": EMBEDDED,
+    "REDIS_URL": "leave it out for an embedded server, or empty to run without Redis",
 }

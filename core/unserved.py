@@ -1,4 +1,7 @@
-"""Which queues and kinds nobody alive serves while their tasks are due: each is told once. Reads no store."""
+"""Which queues and kinds nobody alive serves while their tasks are due: each is told once, and what to do about it.
+
+Reads no store.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,14 @@ if TYPE_CHECKING:
 
 MOST_UNSERVED = 1000
 """Pairs that are kept: clients choose the names of queues. Of more, none is told until some of these are served."""
+
+WITH_KIND = "start one whose HANDLERS has it"
+"""What to do about a kind, said behind "no consumer has it"."""
+
+
+def with_queue(queue: str) -> str:
+    """What to do about a queue, said behind "no consumer has it"."""
+    return f"start one with QUEUES={queue}"
 
 
 class Unserved:

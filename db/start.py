@@ -54,14 +54,14 @@ async def await_postgresql(
             async with engine.connect() as connection:
                 await refuse_read_only(connection)
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what is not to be waited out is raised again
             away = _judge(error)
             if time.monotonic() + _ROUND_SECONDS > deadline:
                 mend = "promote it" if isinstance(away, TakesNoWrites) else "start it"
                 raise StoreUnavailable(
                     away.store,
                     f"{away.reason} (waited {start_timeout.total_seconds():g} s): {mend}, or set DATABASE_URL",
-                ) from error
+                ) from None
             if not told:
                 on_wait(away.reason)
             told = True
@@ -74,14 +74,14 @@ def _judge(error: Exception) -> StoreUnavailable:
         return error
     lacking = environment.missing(error) or environment.not_allowed(error)
     if lacking is not None:
-        raise ConfigurationError(lacking) from error
+        raise ConfigurationError(lacking) from None
     refused = next((cause for cause in _causes(error) if isinstance(cause, ValueError | OverflowError)), None)
     if refused is not None:
-        raise ConfigurationError(f"DATABASE_URL {_flaw(refused)}") from error
+        raise ConfigurationError(f"DATABASE_URL {_flaw(refused)}") from None
     if told := complaint(sqlstate(error), _first_line(error)):
-        raise ConfigurationError(told) from error
+        raise ConfigurationError(told) from None
     if (sqlstate(error) or "").startswith(_ONLY_A_PERSON_MENDS):
-        raise ConfigurationError(f"PostgreSQL: {_first_line(error)}; set DATABASE_URL") from error
+        raise ConfigurationError(f"PostgreSQL: {_first_line(error)}; set DATABASE_URL") from None
     ours = from_postgresql(error)
     if not isinstance(ours, StoreUnavailable):
         raise error

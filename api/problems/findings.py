@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sluice.api.problems.errors import MOST_FLAWS, Invalid, PayloadsRefused, UnknownKinds
 from sluice.api.schemas.submission import Misfit
 from sluice.core.errors import Flaw, PayloadRefused, UnknownKind
+from sluice.core.unserved import WITH_KIND
 
 LONGEST_STEP = 100
 """Characters of a key that a pointer shows; the key is the client's, and may be as long as the body."""
@@ -51,8 +52,15 @@ def of_kind(refused: UnknownKind | PayloadRefused) -> list[Flaw]:
     """Why a submission does not fit what consumers registered."""
     if isinstance(refused, PayloadRefused):
         return [Flaw(("payload", *flaw.path), flaw.detail) for flaw in refused.flaws]
-    near = f"; the nearest are {', '.join(refused.nearest)}" if refused.nearest else ""
-    return [Flaw(("kind",), f"No consumer has registered this kind{near}")]
+    near = f"; {nearest(refused)}" if refused.nearest else ""
+    return [Flaw(("kind",), f"no consumer has registered it: {WITH_KIND}{near}")]
+
+
+def nearest(refused: UnknownKind) -> str:
+    """Say which registered kinds are written nearly like it."""
+    if not refused.nearest:
+        return "none is near it"
+    return f"the nearest {'is' if len(refused.nearest) == 1 else 'are'} {', '.join(refused.nearest)}"
 
 
 def flaws_of(invalid: ValidationError) -> list[Flaw]:

@@ -35,7 +35,7 @@ from sluice.api.problems.errors import (
     UnknownKinds,
     Unsound,
 )
-from sluice.api.problems.findings import Finding, in_body, in_parameters, of_kind, parameter_flaws
+from sluice.api.problems.findings import Finding, in_body, in_parameters, nearest, of_kind, parameter_flaws
 from sluice.core import errors
 
 MEDIA_TYPE = "application/problem+json"
@@ -125,7 +125,7 @@ TABLE: Mapping[type[Exception], ProblemType] = {
         422,
         "unknown-kind",
         _UNKNOWN,
-        lambda error: f"the nearest are {', '.join(error.nearest)}" if error.nearest else "none is near it",
+        nearest,
         lambda error: in_body(of_kind(error)),
     ),
     errors.PayloadRefused: ProblemType(

@@ -55,7 +55,10 @@ async def test_an_unknown_kind_is_refused_with_the_nearest_named_once_a_consumer
     assert answer.headers["content-type"] == PROBLEM
     [error] = answer.json()["errors"]
     assert error["pointer"] == "/kind"
-    assert "invoice.send" in error["detail"]
+    assert error["detail"] == (
+        "no consumer has registered it: start one whose HANDLERS has it; the nearest is invoice.send"
+    )
+    assert answer.json()["detail"] == "the nearest is invoice.send"
     assert (await post(client, kind="invoice.send")).status_code == 201
 
 

@@ -12,7 +12,10 @@ from sluice.core.telemetry.report import Reporter
 from tests.support.eventually import eventually
 from tests.support.stores import Stores
 
-SAID = "tasks of kind rare wait in queue default and no live consumer of that queue has the kind (HANDLERS)"
+SAID = (
+    "tasks of kind rare wait in queue default and no live consumer of that queue has the kind: "
+    "start one whose HANDLERS has it"
+)
 
 
 async def _health(client: httpx2.AsyncClient) -> dict[str, Any]:
@@ -32,7 +35,7 @@ async def test_health_warns_as_consumers_come(client: httpx2.AsyncClient, stores
 
     await eventually(lambda: warned(["default", "mail"], "2 tasks wait and no consumer is alive"))
     await stores.consumer(kinds=["echo"])
-    of_mail = "queue mail holds 1 task and no live consumer serves it (QUEUES)"
+    of_mail = "queue mail holds 1 task and no live consumer serves it: start one with QUEUES=mail"
     await eventually(lambda: warned(["mail"], of_mail, SAID))
     await stores.consumer(kinds=["rare"], queues=["mail"])
     await eventually(lambda: warned([], SAID))

@@ -76,5 +76,5 @@ def test_up_says_how_another_shell_finds_its_api_unless_every_shell_does(
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    welcome.show(url=url, data=None, kept=True, embedded=Urls("", ""), seconds=1)
+    welcome.show(url=url, data=None, kept=True, named={}, embedded=Urls("", ""), seconds=1)
     assert (f"\nexport SLUICE_URL={url}\n" in capsys.readouterr().out) is told

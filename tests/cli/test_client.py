@@ -6,8 +6,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from sluice.api.problems.table import respond
 from sluice.cli.client import Api, ApiRefused, ApiUnreachable, NotSluice
-from sluice.core.errors import ConfigurationError
+from sluice.core.errors import ConfigurationError, UnknownKind
 
 URL = "http://127.0.0.1:8000"
 
@@ -34,6 +35,20 @@ def test_a_problem_with_a_parameter_names_it() -> None:
     api = _api(lambda _: _problem(422, title="Invalid", errors=flaws))
     with pytest.raises(ApiRefused, match=r"^Invalid \(422\): kind: two words$"):
         api.page()
+
+
+def test_a_kind_that_nobody_has_is_told_once_with_what_to_do() -> None:
+    answer = respond(UnknownKind("ehco", ["echo"]))
+    api = _api(
+        lambda _: httpx2.Response(
+            answer.status_code, headers=dict(answer.headers), content=bytes(answer.body)
+        )
+    )
+    with pytest.raises(ApiRefused) as refused:
+        api.submit("{}")
+    assert str(refused.value) == (
+        "refused (422): /kind: no consumer has registered it: start one whose HANDLERS has it; the nearest is echo"
+    )
 
 
 @pytest.mark.parametrize("url", ["http://1.2.3.999", "http://a\tb"])

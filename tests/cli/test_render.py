@@ -164,6 +164,7 @@ def test_a_directory_that_is_named_like_markup_is_shown_as_it_is(
         url="http://[::1]:8000",
         data=Path(name),
         kept=True,
+        named={"PostgreSQL": "x at h, by DATABASE_URL"},
         embedded=Urls("", f"unix:///a:/{name}"),
         seconds=1,
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from traceback import format_exception
 
 import pytest
 
@@ -34,6 +35,14 @@ async def test_a_server_that_is_away_is_waited_for_and_then_named_with_its_varia
     with pytest.raises(StoreUnavailable, match=r"Connect call failed.*\(waited 0.8 s\).*DATABASE_URL"):
         await await_postgresql(engine, start_timeout=SOON, on_wait=said.append)
     assert len(said) == 1
+
+
+async def test_what_a_start_raises_drags_no_other_tracebacks_along(unused_tcp_port: int) -> None:
+    for url in (f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/x", "postgresql://me@127.0.0.1:99999/x"):
+        with pytest.raises((StoreUnavailable, ConfigurationError)) as told:
+            await _await(url)
+        assert "direct cause" not in "".join(format_exception(told.value))
+        assert "During handling" not in "".join(format_exception(told.value))
 
 
 @pytest.mark.parametrize(

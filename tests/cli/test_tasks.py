@@ -83,7 +83,10 @@ async def test_wait_for_a_task_that_is_canceled_meanwhile_is_status_1(asking: Co
     assert canceled["canceled_from"] == "pending"
     result = await ended(process)
     assert result.status == 1
-    said = "nobody serves queue nobody-serves-this: no live consumer has it (QUEUES)\n"  # if it took a second
+    said = (
+        "nobody serves queue nobody-serves-this: no live consumer has it; "
+        "start one with QUEUES=nobody-serves-this\n"
+    )  # if it took a second
     assert result.stderr.removeprefix(said) == f"Error: task {canceled['id']} is canceled\n"
 
 
@@ -164,7 +167,7 @@ async def test_list_filters_and_says_when_nothing_matches(asking: Command) -> No
 
 async def test_cancel_goes_on_after_a_refusal_and_retry_takes_it_back(asking: Command) -> None:
     done = (await _json(asking, "submit", "x", "--wait"))["id"]
-    said = "nobody serves queue unserved: no live consumer has it (QUEUES)\n"
+    said = "nobody serves queue unserved: no live consumer has it; start one with QUEUES=unserved\n"
     waiting = [await _submitted(asking, *SLEEP, "--queue", "unserved", said=said) for _ in range(2)]
     result = await asking("cancel", waiting[0], done, waiting[1])
     assert result.status == 1

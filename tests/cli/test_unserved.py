@@ -16,11 +16,13 @@ from sluice.cli.watch import Watch
 from tests.cli.support import Command
 
 NOW = datetime.now(UTC)
-NOBODY = "no consumer is alive: nothing starts until one does (sluice consumer)"
-QUEUE = "nobody serves queue q: no live consumer has it (QUEUES)"
-KIND = "nobody serves kind k: no live consumer has it (HANDLERS)"
-ELSEWHERE = "nobody serves kind k in queue q: who has the kind serves other queues (QUEUES)"
-NOT_HERE = "nobody serves kind k in queue q: no live consumer of that queue has it (HANDLERS)"
+NOBODY = "no consumer is alive: see what `sluice up` says, or start one with `sluice consumer`"
+QUEUE = "nobody serves queue q: no live consumer has it; start one with QUEUES=q"
+KIND = "nobody serves kind k: no live consumer has it; start one whose HANDLERS has it"
+ELSEWHERE = "nobody serves kind k in queue q: who has the kind serves other queues; start one with QUEUES=q"
+NOT_HERE = (
+    "nobody serves kind k in queue q: no live consumer of that queue has it; start one whose HANDLERS has it"
+)
 Consumer = dict[str, Any]
 
 

@@ -98,7 +98,7 @@ async def test_a_wrong_handler_module_is_told_once_and_tried_again_while_the_res
     root: Path, database_url: str
 ) -> None:
     async with up(root, DATABASE_URL=database_url, REDIS_URL="", HANDLERS="no_such_module") as running:
-        assert "Consumer  does not run yet" in running.box
+        assert "Consumer    does not run yet" in running.box
         task_id = await post(running, message="Hello World")
         await eventually(lambda: "consumer ended with status 1: trying again in 2 s" in running.said())
         lines = running.said().splitlines()
@@ -116,7 +116,7 @@ async def test_with_reload_the_consumer_runs_what_was_saved_last(root: Path, dat
     mine = root / "mine.py"
     mine.write_text("1 +\n")
     async with up(root, "--reload", DATABASE_URL=database_url, REDIS_URL="", HANDLERS="mine") as running:
-        assert "Consumer  does not run yet" in running.box
+        assert "Consumer    does not run yet" in running.box
         assert running.said().count(f"SyntaxError: invalid syntax ({mine}:1)\n") == 1
         api = running.child("-m sluice.api")
         for factor in (2, 3):
@@ -141,15 +141,19 @@ async def test_a_port_in_use_is_told_before_anything_is_started(root: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("settings", "variable"),
-    [({"WORKER_QUEUE_MAXSIZE": "0"}, "WORKER_QUEUE_MAXSIZE"), ({"REDIS_URL": "x"}, "REDIS_URL")],
+    ("settings", "said"),
+    [
+        ({"WORKER_QUEUE_MAXSIZE": "0"}, "WORKER_QUEUE_MAXSIZE"),
+        ({"REDIS_URL": "x"}, "leave it out for an embedded server"),
+        ({"DATABASE_URL": "x"}, "leave it out, or empty, for an embedded server"),
+    ],
 )
 async def test_a_wrong_setting_is_told_before_anything_is_started(
-    root: Path, settings: dict[str, str], variable: str
+    root: Path, settings: dict[str, str], said: str
 ) -> None:
     process, log = await start_up(root, **settings)
     assert await process.wait() == 1
-    assert variable in log.read_text()
+    assert said in log.read_text()
     assert log.read_text().count("\n") == 1
     assert not (root / ".sluice").exists()
 
@@ -162,5 +166,18 @@ async def test_servers_that_are_named_and_handlers_beside_the_command_are_used(
         task_id = await post(running, kind="double", payload={"n": 21})
         await completed(running, task_id)
         assert (await task(running, task_id))["result"] == {"twice": 42}
+        name = database_url.partition("?")[0].rpartition("/")[2]
+        assert f"PostgreSQL  {name} at " in running.box
+        assert "Data" not in running.box
+        assert f"sluice: using the database {name} at " in running.said()
         assert not (root / ".sluice" / "pg18").exists()
         assert not (root / ".sluice" / "valkey").exists()
+
+
+async def test_a_wrong_database_is_refused_with_how_to_do_without(root: Path, unused_tcp_port: int) -> None:
+    (root / ".env").write_text(f"DATABASE_URL=postgresql://me@127.0.0.1:{unused_tcp_port}/x?sslmode=never\n")
+    process, log = await start_up(root, REDIS_URL="")
+    assert await process.wait() == 1
+    first, second = log.read_text().splitlines()
+    assert first == f"sluice: using the database x at 127.0.0.1:{unused_tcp_port} (DATABASE_URL in .env)"
+    assert second.endswith("; leave it out, or empty, for an embedded server")

@@ -22,7 +22,10 @@ AT = datetime(2026, 11, 30, tzinfo=UTC)
 MAIL, IDLE, NEW = QueueName("mail"), QueueName("idle"), QueueName("new")
 ALIVE = LiveConsumer(new_consumer_id(), "host", 1, [MAIL, IDLE], ["echo"], 0, 0, 100, AT)
 SERVING = Signature.of([MAIL, IDLE], [Kind("echo")])
-UNSERVED = "tasks of kind gone wait in queue mail and no live consumer of that queue has the kind (HANDLERS)"
+UNSERVED = (
+    "tasks of kind gone wait in queue mail and no live consumer of that queue has the kind: "
+    "start one whose HANDLERS has it"
+)
 
 
 class Rows:

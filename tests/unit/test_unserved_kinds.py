@@ -66,7 +66,10 @@ async def test_a_kind_is_shown_while_its_tasks_wait_in_a_queue_whose_consumers_l
     await found.look([A, B])
     assert found.shown == [(A, gone)]
     assert of_kinds(found) == [
-        "tasks of kind gone wait in queue a and no live consumer of that queue has the kind (HANDLERS)"
+        (
+            "tasks of kind gone wait in queue a and no live consumer of that queue has the kind: "
+            "start one whose HANDLERS has it"
+        )
     ]
 
     rows.pairs.discard((A, gone))
@@ -162,9 +165,9 @@ def test_queues_that_hold_tasks_and_are_not_served_are_told_one_by_one_and_then_
     names = unserved(there, {"served"})
     assert names == ["one", "many", "new"]
     assert of_queues(names, there, 0) == [
-        "queue one holds 1 task and no live consumer serves it (QUEUES)",
-        "queue many holds at least 10,000 tasks and no live consumer serves it (QUEUES)",
-        "queue new holds tasks and no live consumer serves it (QUEUES)",
+        "queue one holds 1 task and no live consumer serves it: start one with QUEUES=one",
+        "queue many holds at least 10,000 tasks and no live consumer serves it: start one with QUEUES=many",
+        "queue new holds tasks and no live consumer serves it: start one with QUEUES=new",
     ]
     there = queues(**{f"q{n}": 1 for n in range(MOST_SENTENCES + 2)})
     said = of_queues(list(there), there, 40)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from importlib.metadata import requires
 
 DISTRIBUTION = "sluice-tasks"
@@ -18,3 +20,15 @@ def lacking(missing: ModuleNotFoundError) -> str | None:
     if name not in extra:
         return None
     return f"the module {name} is not installed; this command needs it: pip install '{DISTRIBUTION}[server]'"
+
+
+def run(program: str, main: Callable[[], int]) -> int:
+    """Run `main` and return its exit status: 1, with a line on stderr, when a module of the extra is missing."""
+    try:
+        return main()
+    except ModuleNotFoundError as missing:
+        what = lacking(missing)
+        if what is None:
+            raise
+        sys.stderr.write(f"{program}: {what}\n")
+        return 1
