@@ -79,8 +79,20 @@ async def test_what_it_raises_fails_the_try_and_the_log_shows_where_it_was_raise
     assert await s.end() == Failed(failure)
 
     [told] = s.events.of(TaskRetrying)
-    assert "in the child process:" in (told.traceback or "")
-    assert function is cpu_handlers.broken_hugely or "cpu_handlers.py" in (told.traceback or "")
+    traceback = told.traceback or ""
+    assert "sluice/consumer" not in traceback
+    assert "in the child process" not in traceback
+    assert function is cpu_handlers.broken_hugely or "cpu_handlers.py" in traceback.splitlines()[1]
+
+
+async def test_the_traceback_of_an_async_def_in_a_child_begins_there_as_well(children: Children) -> None:
+    s = Scene(children, cpu_handlers.around_an_async_def, fails=True)
+    s.start()
+    await s.end()
+
+    [told] = s.events.of(TaskRetrying)
+    frames = [line for line in (told.traceback or "").splitlines() if line.startswith("  File ")]
+    assert [line.rpartition(" in ")[2] for line in frames] == ["_in_a_while"]
 
 
 async def test_it_may_say_more_than_that_it_failed(children: Children) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sluice.consumer.handlers.exceptions import Discard, Retry, Snooze
-from sluice.consumer.handlers.tracebacks import of_handler
+from sluice.consumer.handlers.tracebacks import IN_CHILD, of_handler
 from sluice.core.outcome import Failure
 from sluice.core.task import MAX_RESULT_BYTES
 
@@ -37,7 +37,7 @@ def failed(error: BaseException) -> bytes:
     It is the one that was raised when that survives pickling, else one that means the same. Its traceback stays behind,
     so it travels as a note.
     """
-    note = "in the child process:\n" + of_handler(error)[-_NOTE_CHARACTERS:]
+    note = IN_CHILD + of_handler(error)[-_NOTE_CHARACTERS:]
     with suppress(Exception):  # any class of the user's may refuse
         error.add_note(note)
         message = pickle.dumps((False, error))
