@@ -20,6 +20,7 @@ import pytest
 from sluice.cli.embedded import Urls
 from tests.embedded.support import _read_box
 from tests.install.conftest import SLOW, Installed
+from tests.support.consuming import ROOT
 from tests.support.eventually import eventually
 from tests.support.families import family, gone
 
@@ -145,9 +146,13 @@ async def test_consumers_run_its_handlers(
         assert await asyncio.to_thread(results, installed, shop, env) == RESULTS
 
 
-def test_its_own_tests_call_its_handlers(installed: Installed, shop: Path) -> None:
-    said = ask(installed, shop, str(installed.python), "-m", "pytest", "-q", env=environment(installed, shop))
-    assert "1 passed" in said
+@pytest.mark.parametrize("where", ["of its own", "in the checkout"])
+def test_its_own_tests_call_its_handlers(installed: Installed, shop: Path, where: str) -> None:
+    """As `pytest` calls them: -P keeps the directory off the path, as it is for a script."""
+    place = shop if where == "of its own" else ROOT / "examples" / "shop"
+    env = environment(installed, shop, PYTHONDONTWRITEBYTECODE="1")
+    words = (str(installed.python), "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert "1 passed" in ask(installed, place, *words, env=env)
 
 
 def test_names_given_up_are_the_projects(installed: Installed, shop: Path) -> None:
