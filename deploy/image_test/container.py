@@ -18,14 +18,16 @@ import psutil
 from deploy.image_test.build import Image
 from deploy.image_test.steps import Failure, last_lines
 
-# $1 root, $2 user:group, $3 directory; the command follows. The mounts end with the namespace.
+# $1 root, $2 user:group, $3 directory, $4 what lies there, or nothing; the command follows. The mounts end with the
+# namespace.
 _INSIDE = """
 set -eu
-root=$1; user=$2; directory=$3; shift 3
+root=$1; user=$2; directory=$3; project=$4; shift 4
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs -o mode=1777,nodev,nosuid tmpfs "$root/tmp"
+[ -z "$project" ] || mount --bind "$project" "$root$directory"
 mount -o remount,bind,ro "$root"
 exec chroot "$root" setpriv --reuid="${user%:*}" --regid="${user#*:}" --clear-groups \\
     --bounding-set=-all --inh-caps=-all --no-new-privs --pdeathsig=KILL -- env --chdir="$directory" -- "$@"
@@ -35,13 +37,22 @@ _TIED = ("setpriv", "--pdeathsig=KILL", "--")
 
 
 class Container:
-    """One container. `name` is for messages and the log file."""
+    """One container. `name` is for messages and the log file, `project` lies in the image's directory."""
 
-    def __init__(self, image: Image, name: str, *, logs: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        image: Image,
+        name: str,
+        *,
+        logs: Path,
+        environment: Mapping[str, str],
+        project: Path | None = None,
+    ) -> None:
         self.name = name
         self.log = logs / f"{name}.log"
         self._image = image
         self._environment = {**image.environment, **environment}
+        self._project = "" if project is None else str(project)
         self._supervisor: Process | None = None
 
     async def start(self, *words: str) -> None:
@@ -51,6 +62,7 @@ class Container:
                 *_TIED,
                 *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"),
                 *("sh", "-c", _INSIDE, "sh", str(self._image.root), self._image.user, self._image.workdir),
+                self._project,
                 *(words or self._image.command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=sink,

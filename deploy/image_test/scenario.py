@@ -5,6 +5,7 @@ It refuses to know how the image was built. Every wait is for a fact, with a dea
 
 import asyncio
 import re
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from deploy.image_test.network import enter_own_network, on_loopback
 from deploy.image_test.steps import Failure, command, step
 from sluice.cli.embedded import Servers
 
+ROOT = Path(__file__).parents[2]
 UID = 10001
+ORDER = {"customer": "Ada", "lines": [{"article": "kettle", "cents": 2990}]}
 PATIENCE = 60.0  # seconds for anything that takes one or two on an idle machine
 DRAIN = 30.0  # DRAIN_SECONDS and a little more
 
@@ -54,8 +57,8 @@ async def _roles(image: Image, work: Path) -> None:
             urls = await stack.enter_async_context(Servers(stores, ephemeral=True))
             environment = await stack.enter_async_context(on_loopback(urls.database_url, urls.redis_url))
 
-        def container(name: str) -> Container:
-            made = Container(image, name, logs=work, environment=environment)
+        def container(name: str, project: Path | None = None, **settings: str) -> Container:
+            made = Container(image, name, logs=work, environment={**environment, **settings}, project=project)
             stack.push_async_callback(made.kill)
             return made
 
@@ -89,6 +92,8 @@ async def _roles(image: Image, work: Path) -> None:
         with step("python -m consumer inside the API's container, as by docker exec; Ctrl-C"):
             async with _inside(api, "python", "-m", "consumer"):
                 await _completed(client, await _submit(client, message="Hello again"), api)
+        with step("a project whose packages are named like ours"):
+            await _shop(client, container, work / "shop")
         with step(f"{image.stop_signal} to the API: exit 0"):
             await api.stop(within=DRAIN)
         with step(f"sluice api --workers 2 --with-consumer completes a task; {image.stop_signal}: exit 0"):
@@ -98,6 +103,17 @@ async def _roles(image: Image, work: Path) -> None:
             await _completed(client, await _submit(client, message="Hello from one"), both)
             await _healthy(both, image)
             await both.stop(within=DRAIN)
+
+
+async def _shop(client: httpx2.AsyncClient, container: Callable[..., Container], shop: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "shop", shop)
+    await container("setup", shop, PYTHONSAFEPATH="").run("python", "-m", "cli.setup", within=PATIENCE)
+    consumer = container("shop", shop, HANDLERS="tasks")
+    await consumer.start("python", "-m", "consumer")
+    for kind in ("order.invoice", "order.greet", "order.label"):
+        task = await _submit_known(client, consumer, kind=kind, payload=ORDER)
+        await _completed(client, task, consumer)
+    await consumer.stop(within=DRAIN)
 
 
 @asynccontextmanager
@@ -136,6 +152,17 @@ async def _submit(client: httpx2.AsyncClient, **fields: object) -> str:
     if answer.status_code != httpx2.codes.CREATED:
         raise Failure(f"POST /tasks answered {answer.status_code}: {answer.text}")
     return str(answer.json()["id"])
+
+
+async def _submit_known(client: httpx2.AsyncClient, container: Container, **fields: object) -> str:
+    """Submit once the consumer has registered the kind."""
+    await _until(lambda: _serves(client, fields["kind"]), f"{fields['kind']} is served", container)
+    return await _submit(client, **fields)
+
+
+async def _serves(client: httpx2.AsyncClient, kind: object) -> bool:
+    consumers = (await client.get("/health")).json()["consumers"]
+    return any(kind in each["kinds"] for each in consumers)
 
 
 async def _completed(client: httpx2.AsyncClient, task: str, container: Container) -> None:
