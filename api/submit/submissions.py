@@ -1,7 +1,7 @@
 """Group commit (A1 commit): submissions that arrive together share one INSERT. Validates and pushes nothing.
 
-No timer gathers them. A flusher takes whatever waits once it is free, a turn of the loop after the first of them: a lone
-submission leaves at once, and batches grow exactly with the load.
+No timer gathers them. A flusher takes whatever waits once it is free, a turn of the loop after the first of them: a
+lone submission leaves at once, and batches grow exactly with the load.
 """
 
 from __future__ import annotations

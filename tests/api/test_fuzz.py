@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 EXAMPLES = int(os.environ.get("SLUICE_EXAMPLES", "0"))
-SECONDS = EXAMPLES or 10
+SECONDS = EXAMPLES or 20
 CANNOT_SAY = "positive_data_acceptance"
 """A schema cannot say "at most ten years ahead", nor "no NUL in any string below"."""
 CONFIG = """\

@@ -20,6 +20,7 @@ from sluice.db.browse import Browse
 from sluice.db.consumers import Registration
 from tests.api.support import PROBLEM, serving, settings
 from tests.support.eventually import eventually
+from tests.support.slowness import slowness
 from tests.support.stores import Stores
 
 
@@ -61,7 +62,7 @@ async def test_health_tells_of_consumers_whose_lease_is_live_and_of_queues(
     assert (health["reasons"], health["unnamed_queues"]) == ([], 0)
     assert health["unserved_queues"] == ["unserved"]
     assert health["warnings"] == [
-        "queue unserved holds at least 10,000 tasks and no live consumer serves it (QUEUES)"
+        "queue unserved holds at least 10,000 tasks and no live consumer serves it: start one with QUEUES=unserved"
     ]
     [consumer] = health["consumers"]
     assert datetime.now(UTC) - datetime.fromisoformat(consumer.pop("beat_at")) < timedelta(minutes=1)
@@ -125,7 +126,7 @@ async def test_the_first_answer_of_an_api_waits_for_no_connection(
             began = time.monotonic()
             assert (await client.get("/health")).json()["status"] == "healthy"
             took.append(time.monotonic() - began)
-    assert min(took) < 0.1
+    assert min(took) < 0.1 * slowness()
 
 
 @pytest.mark.parametrize("trouble", ["hangs", "fails"])

@@ -36,6 +36,10 @@ def test_the_layers_hold() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+TIMED = (
+    "import importlib, sys, time; began = time.perf_counter(); "
+    "importlib.import_module(sys.argv[1]); print(time.perf_counter() - began)"
+)
 LOADED = "import importlib, sys; [importlib.import_module(n) for n in sys.argv[1:]]; print(*sys.modules)"
 
 
@@ -61,6 +65,23 @@ def test_importing_stays_light(imported: tuple[str, ...], heavy: set[str]) -> No
 
     assert result.returncode == 0, result.stderr
     assert heavy & set(result.stdout.split()) == set()
+
+
+def test_what_handler_modules_import_is_light() -> None:
+    heavy = {
+        "alembic",
+        "asyncpg",
+        "fastapi",
+        "pydantic",
+        "redis",
+        "sqlalchemy",
+        "structlog",
+        "typer",
+        "uvicorn",
+    }
+    assert heavy & set(python(LOADED, "sluice").stdout.split()) == set()
+    took = {name: min(float(python(TIMED, name).stdout) for _ in range(5)) for name in ("sluice", "pydantic")}
+    assert took["sluice"] <= 1.5 * took["pydantic"]
 
 
 # Reports what a module of ours does while it is imported: the audit events whose nearest frame outside the standard
