@@ -122,8 +122,9 @@ async def test_what_postgresql_does_not_take_is_refused_in_time_and_is_not_kept(
     assert set(counted(responses)) == {503}
     # As many as there is room for wait; on a busy machine fewer come through the line of large bodies in its time.
     wait = min(MOST_ROWS_WAITING // MAX_BATCH, int(WAIT.total_seconds() / one))
-    # Where they come so slowly that the first have given up before the last are there, there is room for all.
-    least = 1 if batches * one < LONGEST.total_seconds() else 0
+    # Where they come so slowly that the first have given up before the last are there, there is room for all. The one
+    # that was measured had nobody beside it.
+    least = 1 if 2 * batches * one < LONGEST.total_seconds() else 0
     assert least <= sum("overloaded" in response.text for response in responses) <= batches - wait
     assert took < batches * one + LONGEST.total_seconds() + 2, (
         "all of them are read, and wait as long as they may"
