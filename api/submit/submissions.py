@@ -1,7 +1,8 @@
 """Group commit (A1 commit): submissions that arrive together share one INSERT. Validates and pushes nothing.
 
-No timer gathers them. A flusher takes whatever waits once it is free, a turn of the loop after the first of them: a
-lone submission leaves at once, and batches grow exactly with the load.
+No timer gathers them. A flusher takes whatever waits the moment it is free: a lone submission leaves at once, and
+batches grow exactly with the load. Where several wait, the others that were read together have one turn of the loop
+to come as well.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ class Submissions:
             else:
                 self._bell.clear()
                 await self._bell.wait()
-                await asyncio.sleep(0)  # requests that were read together are here a turn of the loop later
+                if len(self._waiting) > 1:
+                    await asyncio.sleep(0)  # the others that were read together are here a turn of the loop later
 
     def _take(self) -> list[Unit]:
         """What shares the next statement: as much as fits, and at least one unit."""
