@@ -137,8 +137,8 @@ class Submissions:
             else:
                 self._bell.clear()
                 await self._bell.wait()
-                if len(self._waiting) > 1:
-                    await asyncio.sleep(0)  # the others that were read together are here a turn of the loop later
+                if len(self._waiting) > 1:  # those that were read with them are here a turn of the loop later
+                    await asyncio.sleep(0)
 
     def _take(self) -> list[Unit]:
         """What shares the next statement: as much as fits, and at least one unit."""
