@@ -8,7 +8,7 @@ from uuid import UUID
 
 from typer import Argument, BadParameter, Option
 
-from sluice.cli.times import Since, patience, seconds
+from sluice.cli.times import Since, seconds, time_limit
 from sluice.core.names import queues, split
 from sluice.core.process.command_line import HIGHEST_PORT, MOST_PROCESSES
 from sluice.core.task import Status
@@ -102,5 +102,5 @@ Timeout = Annotated[
 Count = Annotated[int, Option(min=1, metavar="N", help="Submit so many copies.")]
 Wait = Annotated[bool, Option("--wait", help="Wait for the end; exit 1 unless completed.")]
 WaitTimeout = Annotated[
-    float | None, Option(metavar="TIME", parser=patience, help="Wait, but no longer than this, such as 5m.")
+    float | None, Option(metavar="TIME", parser=time_limit, help="Wait, but no longer than this, such as 5m.")
 ]

@@ -27,7 +27,7 @@ def seconds(text: str) -> float:
     return found
 
 
-def patience(text: str) -> float:
+def time_limit(text: str) -> float:
     """Return the seconds to wait. Raises BadParameter, also for fewer than none."""
     found = seconds(text)
     if found < 0:
@@ -48,7 +48,7 @@ class Since:
         if _DATE.match(text):
             return cls(text)
         try:
-            return cls(text, timedelta(seconds=min(patience(text), _LONGEST)))
+            return cls(text, timedelta(seconds=min(time_limit(text), _LONGEST)))
         except BadParameter:
             raise BadParameter("it must be like 30m, 2h or 1d, or like 2030-01-31T09:30:00Z") from None
 

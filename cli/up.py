@@ -1,4 +1,4 @@
-"""`sluice up`: servers, migrations, the API and a consumer, as one family under this process. Serves no request itself.
+"""`sluice up`: servers, migrations, the API and a consumer under this process. Serves no request itself.
 
 Started senders last, stopped senders first: the API and the consumer drain while PostgreSQL and Valkey still serve.
 """
@@ -86,17 +86,17 @@ class Options:
 
 async def up(options: Options) -> int:
     """Run everything until a signal; 0 when all of it stopped cleanly, 1 when it was ended by force."""
-    family = Family(options)
-    with Stopping(family) as stopping:
+    programs = Programs(options)
+    with Stopping(programs) as stopping:
         try:
-            await family.run()
+            await programs.run()
         except asyncio.CancelledError:
             if not stopping.asked:
                 raise
     return 1 if stopping.forced else 0
 
 
-class Family:
+class Programs:
     """Everything that `sluice up` runs."""
 
     def __init__(self, options: Options) -> None:

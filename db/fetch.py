@@ -49,9 +49,8 @@ async def _fetch_once(
             result = await connection.execute(query, values)
         except DBAPIError as error:
             if sqlstate(error) == _READ_ONLY:
-                await (
-                    connection.invalidate()
-                )  # a session may stay read-only when new ones are not, as after a failover
+                # A session may stay read-only when new ones are not, as after a failover.
+                await connection.invalidate()
             raise
         except BaseException:
             await connection.invalidate()  # nobody knows what is still on its way through it

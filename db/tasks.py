@@ -31,7 +31,10 @@ GET_MANY = select(*COLUMNS).where(TaskRow.id == func.any(bindparam("ids", type_=
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the database made of a submission that is now committed. `due`: nobody else will push its id (U3)."""
+    """What the database made of a submission that is now committed.
+
+    `due`: nobody else will push its id (U3 promote).
+    """
 
     created_at: datetime
     run_at: datetime

@@ -12,7 +12,7 @@ AGAIN = 0.5  # seconds; two signals within a moment may reach a busy program as 
 HURRY = 5.0  # seconds between "hurry" and force, and between force and more of it
 
 
-class Family(Protocol):
+class Programs(Protocol):
     """What is stopped."""
 
     output: Output
@@ -25,8 +25,8 @@ class Family(Protocol):
 class Stopping:
     """While entered, the first signal cancels the task that entered it, whose own clean-up is the orderly stop."""
 
-    def __init__(self, family: Family) -> None:
-        self._family = family
+    def __init__(self, programs: Programs) -> None:
+        self._programs = programs
         self._task: asyncio.Task[object] | None = None
         self._hurry: asyncio.TimerHandle | None = None
         self.asked = False
@@ -45,22 +45,22 @@ class Stopping:
             self._hurry.cancel()
 
     def _on_signal(self) -> None:
-        if self._task is not None and not self._family.stopping and not self.asked:
-            self._family.output.say("stopping; a second Ctrl-C does not wait for running tasks")
+        if self._task is not None and not self._programs.stopping and not self.asked:
+            self._programs.output.say("stopping; a second Ctrl-C does not wait for running tasks")
             self.asked = True
             self._task.cancel()
         elif self._hurry is None:
-            self._family.output.say("stopping without waiting; what was running will run again")
-            self._family.end()
+            self._programs.output.say("stopping without waiting; what was running will run again")
+            self._programs.end()
             loop = asyncio.get_running_loop()
-            loop.call_later(AGAIN, self._family.end)
+            loop.call_later(AGAIN, self._programs.end)
             self._hurry = loop.call_later(HURRY, self._force)
         else:
             self._force()
 
     def _force(self) -> None:
         self.forced = True
-        self._family.end(now=True)
+        self._programs.end(now=True)
         if self._hurry is not None:
             self._hurry.cancel()
         self._hurry = asyncio.get_running_loop().call_later(HURRY, self._force)

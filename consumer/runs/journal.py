@@ -43,9 +43,8 @@ class Journal:
 
     def ended(self, run: Run, outcome: Outcome, write: Write) -> None:
         """Take note of an attempt that ended like this, and of what is written of it."""
-        if isinstance(
-            write, Completion
-        ):  # the way of nearly all: no more than an addition while they are many
+        # Nearly all go this way: no more than an addition while they are many.
+        if isinstance(write, Completion):
             self._completed += 1
             if self._busy or self._told >= LINES:
                 return

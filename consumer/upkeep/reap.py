@@ -39,7 +39,7 @@ class ReapsAttempts(Turns, Protocol):
 
 
 class Reap(Step):
-    """Declares the silent dead, then finds what they held, then acts by id and token (R3): statements apart."""
+    """Declares the silent dead, finds what they held, acts by id and token: statements apart (R3 no second look)."""
 
     name: ClassVar[str] = "reap"
 

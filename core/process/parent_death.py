@@ -10,9 +10,8 @@ import sys
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LINUX = sys.platform == "linux"
-_prctl = (
-    ctypes.CDLL(None, use_errno=True).prctl if _LINUX else None
-)  # here: a forked process may load nothing
+# Loaded here: a forked process may load nothing.
+_prctl = ctypes.CDLL(None, use_errno=True).prctl if _LINUX else None
 
 
 def die_with_parent(number: signal.Signals, parent: int | None = None) -> None:

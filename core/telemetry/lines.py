@@ -55,9 +55,8 @@ def _dumps(value: Any, **_: Any) -> str:  # noqa: ANN401 - whatever a log line h
 
     try:
         return orjson.dumps(value, default=str).decode()
-    except (
-        TypeError
-    ):  # what orjson refuses is still told: lone surrogates, integers past 64 bits, keys of any type
+    except TypeError:
+        # What orjson refuses is still told: lone surrogates, integers past 64 bits, keys of any type.
         return json.dumps(value, default=str, skipkeys=True)
 
 

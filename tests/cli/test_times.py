@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer import BadParameter
 
-from sluice.cli.times import Since, patience, seconds
+from sluice.cli.times import Since, seconds, time_limit
 
 NOW = datetime(2030, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def test_what_is_no_duration_is_wrong_usage_that_names_the_units(text: str) -> N
 
 def test_nobody_waits_for_less_than_no_time() -> None:
     with pytest.raises(BadParameter):
-        patience("-1s")
+        time_limit("-1s")
 
 
 @pytest.mark.parametrize(

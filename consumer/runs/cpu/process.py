@@ -48,9 +48,8 @@ def main(parent: int, control: int, modules: Sequence[str]) -> NoReturn:
     for number in GROUP:
         signal.signal(number, signal.SIG_IGN)
     adopt_orphans()
-    die_with_parent(
-        signal.SIGCHLD, parent
-    )  # to be woken, and then to end the children's own processes as well
+    # Woken by it, this process ends the children's own processes as well.
+    die_with_parent(signal.SIGCHLD, parent)
     settings = load(LogSettings)  # a handler's ctx.log writes where the consumer's does, and as it does
     log.configure(settings.log_level, settings.log_format)
     log.hold_stderr()
@@ -166,9 +165,8 @@ class _Server:
                 self._tell(ENDED, call, os.waitstatus_to_exitcode(status))
 
     def _tell(self, *news: int) -> None:
-        with suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # the consumer has ended, and this process is next
+        # Where the consumer has ended, this process is next.
+        with suppress(BrokenPipeError, ConnectionResetError):
             self._control.sendall(NEWS.pack(*news))
 
 
